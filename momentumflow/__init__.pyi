@@ -1,0 +1,1 @@
+from . import numeric as numeric, symbolic as symbolic, verify as verify

@@ -1,0 +1,1 @@
+"""Generated kernels; written by `momentumflow kernels`, never by hand."""
