@@ -1,3 +1,9 @@
+from .implicit import (
+    HyperbolicEntropy as HyperbolicEntropy,
+    ImplicitSolution as ImplicitSolution,
+    ImplicitStatus as ImplicitStatus,
+    implicit_solution as implicit_solution,
+)
 from .problems import (
     Regression as Regression,
     diabetes_regression as diabetes_regression,

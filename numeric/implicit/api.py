@@ -1,0 +1,242 @@
+"""`implicit_solution`: from what the user has to a certified answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from momentumflow.numeric.implicit.certificate import certify
+from momentumflow.numeric.implicit.newton import DualPoint, refine, solve_dual
+from momentumflow.numeric.implicit.potentials import Potential, hyperbolic_potential
+from momentumflow.numeric.implicit.rows import DenseRows
+from momentumflow.numeric.implicit.scaling import problem_scale
+from momentumflow.numeric.implicit.solution import ImplicitSolution, ImplicitStatus
+from momentumflow.numeric.problems import RANGE_TOLERANCE, Regression
+from momentumflow.numeric.validation import (
+    FloatArray,
+    broadcast_shapes,
+    choice,
+    constrained,
+    count,
+    float_array,
+)
+from momentumflow.symbolic.errors import InputError
+
+SOLVERS = ("newton", "cvxpy")
+
+
+def implicit_solution(
+    problem: Regression | tuple[Any, ArrayLike],
+    balancedness: ArrayLike | None = None,
+    reference: ArrayLike | None = None,
+    *,
+    solver: str = "newton",
+    log_balancedness: ArrayLike | None = None,
+    shift: ArrayLike | None = None,
+    potential: Potential | None = None,
+    start: ImplicitSolution | None = None,
+    tolerance: float = 1e-9,
+    max_iterations: int = 300,
+    cvxpy_solver: str | None = None,
+) -> ImplicitSolution:
+    r"""Solve `min D_psi(theta, reference)` subject to `X theta = y`, and certify it.
+
+    Parameters
+    ----------
+    problem : Regression or pair (X, y)
+        X of shape (..., n, d), y of shape (..., n), y in the range of X. A
+        rank-deficient X is solved on its range.
+    balancedness : array_like, shape (..., d) or scalar
+        Delta > 0 of the hyperbolic entropy.
+    reference : array_like, shape (..., d) or scalar, optional
+        The perturbed initialisation theta_tilde_0; default 0.
+    solver : {"newton", "cvxpy"}
+        Dual Newton, or the conic model solved by CVXPY and polished.
+    log_balancedness : array_like, optional
+        ln Delta instead of Delta: exact where a trajectory gives it.
+    shift : array_like, optional
+        `s = asinh(2 reference/Delta)` instead of `reference`; half of
+        `ln(w_+^2/w_-^2)` at the perturbed initialisation.
+    potential : Potential, optional
+        Another potential, with its reference point; then none of the four
+        descriptions above is given.
+    start : ImplicitSolution, optional
+        A solution nearby to start from (Newton only).
+    tolerance : float
+        Largest feasibility, stationarity, gap and error that is certified.
+    max_iterations : int
+        Bound on Newton factorisations for each problem.
+    cvxpy_solver : str, optional
+        Name of an installed conic solver; default the best one installed.
+
+    Returns
+    -------
+    ImplicitSolution
+        With the broadcast leading axes of the problem and the parameters.
+
+    Raises
+    ------
+    InputError
+        Wrong shapes, NaN or infinity, balancedness <= 0, y outside the range
+        of X, an unknown solver or one that is not installed.
+
+    Notes
+    -----
+    Papazov, Pesme, Flammarion, arXiv 2403.05293, theorem 1: this is where
+    momentum gradient flow ends, with the asymptotic balancedness.
+    """
+    solver = choice("solver", solver, SOLVERS)
+    tolerance = float(constrained("tolerance", tolerance, "> 0", lambda a: a > 0))
+    max_iterations = count("max_iterations", max_iterations)
+    if potential is None:
+        potential = hyperbolic_potential(balancedness, reference, log_balancedness, shift)
+    elif any(v is not None for v in (balancedness, reference, log_balancedness, shift)):
+        raise InputError(
+            "either a potential or a balancedness and reference", "both", "drop one of them"
+        )
+    X, y, svd = _dense_problem(problem)
+    stacked = _Stack.of(X, y, svd, potential)
+    if solver == "newton":
+        point = _newton(stacked, start, max_iterations)
+    else:
+        from momentumflow.numeric.implicit.model import solve_by_cvxpy
+
+        point = solve_by_cvxpy(stacked.rows, stacked.y, stacked.potential, cvxpy_solver)
+    return _finish(stacked, point, solver, tolerance)
+
+
+@dataclass(frozen=True, eq=False)
+class _Stack:
+    """A problem with its batch axes flattened to one."""
+
+    rows: DenseRows
+    y: FloatArray
+    potential: Potential
+    batch: tuple[int, ...]
+
+    @classmethod
+    def of(
+        cls,
+        X: FloatArray,
+        y: FloatArray,
+        svd: tuple[FloatArray, FloatArray] | None,
+        potential: Potential,
+    ) -> _Stack:
+        n, d = X.shape[-2:]
+        shape = potential.shape
+        if shape and shape[-1] not in (1, d):
+            raise InputError(
+                f"parameters of the potential with one entry for each of the {d} columns of X",
+                f"shape {shape}",
+            )
+        batch = broadcast_shapes(X=X.shape[:-2], y=y.shape[:-1], potential=shape[:-1])
+        size = int(np.prod(batch))
+
+        def flat(array: FloatArray, core: int) -> FloatArray:
+            own = array.shape[array.ndim - core :]
+            if int(np.prod(array.shape[: array.ndim - core])) == 1:
+                return array.reshape(1, *own)
+            return np.ascontiguousarray(np.broadcast_to(array, (*batch, *own)).reshape(size, *own))
+
+        parts = None if svd is None else (flat(svd[0], 2), flat(svd[1], 1))
+        rows = DenseRows(flat(X, 2), parts)
+        targets = np.ascontiguousarray(np.broadcast_to(y, (*batch, n)).reshape(size, n))
+        _check_consistent(rows, targets)
+        return cls(rows, targets, _flatten(potential, batch, d), batch)
+
+
+def _flatten(potential: Potential, batch: tuple[int, ...], d: int) -> Potential:
+    full = potential.broadcast_to((*batch, d))
+    return (
+        full.take(tuple(index.ravel() for index in np.indices(batch))) if batch else full.take(None)
+    )
+
+
+def _dense_problem(
+    problem: Regression | tuple[Any, ArrayLike],
+) -> tuple[FloatArray, FloatArray, tuple[FloatArray, FloatArray] | None]:
+    if isinstance(problem, Regression):
+        U, s, _ = problem.svd
+        return problem.X, problem.y, (U, s * problem.range_mask)
+    if not (isinstance(problem, tuple | list) and len(problem) == 2):
+        raise InputError("problem as a Regression or a pair (X, y)", type(problem).__name__)
+    X = float_array("X", problem[0], ndim_min=2)
+    y = float_array("y", problem[1], ndim_min=1)
+    if 0 in X.shape:
+        raise InputError("X with at least one row and one column", f"X of shape {X.shape}")
+    if y.shape[-1] != X.shape[-2]:
+        raise InputError(
+            f"y with one entry for each of the {X.shape[-2]} rows of X", f"y of shape {y.shape}"
+        )
+    return X, y, None
+
+
+def _check_consistent(rows: DenseRows, y: FloatArray) -> None:
+    size = np.linalg.norm(y, axis=-1)
+    distance = np.linalg.norm(rows.outside(y), axis=-1) / np.where(size > 0, size, 1.0)
+    worst = float(distance.max())
+    if worst > RANGE_TOLERANCE:
+        raise InputError(
+            "y in the range of X, so that some theta fits it exactly",
+            f"a y at relative distance {worst:.3g} from it",
+            "drop duplicate or noisy rows, or take Regression.nearest_consistent(X, y)",
+        )
+
+
+def _newton(stacked: _Stack, start: ImplicitSolution | None, max_iterations: int) -> DualPoint:
+    rows, y, potential = stacked.rows, stacked.y, stacked.potential
+    scale = problem_scale(rows, y, potential)
+    unit = potential.scaled(scale[:, None])
+    nu = None
+    if start is not None:
+        if start.dual.shape[-1:] != y.shape[-1:]:
+            raise InputError(
+                f"a start with a dual of {y.shape[-1]} entries", f"shape {start.dual.shape}"
+            )
+        dual = np.broadcast_to(start.dual, (*stacked.batch, rows.n)).reshape(y.shape)
+        nu = np.where(np.isfinite(dual), dual, 0.0)
+    point = solve_dual(rows, y / scale[:, None], unit, start=nu, max_iterations=max_iterations)
+    point = refine(rows, y / scale[:, None], unit, point)
+    return point.rescaled(scale[:, None])
+
+
+def _finish(stacked: _Stack, point: DualPoint, solver: str, tolerance: float) -> ImplicitSolution:
+    rows, y, potential, batch = stacked.rows, stacked.y, stacked.potential, stacked.batch
+    certificate = certify(rows.X, y, potential, point.theta, point.nu, nu_tail=point.nu_tail)
+    status = np.empty(y.shape[0], dtype=object)
+    worst = certificate.worst()
+    for b in range(y.shape[0]):
+        if worst[b] <= tolerance:
+            status[b] = ImplicitStatus.CERTIFIED
+        elif point.status[b] is not None:
+            status[b] = point.status[b]
+        else:
+            status[b] = ImplicitStatus.IMPROVE_CONDITIONING
+    refused = np.array([s is not ImplicitStatus.CERTIFIED for s in status])
+
+    def shaped(array: Any) -> Any:
+        shaped_array = np.asarray(array).reshape((*batch, *np.shape(array)[1:]))
+        return shaped_array if shaped_array.ndim else shaped_array[()]
+
+    def proved(array: FloatArray) -> Any:
+        return shaped(np.where(refused[:, None], np.nan, array))
+
+    rank = np.broadcast_to(rows.rank, y.shape[:1])
+    return ImplicitSolution(
+        theta=proved(point.theta),
+        dual=proved(point.nu),
+        gap=shaped(certificate.gap),
+        feasibility=shaped(certificate.feasibility),
+        stationarity=shaped(certificate.stationarity),
+        error=shaped(certificate.error),
+        status=shaped(status),
+        rank=shaped(rank),
+        iterations=shaped(point.iterations),
+        objective=shaped(certificate.objective),
+        potential=potential.take(0) if not batch else potential,
+        solver=solver,
+        dual_tail=proved(point.nu_tail),
+    )

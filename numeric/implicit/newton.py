@@ -1,0 +1,228 @@
+"""Damped Newton on the dual, with continuation, for a batch of problems at once.
+
+The dual of `min D_psi(theta, reference) : X theta = y` is the smooth convex
+problem `min sum psi_i^*(z_i) - y.nu`, `z = X^T nu`, with gradient
+`X theta(z) - y` and Hessian `X diag(theta'(z)) X^T`. Two safeguards make plain
+Newton reach the solution from anywhere: a predictor-corrector continuation
+from an easy potential to the wanted one, and a line search along the dual
+direction on the derivative of the convex objective.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from momentumflow.numeric.implicit import compensated
+from momentumflow.numeric.implicit.potentials import Potential
+from momentumflow.numeric.implicit.rows import DenseRows
+from momentumflow.numeric.implicit.solution import ImplicitStatus
+from momentumflow.numeric.validation import FloatArray
+
+_EPS = float(np.finfo(np.float64).eps)
+# Relative to the mean diagonal of the whitened Hessian: a residual that is
+# rounding noise must not move a direction which only rounding sees.
+_REGULARISATION = 8 * _EPS
+# Share of |theta| by which a continuation step may miss its linear prediction.
+_PREDICTION_MISS = 0.25
+# Below this relative residual an iteration without progress is at its rounding floor.
+_ROUNDING = 1e-8
+_STALLED = 3
+_PATIENCE = 12
+
+
+@dataclass(frozen=True)
+class DualPoint:
+    """Where the Newton iteration stopped, in scaled units; leading axis is the batch."""
+
+    theta: FloatArray
+    nu: FloatArray
+    nu_tail: FloatArray
+    residual: FloatArray
+    iterations: NDArray[np.int64]
+    #: Why there is no solution, for the problems where that is known; else None.
+    status: NDArray[Any]
+
+    def rescaled(self, scale: FloatArray) -> DualPoint:
+        """Return the point in the user's units; the dual has none."""
+        return replace(self, theta=self.theta * scale)
+
+
+def solve_dual(
+    rows: DenseRows,
+    y: FloatArray,
+    potential: Potential,
+    *,
+    start: FloatArray | None = None,
+    max_iterations: int = 300,
+    tolerance: float = 4 * _EPS,
+) -> DualPoint:
+    """Minimise the dual of a batch of problems.
+
+    Parameters
+    ----------
+    rows : DenseRows
+        X, for B problems or shared by them.
+    y : ndarray, shape (B, n)
+        Targets in the range of X, scaled so that the solution is of order one.
+    potential : Potential
+        Parameters of shape (B, d), in the same scale.
+    start : ndarray, shape (B, n), optional
+        Dual points to start from, without continuation (warm start).
+    max_iterations : int
+        Bound on the number of factorisations for each problem.
+    tolerance : float
+        Whitened residual, relative to that of theta = 0, at which to stop;
+        the iteration also stops where rounding stops it.
+    """
+    B, d = y.shape[0], rows.d
+    warm = start is not None
+    nu = np.zeros((B, rows.n)) if start is None else start.copy()
+    best_nu, best_theta = nu.copy(), np.zeros((B, d))
+    best = np.full(B, np.inf)
+    iterations = np.zeros(B, dtype=np.int64)
+
+    # State of the problems still at work; `where` are their places in the batch.
+    where = np.arange(B)
+    active, target, pot = rows, y, potential
+    target_size = np.linalg.norm(active.whiten(target), axis=-1)
+    z = active.adjoint(nu)
+    t = np.full(B, 1.0 if warm or not potential.has_continuation else 0.0)
+    stride = np.full(B, 1.0)
+    stalled = np.zeros(B, dtype=np.int64)
+
+    for _ in range(max_iterations):
+        stage = pot.relaxed(t[:, None])
+        theta = stage.primal(z)
+        slope = stage.slope(z, theta)
+        r = target - active.forward(theta)
+        size = np.linalg.norm(active.whiten(r), axis=-1) / np.maximum(
+            target_size, np.linalg.norm(theta, axis=-1)
+        )
+        iterations[where] += 1
+        final = t >= 1.0
+        improved = final & (size < best[where])
+        stalled = np.where(improved & (size < 0.5 * best[where]), 0, stalled + final)
+        chosen = where[improved]
+        best[chosen], best_nu[chosen], best_theta[chosen] = (
+            size[improved],
+            nu[improved],
+            theta[improved],
+        )
+        # Far from the rounding floor a slow phase is no stall.
+        patience = np.where(best[where] < 1e-13, _STALLED, _PATIENCE)
+        floor = (stalled >= patience) & (best[where] < _ROUNDING)
+        done = final & ((size <= tolerance) | floor)
+        if done.any():
+            keep = ~done
+            if not keep.any():
+                break
+            active, target, pot = active.take(keep), target[keep], pot.take(keep)
+            where, nu, z, t, stride, stalled, final, target_size = (
+                a[keep] for a in (where, nu, z, t, stride, stalled, final, target_size)
+            )
+            stage, theta, slope, r = stage.take(keep), theta[keep], slope[keep], r[keep]
+
+        tangent = pot.relaxed_tangent(t[:, None], theta, slope) * ~final[:, None]
+        right = np.stack([r, -active.forward(tangent)], axis=-1)
+        steps = active.solve_gram(slope, right, _REGULARISATION)
+        corrector, predictor = steps[..., 0], steps[..., 1]
+        z_corrector, z_predictor = active.adjoint(corrector), active.adjoint(predictor)
+
+        # Continuation: the longest dt whose outcome is close to its linear prediction.
+        dt = np.where(final, 0.0, np.minimum(1.0 - t, stride))
+        moving = ~final
+        for _ in range(40):
+            if not moving.any():
+                break
+            new_z = z + z_corrector + dt[:, None] * z_predictor
+            new_theta = pot.relaxed((t + dt)[:, None]).primal(new_z)
+            linear = (
+                theta + slope * (z_corrector + dt[:, None] * z_predictor) + dt[:, None] * tangent
+            )
+            miss = np.abs(new_theta - linear).sum(axis=-1)
+            ok = miss <= _PREDICTION_MISS * np.abs(linear).sum(axis=-1)
+            dt = np.where(moving & ~ok, 0.4 * dt, dt)
+            moving &= ~ok
+        stepped = ~final & ~moving
+        some = ~stepped
+        length = np.ones_like(t)
+        if some.any():
+            length[damped] = _line_search(
+                stage.take(damped),
+                z[damped],
+                z_corrector[damped],
+                target[damped],
+                corrector[damped],
+            )
+        dt = np.where(stepped, dt, 0.0)
+        nu = nu + length[:, None] * corrector + dt[:, None] * predictor
+        z = active.adjoint(nu)
+        t = np.where(stepped & (t + dt > 1 - 1e-12), 1.0, t + dt)
+        stride = np.where(stepped, 3.0 * dt, stride)
+
+    # A residual that is still visible beside the target has not converged.
+    status = np.full(B, None, dtype=object)
+    status[~(best < _ROUNDING)] = ImplicitStatus.RAISE_MAX_ITERATIONS
+    return DualPoint(best_theta, best_nu, np.zeros_like(best_nu), best, iterations, status)
+
+
+def refine(
+    rows: DenseRows, y: FloatArray, potential: Potential, point: DualPoint, *, steps: int = 3
+) -> DualPoint:
+    """Sharpen a converged dual point with the dual carried in twice the precision.
+
+    Rounding of `nu` and of the products costs digits where X is ill-conditioned
+    or where large and tiny balancedness mix; with `nu` in two parts and
+    compensated products each Newton step leaves only the rounding of theta.
+    """
+    nu, tail, theta = point.nu.copy(), point.nu_tail.copy(), point.theta.copy()
+    best = np.full(y.shape[0], np.inf)
+    best_nu, best_tail, best_theta = nu, tail, theta
+    for step in range(steps + 1):
+        z = compensated.adjoint(rows.X, nu, tail)
+        theta = potential.primal(z)
+        r = -compensated.residual(rows.X, theta, y)
+        size = np.linalg.norm(rows.whiten(r), axis=-1)
+        better = size < best
+        best = np.where(better, size, best)
+        best_nu, best_tail, best_theta = (
+            np.where(better[:, None], new, old)
+            for new, old in ((nu, best_nu), (tail, best_tail), (theta, best_theta))
+        )
+        if step == steps:
+            break
+        slope = potential.slope(z, theta)
+        delta = rows.solve_gram(slope, r[..., None], _REGULARISATION)[..., 0]
+        nu, tail = compensated.add(nu, tail, delta)
+    return replace(point, theta=best_theta, nu=best_nu, nu_tail=best_tail)
+
+
+def _line_search(
+    stage: Potential, z: FloatArray, dz: FloatArray, y: FloatArray, dnu: FloatArray
+) -> FloatArray:
+    """Step lengths at which the dual objective has decreased enough, shape (B,).
+
+    The objective along the step is convex; a length is accepted once its
+    derivative is at most half the initial one above zero, which is exact
+    enough and never compares two nearly equal objective values.
+    """
+    linear = (y * dnu).sum(axis=-1)
+    initial = np.abs((stage.primal(z) * dz).sum(axis=-1) - linear)
+    reach = np.max(np.abs(dz) / stage.curvature_scale(), axis=-1)
+    # Beyond 40 units of curvature every exponential has long taken over.
+    length = np.minimum(1.0, 40.0 / np.maximum(reach, 1e-300))
+    waiting = np.ones(length.shape, dtype=bool)
+    for _ in range(60):
+        theta = stage.primal(z + length[:, None] * dz)
+        derivative = (theta * dz).sum(axis=-1) - linear
+        waiting &= ~(derivative <= 0.5 * initial)  # NaN (outside the domain) waits on
+        # Close to the solution the derivative is rounding: take the whole step.
+        waiting &= reach > 1e-3
+        if not waiting.any():
+            break
+        length = np.where(waiting, 0.5 * length, length)
+    return length

@@ -1,0 +1,296 @@
+# ruff: noqa: D102 -- what the overriding methods do is said once, in Potential.
+"""Separable mirror potentials: the interface, and the hyperbolic entropy.
+
+Every potential of the room is a sum over coordinates, strictly convex, and
+carries its reference point. It is known through two independent halves:
+
+- the *dual* half maps a mirror displacement `z` to the point
+  `theta(z) = (psi')^{-1}(psi'(reference) + z)`; solvers use this half only;
+- the *primal* half evaluates `psi'(theta) - psi'(reference)` and the Bregman
+  divergence; certificates use this half only.
+
+The solution of `min D_psi(theta, reference)` subject to `X theta = y` is
+`theta(X^T nu)` for the dual `nu` at which `X theta = y`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from momentumflow.numeric.validation import (
+    FloatArray,
+    broadcast_shapes,
+    float_array,
+    positive,
+)
+from momentumflow.symbolic.errors import InputError
+
+# exp(250) of a quantity scaled to order one is overshoot, never a solution;
+# capping there keeps sums of squares finite.
+_LOG_CAP = 250.0
+_LOG2 = float(np.log(2.0))
+
+
+class Potential(ABC):
+    """A separable mirror potential together with its reference point.
+
+    Subclasses hold parameters of shape `(..., d)`; leading axes are a batch.
+    """
+
+    #: Word for the solver's messages.
+    name: str = "potential"
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """Shape (..., d) of the parameters; `(1,)` or `()` fits every d."""
+
+    @abstractmethod
+    def broadcast_to(self, shape: tuple[int, ...]) -> Self:
+        """Return the potential with parameters broadcast to `shape`."""
+
+    @abstractmethod
+    def take(self, index: Any) -> Self:
+        """Return the potential of the sub-batch (or coordinates) that `index` selects."""
+
+    @abstractmethod
+    def scaled(self, scale: FloatArray) -> Self:
+        """Return the potential of `theta / scale` in the same mirror coordinate z."""
+
+    # -- dual half ---------------------------------------------------------
+
+    @abstractmethod
+    def primal(self, z: FloatArray) -> FloatArray:
+        """Return theta(z), shape (..., d); NaN outside the dual domain."""
+
+    @abstractmethod
+    def slope(self, z: FloatArray, theta: FloatArray) -> FloatArray:
+        """Return d theta / d z > 0 at `z`, where `theta = primal(z)`."""
+
+    @abstractmethod
+    def curvature_scale(self) -> FloatArray:
+        """Return the displacement of z that changes theta by a factor of order e.
+
+        Steps of the Newton method are measured in this unit; shape broadcasts
+        against (..., d).
+        """
+
+    def relaxed(self, t: FloatArray) -> Self:
+        """Return the potential at stage `t` of its continuation, t = 1 being itself.
+
+        At t = 0 the problem is easy (kernel regime). The default has no
+        continuation: every stage is the potential itself. `t` has shape (..., 1).
+        """
+        del t
+        return self
+
+    def relaxed_tangent(self, t: FloatArray, theta: FloatArray, slope: FloatArray) -> FloatArray:
+        """Return d theta / d t at fixed z along the continuation."""
+        del t, slope
+        return np.zeros_like(theta)
+
+    @property
+    def has_continuation(self) -> bool:
+        """Whether `relaxed` does anything."""
+        return False
+
+    # -- primal half -------------------------------------------------------
+
+    @abstractmethod
+    def mirror(self, theta: FloatArray) -> FloatArray:
+        """Return psi'(theta) - psi'(reference), shape (..., d)."""
+
+    @abstractmethod
+    def divergence(self, theta: FloatArray) -> FloatArray:
+        """Return the Bregman divergence D_psi(theta, reference) a coordinate, shape (..., d)."""
+
+    @abstractmethod
+    def fenchel_gap(self, theta: FloatArray, z: FloatArray) -> FloatArray:
+        """Return D_psi(theta, theta(z)) >= 0 a coordinate: what theta loses against z."""
+
+    @abstractmethod
+    def reference_point(self) -> FloatArray:
+        """Return the reference point theta_tilde_0, shape (..., d)."""
+
+
+@dataclass(frozen=True, eq=False)
+class HyperbolicEntropy(Potential):
+    r"""The hyperbolic entropy of diagonal linear networks, theta = u * v.
+
+    `psi(theta) = (1/4) sum [2 theta asinh(2 theta/Delta) - sqrt(4 theta^2 + Delta^2) + Delta]`,
+    so `psi'(theta) = asinh(2 theta/Delta)/2` and
+    `theta(z) = (Delta/2) sinh(2 z + s)` with the shift
+    `s = asinh(2 theta_tilde_0/Delta)` of the reference point.
+
+    Parameters
+    ----------
+    log_balancedness : array_like, shape (..., d)
+        ln Delta. The logarithm is what a trajectory knows exactly, and what
+        does not underflow.
+    shift : array_like, shape (..., d)
+        s, half of `ln(w_+^2 / w_-^2)` at the perturbed initialisation.
+
+    Notes
+    -----
+    Papazov, Pesme, Flammarion, arXiv 2403.05293, equation (9); Woodworth et
+    al., arXiv 2002.09277, for the same entropy at zero momentum.
+    """
+
+    log_balancedness: FloatArray
+    shift: FloatArray
+    name = "hyperbolic entropy"
+
+    def __post_init__(self) -> None:
+        log_delta = float_array("log_balancedness", self.log_balancedness)
+        shift = float_array("shift", self.shift)
+        broadcast_shapes(log_balancedness=log_delta.shape, shift=shift.shape)
+        object.__setattr__(self, "log_balancedness", log_delta)
+        object.__setattr__(self, "shift", shift)
+
+    @classmethod
+    def from_balancedness(
+        cls, balancedness: ArrayLike, reference: ArrayLike | None = None
+    ) -> HyperbolicEntropy:
+        """Make the entropy of a balancedness Delta > 0 and a reference point (default 0).
+
+        Where a trajectory gives ln Delta and s themselves, hand those over
+        instead: a reference point of float64 keeps fewer digits of them.
+        """
+        return hyperbolic_potential(balancedness, reference, None, None)
+
+    @property
+    def balancedness(self) -> FloatArray:
+        """Delta, shape (..., d)."""
+        return np.exp(self.log_balancedness)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return np.broadcast_shapes(self.log_balancedness.shape, self.shift.shape)
+
+    def broadcast_to(self, shape: tuple[int, ...]) -> HyperbolicEntropy:
+        return HyperbolicEntropy(
+            np.broadcast_to(self.log_balancedness, shape), np.broadcast_to(self.shift, shape)
+        )
+
+    def take(self, index: Any) -> HyperbolicEntropy:
+        return HyperbolicEntropy(self.log_balancedness[index], self.shift[index])
+
+    def scaled(self, scale: FloatArray) -> HyperbolicEntropy:
+        return HyperbolicEntropy(self.log_balancedness - np.log(scale), self.shift)
+
+    def primal(self, z: FloatArray) -> FloatArray:
+        # (Delta/2) sinh(b) without cancellation at small b and without overflow
+        # at large b: the product is formed in the exponent.
+        b = 2 * z + self.shift
+        size = np.abs(b)
+        exponent = np.minimum(self.log_balancedness + size, _LOG_CAP)
+        theta: FloatArray = np.copysign(0.25 * np.exp(exponent) * -np.expm1(-2 * size), b)
+        return theta
+
+    def slope(self, z: FloatArray, theta: FloatArray) -> FloatArray:
+        # d theta/dz = Delta cosh(b) = sqrt(4 theta^2 + Delta^2)
+        delta = np.exp(np.minimum(self.log_balancedness, _LOG_CAP))
+        return np.hypot(2 * theta, delta)
+
+    def curvature_scale(self) -> FloatArray:
+        return np.asarray(0.5)
+
+    @property
+    def has_continuation(self) -> bool:
+        return True
+
+    def _start(self) -> FloatArray:
+        return np.maximum(self.log_balancedness, 0.0)
+
+    def relaxed(self, t: FloatArray) -> HyperbolicEntropy:
+        # Kernel regime (Delta of the order of theta, which is scaled to one) to
+        # the wanted Delta, straight in ln Delta, in which the dual path is
+        # asymptotically straight too.
+        start = self._start()
+        return HyperbolicEntropy(start + t * (self.log_balancedness - start), t * self.shift)
+
+    def relaxed_tangent(self, t: FloatArray, theta: FloatArray, slope: FloatArray) -> FloatArray:
+        return theta * (self.log_balancedness - self._start()) + 0.5 * slope * self.shift
+
+    def mirror(self, theta: FloatArray) -> FloatArray:
+        return 0.5 * (self._asinh(theta) - self.shift)
+
+    def _asinh(self, theta: FloatArray) -> FloatArray:
+        """asinh(2 theta/Delta), by logarithms where 2 theta/Delta would overflow."""
+        size = np.abs(theta)
+        with np.errstate(divide="ignore", over="ignore"):
+            exponent = np.log(2 * size) - self.log_balancedness
+            near = np.arcsinh(np.exp(np.minimum(exponent, 300.0)))
+        return np.copysign(np.where(exponent < 300.0, near, exponent + _LOG2), theta)
+
+    def divergence(self, theta: FloatArray) -> FloatArray:
+        return self._between(theta, np.broadcast_to(self.shift, theta.shape))
+
+    def fenchel_gap(self, theta: FloatArray, z: FloatArray) -> FloatArray:
+        return self._between(theta, 2 * z + self.shift)
+
+    def _between(self, theta: FloatArray, b: FloatArray) -> FloatArray:
+        # With a = asinh(2 theta/Delta): (Delta/4)[cosh b - cosh a - (b - a) sinh a],
+        # written with e = b - a as (1/8)[e^{L+a}(expm1(e) - e) + e^{L-a}(expm1(-e) + e)],
+        # a sum of two non-negative terms.
+        a = self._asinh(theta)
+        e = b - a
+        log_delta = self.log_balancedness
+        with np.errstate(over="ignore"):
+            return 0.125 * (
+                np.exp(log_delta + a) * _expm1_minus(e) + np.exp(log_delta - a) * _expm1_minus(-e)
+            )
+
+    def reference_point(self) -> FloatArray:
+        size = np.abs(self.shift)
+        with np.errstate(over="ignore"):
+            point = 0.25 * np.exp(self.log_balancedness + size) * -np.expm1(-2 * size)
+        return np.asarray(np.copysign(point, self.shift))
+
+
+def _expm1_minus(x: FloatArray) -> FloatArray:
+    """exp(x) - 1 - x >= 0, by its series where the difference would cancel."""
+    small = np.abs(x) < 1e-2
+    safe = np.where(small, x, 0.0)
+    series = safe * safe * (0.5 + safe * (1 / 6 + safe * (1 / 24 + safe * (1 / 120 + safe / 720))))
+    with np.errstate(over="ignore"):
+        direct = np.expm1(np.where(small, 0.0, x)) - np.where(small, 0.0, x)
+    return np.where(small, series, direct)
+
+
+def hyperbolic_potential(
+    balancedness: ArrayLike | None,
+    reference: ArrayLike | None,
+    log_balancedness: ArrayLike | None,
+    shift: ArrayLike | None,
+) -> HyperbolicEntropy:
+    """Make the entropy from whichever description the caller has.
+
+    Exactly one of `balancedness` and `log_balancedness`, at most one of
+    `reference` and `shift`.
+    """
+    if (balancedness is None) == (log_balancedness is None):
+        raise InputError(
+            "exactly one of balancedness and log_balancedness",
+            "neither" if balancedness is None else "both",
+        )
+    if reference is not None and shift is not None:
+        raise InputError("at most one of reference and shift", "both")
+    if log_balancedness is not None:
+        log_delta = float_array("log_balancedness", log_balancedness)
+    else:
+        assert balancedness is not None
+        log_delta = np.log(positive("balancedness", balancedness))
+    if shift is not None:
+        return HyperbolicEntropy(log_delta, float_array("shift", shift))
+    centred = HyperbolicEntropy(log_delta, np.zeros(()))
+    if reference is None:
+        return centred
+    point = float_array("reference", reference)
+    broadcast_shapes(balancedness=log_delta.shape, reference=point.shape)
+    return HyperbolicEntropy(log_delta, 2 * centred.mirror(point))

@@ -1,0 +1,112 @@
+"""What solving the implicit-regularisation problem returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from momentumflow.numeric.validation import FloatArray
+
+if TYPE_CHECKING:
+    from momentumflow.numeric.implicit.potentials import Potential
+
+
+class ImplicitStatus(Enum):
+    """How a solution stands; each value says what to do about it."""
+
+    CERTIFIED = "certified: feasibility, stationarity, duality gap and error are in tolerance"
+    RAISE_MAX_ITERATIONS = (
+        "not converged within the iterations allowed; raise max_iterations or start "
+        "from the solution at a neighbouring balancedness"
+    )
+    IMPROVE_CONDITIONING = (
+        "converged, but rounding leaves more error than the tolerance; drop "
+        "near-duplicate rows or columns of X, rescale it, or loosen tolerance"
+    )
+    RELAX_CONSTRAINTS = (
+        "no point of the potential's domain fits the constraints; relax them or "
+        "take a potential with a wider domain"
+    )
+    TRY_ANOTHER_SOLVER = (
+        "the solver's answer is too far from the solution to be polished; use "
+        "solver='newton' or another conic solver"
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class ImplicitSolution:
+    """The minimiser of `D_psi(theta, reference)` subject to `X theta = y`.
+
+    All fields have the leading batch axes of the problem; where `status` is
+    not `CERTIFIED` (see `certified`), theta and dual are NaN: an answer that
+    could not be proved is not a result.
+
+    Parameters
+    ----------
+    theta : ndarray, shape (..., d)
+        The solution.
+    dual : ndarray, shape (..., n)
+        The multiplier nu: `psi'(theta) - psi'(reference) = X^T nu`.
+    gap : ndarray, shape (...)
+        Duality gap over the primal value.
+    feasibility : ndarray, shape (...)
+        |X theta - y| / |y|, in twice the working precision.
+    stationarity : ndarray, shape (...)
+        `max |psi'(theta) - psi'(reference) - X^T nu|` over the largest of its terms.
+    error : ndarray, shape (...)
+        First-order estimate of |theta - exact| / |theta| from both residuals.
+    status : ImplicitStatus or ndarray of them, shape (...)
+        How each solution stands.
+    rank : int or ndarray, shape (...)
+        Numerical rank of X.
+    iterations : ndarray of int, shape (...)
+        Factorisations (Newton) or solver iterations (CVXPY).
+    objective : ndarray, shape (...)
+        The primal value `D_psi(theta, reference)`.
+    potential : Potential
+        The potential that was minimised, with its reference point.
+    solver : str
+        Which solver found it.
+    dual_tail : ndarray, shape (..., n)
+        What rounding `dual` to float64 left out; `dual + dual_tail` is the
+        multiplier to twice the precision.
+    """
+
+    theta: FloatArray
+    dual: FloatArray
+    gap: FloatArray
+    feasibility: FloatArray
+    stationarity: FloatArray
+    error: FloatArray
+    status: Any
+    rank: Any
+    iterations: Any
+    objective: FloatArray
+    potential: Potential
+    solver: str
+    dual_tail: FloatArray
+
+    @property
+    def certified(self) -> Any:
+        """Whether each solution is certified, shape (...)."""
+        if isinstance(self.status, ImplicitStatus):
+            return self.status is ImplicitStatus.CERTIFIED
+        return np.asarray(self.status == ImplicitStatus.CERTIFIED, dtype=bool)
+
+    def __repr__(self) -> str:
+        shape = self.theta.shape
+        if self.theta.ndim == 1:
+            standing = self.status.name
+        else:
+            standing = (
+                f"{int(np.count_nonzero(self.certified))} of {np.size(self.status)} certified"
+            )
+        return (
+            f"ImplicitSolution({self.potential.name}, theta{shape}, {standing}, "
+            f"feasibility={float(np.max(self.feasibility)):.1e}, "
+            f"stationarity={float(np.max(self.stationarity)):.1e}, "
+            f"gap={float(np.max(self.gap)):.1e}, error={float(np.max(self.error)):.1e})"
+        )
