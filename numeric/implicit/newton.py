@@ -151,12 +151,12 @@ def solve_dual(
         some = ~stepped
         length = np.ones_like(t)
         if some.any():
-            length[damped] = _line_search(
-                stage.take(damped),
-                z[damped],
-                z_corrector[damped],
-                target[damped],
-                corrector[damped],
+            length[some] = _line_search(
+                stage.take(some),
+                z[some],
+                z_corrector[some],
+                target[some],
+                corrector[some],
             )
         dt = np.where(stepped, dt, 0.0)
         nu = nu + length[:, None] * corrector + dt[:, None] * predictor
