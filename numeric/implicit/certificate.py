@@ -25,7 +25,8 @@ class Certificate:
     Parameters
     ----------
     feasibility : ndarray
-        |X theta - y| / |y|.
+        |X theta - y| / |y|; where a reference point dwarfs the solution, over
+        its size times the mean row norm, since no float64 theta does better.
     stationarity : ndarray
         max |psi'(theta) - psi'(reference) - X^T nu|, over the largest of its terms.
     gap : ndarray
@@ -76,9 +77,12 @@ def certify(
     mirror = potential.mirror(theta)
     miss = z - mirror
 
-    size_y = np.linalg.norm(y, axis=-1)
+    row_size = np.sqrt(np.einsum("bnd,bnd->b", X, X) / X.shape[-2])
+    reference_size = np.linalg.norm(potential.reference_point(), axis=-1)
+    size_y = np.maximum(np.linalg.norm(y, axis=-1), row_size * reference_size)
     feasibility = np.linalg.norm(r, axis=-1) / np.where(size_y > 0, size_y, 1.0)
-    largest = np.maximum(np.abs(mirror), np.abs(z)).max(axis=-1)
+    offset = np.abs(potential.reference_mirror())
+    largest = np.maximum(np.maximum(np.abs(mirror), np.abs(z)), offset).max(axis=-1)
     stationarity = np.abs(miss).max(axis=-1) / np.where(largest > 0, largest, 1.0)
 
     objective = potential.divergence(theta).sum(axis=-1)

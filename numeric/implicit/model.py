@@ -11,6 +11,7 @@ by a few Newton steps and certified, or refused.
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np

@@ -23,9 +23,9 @@ from momentumflow.numeric.implicit.solution import ImplicitStatus
 from momentumflow.numeric.validation import FloatArray
 
 _EPS = float(np.finfo(np.float64).eps)
-# Relative to the mean diagonal of the whitened Hessian: a residual that is
-# rounding noise must not move a direction which only rounding sees.
-_REGULARISATION = 8 * _EPS
+# Curvature, relative to |theta|, of a direction in which the rounding of
+# X theta alone asks for a step of order one: below it nothing is resolved.
+_FLOOR = 8 * _EPS
 # Share of |theta| by which a continuation step may miss its linear prediction.
 _PREDICTION_MISS = 0.25
 # Below this relative residual an iteration without progress is at its rounding floor.
@@ -41,6 +41,8 @@ class DualPoint:
     theta: FloatArray
     nu: FloatArray
     nu_tail: FloatArray
+    #: X^T nu as the iteration carried it.
+    z: FloatArray
     residual: FloatArray
     iterations: NDArray[np.int64]
     #: Why there is no solution, for the problems where that is known; else None.
@@ -81,7 +83,7 @@ def solve_dual(
     B, d = y.shape[0], rows.d
     warm = start is not None
     nu = np.zeros((B, rows.n)) if start is None else start.copy()
-    best_nu, best_theta = nu.copy(), np.zeros((B, d))
+    best_nu, best_theta, best_z = nu.copy(), np.zeros((B, d)), np.zeros((B, d))
     best = np.full(B, np.inf)
     iterations = np.zeros(B, dtype=np.int64)
 
@@ -99,19 +101,15 @@ def solve_dual(
         theta = stage.primal(z)
         slope = stage.slope(z, theta)
         r = target - active.forward(theta)
-        size = np.linalg.norm(active.whiten(r), axis=-1) / np.maximum(
-            target_size, np.linalg.norm(theta, axis=-1)
-        )
+        magnitude = np.maximum(target_size, np.linalg.norm(theta, axis=-1))
+        size = np.linalg.norm(active.whiten(r), axis=-1) / magnitude
         iterations[where] += 1
         final = t >= 1.0
         improved = final & (size < best[where])
         stalled = np.where(improved & (size < 0.5 * best[where]), 0, stalled + final)
         chosen = where[improved]
-        best[chosen], best_nu[chosen], best_theta[chosen] = (
-            size[improved],
-            nu[improved],
-            theta[improved],
-        )
+        best[chosen], best_nu[chosen] = size[improved], nu[improved]
+        best_theta[chosen], best_z[chosen] = theta[improved], z[improved]
         # Far from the rounding floor a slow phase is no stall.
         patience = np.where(best[where] < 1e-13, _STALLED, _PATIENCE)
         floor = (stalled >= patience) & (best[where] < _ROUNDING)
@@ -124,13 +122,14 @@ def solve_dual(
             where, nu, z, t, stride, stalled, final, target_size = (
                 a[keep] for a in (where, nu, z, t, stride, stalled, final, target_size)
             )
-            stage, theta, slope, r = stage.take(keep), theta[keep], slope[keep], r[keep]
+            stage, magnitude = stage.take(keep), magnitude[keep]
+            theta, slope, r = theta[keep], slope[keep], r[keep]
 
         tangent = pot.relaxed_tangent(t[:, None], theta, slope) * ~final[:, None]
         right = np.stack([r, -active.forward(tangent)], axis=-1)
-        steps = active.solve_gram(slope, right, _REGULARISATION)
-        corrector, predictor = steps[..., 0], steps[..., 1]
-        z_corrector, z_predictor = active.adjoint(corrector), active.adjoint(predictor)
+        step, z_step = active.newton_steps(slope, right, _FLOOR * magnitude)
+        corrector, predictor = step[..., 0], step[..., 1]
+        z_corrector, z_predictor = z_step[..., 0], z_step[..., 1]
 
         # Continuation: the longest dt whose outcome is close to its linear prediction.
         dt = np.where(final, 0.0, np.minimum(1.0 - t, stride))
@@ -160,18 +159,20 @@ def solve_dual(
             )
         dt = np.where(stepped, dt, 0.0)
         nu = nu + length[:, None] * corrector + dt[:, None] * predictor
-        z = active.adjoint(nu)
+        # z is carried along rather than recomputed: its rounding then never shows
+        # up as a residual, and `refine` makes it consistent with nu at the end.
+        z = z + length[:, None] * z_corrector + dt[:, None] * z_predictor
         t = np.where(stepped & (t + dt > 1 - 1e-12), 1.0, t + dt)
         stride = np.where(stepped, 3.0 * dt, stride)
 
     # A residual that is still visible beside the target has not converged.
     status = np.full(B, None, dtype=object)
     status[~(best < _ROUNDING)] = ImplicitStatus.RAISE_MAX_ITERATIONS
-    return DualPoint(best_theta, best_nu, np.zeros_like(best_nu), best, iterations, status)
+    return DualPoint(best_theta, best_nu, np.zeros_like(best_nu), best_z, best, iterations, status)
 
 
 def refine(
-    rows: DenseRows, y: FloatArray, potential: Potential, point: DualPoint, *, steps: int = 3
+    rows: DenseRows, y: FloatArray, potential: Potential, point: DualPoint, *, max_steps: int = 8
 ) -> DualPoint:
     """Sharpen a converged dual point with the dual carried in twice the precision.
 
@@ -179,26 +180,45 @@ def refine(
     or where large and tiny balancedness mix; with `nu` in two parts and
     compensated products each Newton step leaves only the rounding of theta.
     """
-    nu, tail, theta = point.nu.copy(), point.nu_tail.copy(), point.theta.copy()
     best = np.full(y.shape[0], np.inf)
-    best_nu, best_tail, best_theta = nu, tail, theta
-    for step in range(steps + 1):
+    best_nu, best_tail, best_theta = point.nu, point.nu_tail, point.theta
+    nu, tail = _consistent_dual(rows, potential, point)
+    for step in range(max_steps + 1):
         z = compensated.adjoint(rows.X, nu, tail)
         theta = potential.primal(z)
         r = -compensated.residual(rows.X, theta, y)
         size = np.linalg.norm(rows.whiten(r), axis=-1)
+        magnitude = np.linalg.norm(theta, axis=-1)
         better = size < best
+        progress = size < np.where(step < 2, np.inf, 0.5 * best)
         best = np.where(better, size, best)
         best_nu, best_tail, best_theta = (
             np.where(better[:, None], new, old)
             for new, old in ((nu, best_nu), (tail, best_tail), (theta, best_theta))
         )
-        if step == steps:
+        if step == max_steps or not np.any(progress & (size > 2 * _EPS * magnitude)):
             break
         slope = potential.slope(z, theta)
-        delta = rows.solve_gram(slope, r[..., None], _REGULARISATION)[..., 0]
-        nu, tail = compensated.add(nu, tail, delta)
+        delta, _ = rows.newton_steps(slope, r[..., None], _FLOOR * magnitude)
+        nu, tail = compensated.add(nu, tail, delta[..., 0])
     return replace(point, theta=best_theta, nu=best_nu, nu_tail=best_tail)
+
+
+def _consistent_dual(
+    rows: DenseRows, potential: Potential, point: DualPoint
+) -> tuple[FloatArray, FloatArray]:
+    """The dual, in two parts, that reproduces the iteration's z where it matters."""
+    nu, tail = point.nu, point.nu_tail
+    slope = potential.slope(point.z, point.theta)
+    size = np.linalg.norm(point.theta, axis=-1)
+    floor = _FLOOR * size
+    for _ in range(8):
+        miss = slope * (point.z - compensated.adjoint(rows.X, nu, tail))
+        if np.all(np.linalg.norm(miss, axis=-1) < 1e-9 * size):
+            break
+        delta, _ = rows.newton_steps(slope, rows.forward(miss)[..., None], floor)
+        nu, tail = compensated.add(nu, tail, delta[..., 0])
+    return nu, tail
 
 
 def _line_search(

@@ -106,6 +106,10 @@ class Potential(ABC):
         """Return psi'(theta) - psi'(reference), shape (..., d)."""
 
     @abstractmethod
+    def reference_mirror(self) -> FloatArray:
+        """Return psi'(reference), shape (..., d)."""
+
+    @abstractmethod
     def divergence(self, theta: FloatArray) -> FloatArray:
         """Return the Bregman divergence D_psi(theta, reference) a coordinate, shape (..., d)."""
 
@@ -219,6 +223,9 @@ class HyperbolicEntropy(Potential):
 
     def mirror(self, theta: FloatArray) -> FloatArray:
         return 0.5 * (self._asinh(theta) - self.shift)
+
+    def reference_mirror(self) -> FloatArray:
+        return 0.5 * self.shift
 
     def _asinh(self, theta: FloatArray) -> FloatArray:
         """asinh(2 theta/Delta), by logarithms where 2 theta/Delta would overflow."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import scipy.linalg
 
 from momentumflow.numeric.validation import FloatArray
 
@@ -22,6 +23,8 @@ _KEEP_WHITENED = 1 << 24
 # rounding; otherwise a singular value decomposition does.
 _GRAM_TRUSTED = 1e-9
 _EPS = float(np.finfo(np.float64).eps)
+# Rounding of a whitened Gram matrix, relative to its mean diagonal.
+_GRAM_NOISE = 8 * _EPS
 
 
 class DenseRows:
@@ -95,31 +98,92 @@ class DenseRows:
         coordinates = self.whiten(y)
         return self.adjoint(np.matmul(coordinates[..., None, :], self.whitener)[..., 0, :])
 
-    def solve_gram(self, h: FloatArray, right: FloatArray, regularisation: float) -> FloatArray:
-        """Solve (X diag(h) X^T) delta = right on the range of X.
+    def newton_steps(
+        self, h: FloatArray, right: FloatArray, floor: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Solve (X diag(h) X^T + floor) delta = right on the range of X.
 
         Parameters
         ----------
         h : ndarray, shape (B, d)
-            Positive weights.
+            Positive weights, of any spread.
         right : ndarray, shape (B, n, k)
             Right-hand sides.
-        regularisation : float
-            Added to the whitened and equilibrated matrix, relative to its mean
-            diagonal; keeps directions that rounding cannot see at rest.
+        floor : ndarray, shape (B,)
+            Added to the diagonal in whitened coordinates: the curvature below
+            which a direction is moved by rounding noise only and stays at rest.
 
         Returns
         -------
-        ndarray, shape (B, n, k)
+        tuple of ndarray, shapes (B, n, k) and (B, d, k)
+            delta, and X^T delta. Where weights are graded the second is more
+            accurate than a product with the first.
         """
         W = self._whitened_gram(h)
-        diagonal = np.einsum("...ii->...i", W)
-        mean = diagonal.mean(axis=-1, keepdims=True)
-        # einsum's view writes into W.
-        diagonal += self.padding * mean + regularisation * mean
-        white = np.linalg.solve(W, np.matmul(self.whitener, right))
-        step: FloatArray = np.matmul(np.swapaxes(self.whitener, -1, -2), white)
-        return step
+        diagonal = np.einsum("...ii->...i", W)  # a view
+        mean = diagonal.mean(axis=-1)
+        noise = _GRAM_NOISE * mean
+        shift = np.maximum(noise, floor)
+        diagonal += self.padding * mean[..., None] + shift[..., None]
+        white_right = np.matmul(self.whitener, right)
+        # Rounding of the Gram matrix hides directions below `noise`. Where they
+        # matter (large and tiny weights mixed) the factor comes from the
+        # weighted rows themselves, which keeps them.
+        graded = noise > 4 * floor
+        if graded.any():
+            graded &= _smallest_pivot(W) < 1e4 * noise
+        if graded.all():
+            white = np.zeros_like(white_right)
+        elif graded.any():
+            white = np.zeros_like(white_right)
+            white[~graded] = np.linalg.solve(W[~graded], white_right[~graded])
+        else:
+            white = np.linalg.solve(W, white_right)
+        step = np.matmul(np.swapaxes(self.whitener, -1, -2), white)
+        displacement = self._adjoint_columns(step)
+        for b in np.flatnonzero(graded):
+            step[b], displacement[b] = self._solve_graded(
+                int(b), h[b], white_right[b], float(floor[b])
+            )
+        return step, displacement
+
+    def _adjoint_columns(self, nu: FloatArray) -> FloatArray:
+        """X^T nu for nu of shape (B, n, k), shape (B, d, k)."""
+        if self.X.shape[0] == 1:
+            columns = np.swapaxes(nu, -1, -2)
+            return np.swapaxes(columns @ self.X[0], -1, -2)
+        product: FloatArray = np.matmul(np.swapaxes(self.X, -1, -2), nu)
+        return product
+
+    def _solve_graded(
+        self, b: int, h: FloatArray, right: FloatArray, floor: float
+    ) -> tuple[FloatArray, FloatArray]:
+        """Solve by QR of the rows sqrt(h) (whitened X)^T, heaviest first, pivoted.
+
+        With sorted rows and pivoted columns Householder QR is backward stable
+        row by row (Cox, Higham, "Stability of Householder QR factorization for
+        weighted least squares problems", BIT 38 (1998), doi:10.1007/BF02510914),
+        so light rows keep their digits beside heavy ones; Q then gives X^T delta
+        of the heavy rows without the cancellation of the product.
+        """
+        k = b % self.X.shape[0]
+        inside = self.padding[k] == 0
+        if self._whitened is not None:
+            Y = self._whitened[k][inside]
+        else:
+            Y = self.whitener[k][inside] @ self.X[k]
+        size = h * np.einsum("nd,nd->d", Y, Y)
+        order = np.argsort(-size, kind="stable")
+        order = order[: int(np.count_nonzero(size > 1e-3 * floor / size.size))]
+        root = np.sqrt(h[order])
+        A = np.concatenate([(Y[:, order] * root).T, np.sqrt(floor) * np.eye(len(Y))])
+        Q, R, pivots = scipy.linalg.qr(A, mode="economic", pivoting=True, check_finite=False)
+        middle = scipy.linalg.solve_triangular(R, right[inside][pivots], trans="T")
+        white = np.empty_like(middle)
+        white[pivots] = scipy.linalg.solve_triangular(R, middle)
+        displacement = Y.T @ white
+        displacement[order] = (Q[: order.size] @ middle) / root[:, None]
+        return self.whitener[k][inside].T @ white, displacement
 
     def _whitened_gram(self, h: FloatArray) -> FloatArray:
         if self._whitened is not None:
@@ -128,6 +192,16 @@ class DenseRows:
             return gram
         H = np.stack([_gram(self.X[i % self.X.shape[0]], h[i]) for i in range(h.shape[0])])
         return np.matmul(np.matmul(self.whitener, H), np.swapaxes(self.whitener, -1, -2))
+
+
+def _smallest_pivot(W: FloatArray) -> FloatArray:
+    """Smallest squared Cholesky pivot of each matrix; 0 where there is none."""
+    try:
+        factor = np.linalg.cholesky(W)
+    except np.linalg.LinAlgError:
+        return np.zeros(W.shape[0])
+    pivots: FloatArray = np.einsum("...ii->...i", factor).min(axis=-1) ** 2
+    return pivots
 
 
 def _gram(X: FloatArray, h: FloatArray | None) -> FloatArray:
