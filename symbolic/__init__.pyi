@@ -2,13 +2,43 @@ from .codegen import (
     Kernel as Kernel,
     kernel as kernel,
 )
+from .equations import (
+    FirstOrderForm as FirstOrderForm,
+    ModifiedEquation as ModifiedEquation,
+    Term as Term,
+    TreeSeries as TreeSeries,
+    leading_equation as leading_equation,
+    memoryless_map as memoryless_map,
+    modified_equation as modified_equation,
+)
 from .errors import InputError as InputError
 from .identities import (
     Identity as Identity,
     Proof as Proof,
     ProofError as ProofError,
 )
+from .methods import (
+    GradientDescent as GradientDescent,
+    HeavyBall as HeavyBall,
+    MomentumMethod as MomentumMethod,
+    Nesterov as Nesterov,
+    QuasiHyperbolic as QuasiHyperbolic,
+    Recurrence as Recurrence,
+)
+from .modules import write_kernels as write_kernels
 from .networks import (
     DiagonalNetwork as DiagonalNetwork,
     SeparableNetwork as SeparableNetwork,
+)
+from .scaling import (
+    AccelerationRule as AccelerationRule,
+    acceleration_rule as acceleration_rule,
+    friction as friction,
+    intrinsic_parameter as intrinsic_parameter,
+    refined_parameter as refined_parameter,
+    time_step as time_step,
+)
+from .trees import (
+    Tree as Tree,
+    tree as tree,
 )
