@@ -1,3 +1,4 @@
+from .descent import momentum_descent as momentum_descent
 from .implicit import (
     HyperbolicEntropy as HyperbolicEntropy,
     ImplicitSolution as ImplicitSolution,
@@ -9,4 +10,9 @@ from .problems import (
     diabetes_regression as diabetes_regression,
     load_regression as load_regression,
     sparse_regression as sparse_regression,
+)
+from .trajectory import (
+    Path as Path,
+    RunStatus as RunStatus,
+    Trajectory as Trajectory,
 )

@@ -1,0 +1,303 @@
+"""Momentum descent on the diagonal network: the discrete methods, one run or a batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from momentumflow.numeric.engines import (
+    ByRows,
+    Engine,
+    InLanes,
+    InNumpy,
+    RunByRun,
+    available_threads,
+    kernels_for,
+)
+from momentumflow.numeric.initialisation import Init, initial_weights
+from momentumflow.numeric.problems import Regression
+from momentumflow.numeric.progress import meter
+from momentumflow.numeric.runs import Runs
+from momentumflow.numeric.sampling import Minibatches
+from momentumflow.numeric.trajectory import STATUS_CODES, Path, RunStatus, Trajectory
+from momentumflow.numeric.validation import (
+    FloatArray,
+    SeedLike,
+    broadcast_shapes,
+    choice,
+    constrained,
+    count,
+    momentum_parameter,
+    positive,
+)
+from momentumflow.symbolic.errors import InputError
+
+METHODS = ("heavy_ball", "nesterov", "gradient_descent")
+ENGINES = ("auto", "single", "lanes", "numpy")
+
+# One call into compiled code lasts about this long, so that Ctrl-C and the
+# progress meter are served in between.
+_CALL_SECONDS = 0.2
+# Lanes pay from this many runs on one design, up to this many entries of it.
+_LANES_FROM = 12
+_LANES_ENTRIES = 20_000
+
+
+def momentum_descent(
+    problem: Regression,
+    gamma: ArrayLike,
+    beta: ArrayLike,
+    init: Init,
+    *,
+    method: str = "heavy_ball",
+    batch_size: int | None = None,
+    seed: SeedLike = 0,
+    max_steps: int = 1_000_000,
+    tol: float | None = 1e-13,
+    check_every: int = 100,
+    record_every: int | None = None,
+    max_records: int = 100_000,
+    engine: str = "auto",
+    threads: int | None = None,
+    progress: bool | None = None,
+) -> Trajectory:
+    r"""Train the diagonal network by gradient descent with momentum.
+
+    The weights obey `w_{k+1} = w_k mp gamma g_k w_k + beta (w_k - w_{k-1})`
+    with `w_{-1} = w_0`; Nesterov takes `g` and `w` of the force at
+    `w_k + beta (w_k - w_{k-1})`.
+
+    Parameters
+    ----------
+    problem : Regression
+        One problem, or a batch of them.
+    gamma : array_like, > 0
+        Step. `gamma`, `beta`, `init` and the problem broadcast over leading
+        axes; each index of the result is a run.
+    beta : array_like, in [0, 1)
+        Momentum; must be 0 for gradient descent.
+    init : float, array_like or tuple
+        Scale alpha of `u_0 = sqrt(2) alpha, v_0 = 0`, or a pair (u_0, v_0);
+        see `momentumflow.numeric.initialisation`.
+    method : {"heavy_ball", "nesterov", "gradient_descent"}
+    batch_size : int, optional
+        Rows drawn without replacement at each step; all of them if not given.
+    seed : int or numpy.random.Generator
+        Of the minibatches. The minibatches of run i depend on the seed and i only.
+    max_steps : int
+        Largest number of steps.
+    tol : float or None
+        Stop when |X theta - y| <= tol |y| and the remaining momentum moves
+        theta by at most tol |theta|. None takes exactly `max_steps` steps.
+    check_every : int
+        Steps between two looks at convergence.
+    record_every : int, optional
+        Record the weights at step 0 and every so many steps.
+    max_records : int
+        Bound on the number of records a run may ask for.
+    engine : {"auto", "single", "lanes", "numpy"}
+        How runs are advanced: each in its own compiled loop, side by side in
+        SIMD lanes, or the NumPy reference. "auto" takes lanes from a dozen
+        runs that share a design of moderate size.
+    threads : int, optional
+        Threads; as many as there are cores if not given.
+    progress : bool, optional
+        Show a meter; None shows it in a terminal only.
+
+    Returns
+    -------
+    Trajectory
+        With the broadcast leading axes. A run that diverged or did not
+        converge says so in `status`; Ctrl-C returns what there is, marked
+        INTERRUPTED.
+
+    Raises
+    ------
+    InputError
+        gamma <= 0, beta outside [0, 1), a zero initial weight, leading axes
+        that do not broadcast, a batch size above n, an unknown method.
+
+    Notes
+    -----
+    Papazov, Pesme, Flammarion, arXiv 2403.05293, equation (MGD).
+    """
+    method = choice("method", method, METHODS)
+    engine = choice("engine", engine, ENGINES)
+    step, momentum = positive("gamma", gamma), momentum_parameter(beta)
+    if method == "gradient_descent" and np.any(momentum != 0):
+        raise InputError("beta = 0 for gradient descent", f"beta = {momentum.max():g}")
+    w_plus, w_minus = initial_weights(init, problem.d)
+    shape = broadcast_shapes(
+        problem=problem.batch_shape, gamma=step.shape, beta=momentum.shape, init=w_plus.shape[:-1]
+    )
+    max_steps = count("max_steps", max_steps)
+    check_every = min(count("check_every", check_every), max_steps)
+    tolerance = 0.0 if tol is None else float(constrained("tol", tol, "> 0", lambda a: a > 0))
+    workers = available_threads() if threads is None else count("threads", threads)
+    runs = Runs.start(problem, step, momentum, w_plus, w_minus, shape)
+    minibatches = None
+    if batch_size is not None:
+        batch_size = count("batch_size", batch_size)
+        if batch_size > problem.n:
+            raise InputError(f"batch_size <= n = {problem.n}", f"batch_size = {batch_size}")
+        minibatches = Minibatches(seed, runs.size, problem.n, batch_size)
+    chosen = _engine(engine, method, runs, tolerance, workers, minibatches)
+    records = _Records(record_every, max_records, max_steps) if record_every else None
+    start = runs.weights()
+    interrupted = _drive(chosen, max_steps, check_every, records, tol is not None, progress)
+    settings = {
+        "method": method,
+        "gamma": step.tolist(),
+        "beta": momentum.tolist(),
+        "batch_size": batch_size,
+        "seed": seed if isinstance(seed, int) else str(seed),
+        "tol": tol,
+        "max_steps": max_steps,
+    }
+    return _result(problem, runs, start, interrupted, tol is not None, records, settings)
+
+
+def _engine(
+    name: str,
+    method: str,
+    runs: Runs,
+    tol: float,
+    threads: int,
+    minibatches: Minibatches | None,
+) -> Engine:
+    if name == "numpy":
+        reference = InNumpy(method, runs, tol, threads)
+        reference.minibatches = minibatches
+        return reference
+    if minibatches is not None:
+        if name == "lanes":
+            raise InputError(
+                "engine 'single' or 'numpy' with minibatches",
+                "'lanes'",
+                "lanes share one data set, minibatches differ from run to run",
+            )
+        return ByRows(method, runs, tol, threads, minibatches)
+    designs, n, d = runs.X.shape
+    if name == "lanes" or (
+        name == "auto" and runs.size >= _LANES_FROM * designs and n * d <= _LANES_ENTRIES
+    ):
+        return InLanes(method, runs, tol, threads)
+    return RunByRun(method, runs, tol, threads)
+
+
+class _Records:
+    """Recorded weights of all runs, at step 0 and every `every` steps."""
+
+    def __init__(self, every: int, max_records: int, max_steps: int) -> None:
+        self.every = count("record_every", every)
+        wanted = max_steps // self.every + 1
+        if wanted > count("max_records", max_records):
+            raise InputError(
+                f"at most max_records = {max_records} records",
+                f"{wanted} (max_steps = {max_steps}, record_every = {every})",
+                "raise record_every or max_records, or lower max_steps",
+            )
+        self.weights: list[tuple[FloatArray, FloatArray]] = []
+
+    def take(self, runs: Runs) -> None:
+        self.weights.append(runs.weights())
+
+
+def _drive(
+    engine: Engine,
+    max_steps: int,
+    check_every: int,
+    records: _Records | None,
+    to_convergence: bool,
+    progress: bool | None,
+) -> bool:
+    """Advance until every run has ended; return whether the user interrupted."""
+    runs = engine.runs
+    if records:
+        records.take(runs)
+        check_every = records.every
+    elif not to_convergence:
+        check_every = max_steps
+    ideal = _CALL_SECONDS * 1e9 / (engine.nanoseconds() * max(1, runs.size / engine.threads))
+    if not to_convergence and records is None:
+        check_every = int(np.clip(ideal, 1, max_steps))
+    checks = 1 if records else max(1, int(ideal / check_every))
+    done = 0
+    active = np.arange(runs.size)
+    with meter(f"{engine.method}, {runs.size} run(s)", max_steps, show=progress) as advanced:
+        try:
+            while active.size and done < max_steps:
+                left = max_steps - done
+                every = min(check_every, left)
+                times = max(1, min(checks, left // every))
+                engine.advance(active, every, times)
+                done += every * times
+                advanced(every * times)
+                if records:
+                    records.take(runs)
+                active = active[runs.state[active] == 0]
+        except KeyboardInterrupt:
+            return True
+    return False
+
+
+def _result(
+    problem: Regression,
+    runs: Runs,
+    start: tuple[FloatArray, FloatArray],
+    interrupted: bool,
+    to_convergence: bool,
+    records: _Records | None,
+    settings: dict[str, Any],
+) -> Trajectory:
+    d = runs.d
+    end = runs.weights()
+    with np.errstate(all="ignore"):  # diverged runs hold infinities; their status says so
+        logs = [np.log(np.abs(w / w0)) for w, w0 in zip(end, start, strict=True)]
+        sums = runs.S[:, :, :d] / (1 - runs.beta)[:, None, None]
+        S_plus, S_minus = (runs.shaped(sums[:, sign] - log) for sign, log in enumerate(logs))
+        kernels = kernels_for(settings["method"], "numpy")
+        rest = np.zeros_like(end[0])
+        theta = runs.shaped(kernels.parameter(*end, rest, rest, 0.0))
+        loss, residual = problem.loss(theta), problem.residual(theta)
+    eps = runs.gamma / (1 - runs.beta)
+    path = None
+    if records:
+        plus, minus = (np.stack([w[sign] for w in records.weights], axis=1) for sign in (0, 1))
+        steps = np.minimum(np.arange(plus.shape[1]) * records.every, settings["max_steps"])
+        path = Path(runs.shaped(eps[:, None] * steps), runs.shaped(plus), runs.shaped(minus))
+    w_plus, w_minus = (runs.shaped(w) for w in end)
+    initial_plus, initial_minus = (runs.shaped(w) for w in start)
+    return Trajectory(
+        problem=problem,
+        theta=theta,
+        w_plus=w_plus,
+        w_minus=w_minus,
+        initial_w_plus=initial_plus,
+        initial_w_minus=initial_minus,
+        S_plus=S_plus,
+        S_minus=S_minus,
+        gradient_integral=runs.shaped(eps[:, None] * runs.G[:, :d]),
+        loss=loss,
+        residual=residual,
+        time=runs.shaped(eps * runs.steps),
+        steps=runs.shaped(runs.steps.copy()),
+        sign_changes=runs.shaped(runs.flips.astype(np.int64)),
+        status=_statuses(runs, interrupted, to_convergence),
+        settings=settings,
+        path=path,
+    )
+
+
+def _statuses(runs: Runs, interrupted: bool, to_convergence: bool) -> Any:
+    statuses = np.empty(runs.size, dtype=object)
+    for i, code in enumerate(runs.state.tolist()):
+        status = STATUS_CODES[code]
+        if status is RunStatus.NOT_CONVERGED and interrupted:
+            status = RunStatus.INTERRUPTED
+        elif status is not RunStatus.DIVERGED and not to_convergence:
+            status = RunStatus.COMPLETED
+        statuses[i] = status
+    return statuses.reshape(runs.shape) if runs.shape else statuses[0]

@@ -1,0 +1,235 @@
+"""How a batch of discrete runs is advanced: one by one, in lanes, by BLAS, or in NumPy.
+
+Every engine advances the given runs by `checks` times `check_every` steps,
+fewer for a run that ends, and all of them take their arithmetic from the
+generated kernels of the method.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from momentumflow.numeric.runs import Runs
+from momentumflow.numeric.sampling import Minibatches
+
+Indices = NDArray[np.int64]
+
+# Runs side by side in one block: measured best between 64 and 256 for n = 20,
+# d = 30 (the state of a block then stays in the second-level cache).
+LANES = 128
+
+
+def kernels_for(method: str, backend: str) -> ModuleType:
+    """Return the generated module of `method` on the diagonal network."""
+    return import_module(f"momentumflow.numeric.kernels.{method}_diagonal_{backend}")
+
+
+@dataclass(eq=False)
+class Engine:
+    """Base: what the driver calls.
+
+    Parameters
+    ----------
+    method : str
+        "heavy_ball", "nesterov" or "gradient_descent".
+    runs : Runs
+        Advanced in place.
+    tol : float
+        Convergence tolerance of the kernels' `assess`; 0 never converges.
+    threads : int
+        Number of threads.
+    """
+
+    method: str
+    runs: Runs
+    tol: float
+    threads: int
+
+    def advance(self, active: Indices, check_every: int, checks: int) -> None:
+        """Advance the runs `active` by up to `checks * check_every` steps."""
+        raise NotImplementedError
+
+    def nanoseconds(self) -> float:
+        """Rough cost of one step of one run on one core, to size the calls."""
+        n, d = self.runs.X.shape[1:]
+        return 4 * n * d / 10 + 10 * d
+
+
+class RunByRun(Engine):
+    """Each run in its own loop; threads take different runs."""
+
+    def advance(self, active: Indices, check_every: int, checks: int) -> None:
+        """Advance run by run."""
+        kernels = kernels_for(self.method, "numba")
+        runs = self.runs
+
+        def one(i: int) -> None:
+            d = runs.X.shape[2]
+            runs.state[i], taken = kernels.converge(
+                *_single_state(runs, i), np.empty(d), np.empty(d), self.tol, check_every, checks
+            )
+            runs.steps[i] += taken
+
+        _spread(one, active.tolist(), self.threads)
+
+
+class ByRows(Engine):
+    """Minibatch runs; each draws from its own stream."""
+
+    def __init__(
+        self, method: str, runs: Runs, tol: float, threads: int, minibatches: Minibatches
+    ) -> None:
+        super().__init__(method, runs, tol, threads)
+        self.minibatches = minibatches
+
+    def advance(self, active: Indices, check_every: int, checks: int) -> None:
+        """Advance run by run over drawn minibatches."""
+        kernels = kernels_for(self.method, "numba")
+        runs = self.runs
+
+        def one(i: int) -> None:
+            d = runs.X.shape[2]
+            rows = self.minibatches.draw(i, check_every * checks)
+            runs.state[i], taken = kernels.converge_rows(
+                *_single_state(runs, i), np.empty(d), np.empty(d), self.tol, check_every, rows
+            )
+            runs.steps[i] += taken
+
+        _spread(one, active.tolist(), self.threads)
+
+
+class InLanes(Engine):
+    """Runs that share a design lie side by side in SIMD lanes."""
+
+    def advance(self, active: Indices, check_every: int, checks: int) -> None:
+        """Advance in blocks of lanes, one design a block."""
+        blocks = []
+        for design in np.unique(self.runs.design[active]):
+            members = active[self.runs.design[active] == design]
+            # equal blocks, at least one for each thread
+            count = max(-(-members.size // LANES), min(self.threads, -(-members.size // 32)))
+            blocks += np.array_split(members, count)
+        _spread(lambda block: self._block(block, check_every, checks), blocks, self.threads)
+
+    def _block(self, members: Indices, check_every: int, checks: int) -> None:
+        kernels = kernels_for(self.method, "numba")
+        runs = self.runs
+        design = runs.X[runs.design[members[0]]]
+        n, d = design.shape
+        X = np.zeros((-(-n // 4) * 4, d))
+        X[:n] = design
+        while members.size and checks:
+            lanes = members.size
+            W, P, S = (_to_lanes(a[members]) for a in (runs.W, runs.P, runs.S))
+            G, flips, y = (_to_lanes(a[members]) for a in (runs.G, runs.flips, runs.y))
+            states = np.zeros(lanes, dtype=np.int64)
+            theta, r, g = np.empty((d, lanes)), np.empty((X.shape[0], lanes)), np.empty((4, lanes))
+            taken = kernels.converge_lanes(
+                X, y, runs.gamma[members], runs.beta[members], W, P, G, S, flips,
+                theta, r, g, self.tol, check_every, checks, states,
+            )  # fmt: skip
+            runs.W[members], runs.P[members] = _from_lanes(W), _from_lanes(P)
+            runs.S[members], runs.G[members] = _from_lanes(S), _from_lanes(G)
+            runs.flips[members] = _from_lanes(flips)
+            runs.steps[members] += taken
+            runs.state[members] = states
+            members = members[states == 0]
+            checks -= taken // check_every
+
+    def nanoseconds(self) -> float:
+        """Rough cost of one step of one run on one core."""
+        n, d = self.runs.X.shape[1:]
+        return 4 * n * d / 30 + 4 * d
+
+
+class InNumpy(Engine):
+    """The reference: NumPy operations over all active runs, one step at a time."""
+
+    minibatches: Minibatches | None = None
+
+    def advance(self, active: Indices, check_every: int, checks: int) -> None:
+        """Advance by NumPy operations over all active runs."""
+        for _ in range(checks):
+            if not active.size:
+                return
+            rows = None
+            if self.minibatches is not None:
+                drawn = [self.minibatches.draw(i, check_every) for i in active.tolist()]
+                rows = np.stack(drawn, axis=1)
+            for k in range(check_every):
+                self._step(active, None if rows is None else rows[k])
+            self.runs.steps[active] += check_every
+            self._assess(active)
+            active = active[self.runs.state[active] == 0]
+
+    def _step(self, active: Indices, rows: Indices | None) -> None:
+        kernels = kernels_for(self.method, "numpy")
+        runs = self.runs
+        (wp, wm), (pp, pm) = (np.moveaxis(a[active], 1, 0) for a in (runs.W, runs.P))
+        gamma, beta = runs.gamma[active, None], runs.beta[active, None]
+        theta = kernels.parameter(wp, wm, pp, pm, beta)
+        X, y = runs.X[runs.design[active]], runs.y[active]
+        if rows is not None:
+            X = np.take_along_axis(X, rows[:, :, None], axis=1)
+            y = np.take_along_axis(y, rows, axis=1)
+        r = np.einsum("bnd,bd->bn", X, theta) - y
+        g = np.einsum("bnd,bn->bd", X, r) / y.shape[1]
+        with np.errstate(all="ignore"):  # a diverging run is found by `_assess`
+            w0, w1, p0, p1, s0, s1, f0, f1 = kernels.step(wp, wm, pp, pm, g, gamma, beta)
+        runs.W[active] = np.stack((w0, w1), axis=1)
+        runs.P[active] = np.stack((p0, p1), axis=1)
+        runs.S[active] += np.stack((s0, s1), axis=1)
+        runs.flips[active] += np.stack((f0.sum(axis=-1), f1.sum(axis=-1)), axis=1)
+        runs.G[active] += g
+
+    def _assess(self, active: Indices) -> None:
+        kernels = kernels_for(self.method, "numba")
+        runs = self.runs
+        for i in active.tolist():
+            X, y, _, beta, W, P, *_ = _single_state(runs, i)
+            runs.state[i] = kernels.assess(X, y, beta, W, P, np.empty(X.shape[1]), self.tol)
+
+    def nanoseconds(self) -> float:
+        """Rough cost of one step of one run on one core."""
+        return 20_000.0
+
+
+def _single_state(runs: Runs, i: int) -> tuple[NDArray[np.float64], ...]:
+    """The leading arguments of the single-run kernels, as views of run i."""
+    return (
+        runs.X[runs.design[i]], runs.y[i], runs.gamma[i], runs.beta[i],
+        runs.W[i], runs.P[i], runs.G[i], runs.S[i], runs.flips[i],
+    )  # fmt: skip
+
+
+def _to_lanes(array: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.ascontiguousarray(np.moveaxis(array, 0, -1))
+
+
+def _from_lanes(array: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.moveaxis(array, -1, 0)
+
+
+def _spread(work: Callable[..., None], items: Iterable[object], threads: int) -> None:
+    """Call `work` on every item, on up to `threads` threads (the kernels release the GIL)."""
+    items = list(items)
+    if threads == 1 or len(items) < 2:
+        for item in items:
+            work(item)
+        return
+    with ThreadPoolExecutor(max_workers=min(threads, len(items))) as pool:
+        for _ in pool.map(work, items):
+            pass
+
+
+def available_threads() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

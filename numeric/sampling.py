@@ -1,0 +1,48 @@
+"""Minibatches: reproducible, and independent of the batch a run is computed in."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from momentumflow.numeric.validation import SeedLike, generator
+
+
+@njit(cache=True)
+def _draw(rng, n, out):  # type: ignore[no-untyped-def]
+    """Fill each line of `out` with distinct row numbers: a partial Fisher-Yates shuffle."""
+    deck = np.arange(n)
+    for k in range(out.shape[0]):
+        for a in range(out.shape[1]):
+            b = rng.integers(a, n)
+            deck[a], deck[b] = deck[b], deck[a]
+            out[k, a] = deck[a]
+
+
+class Minibatches:
+    """One stream of minibatches for each run.
+
+    Run `i` draws from `SeedSequence(seed).spawn`'s i-th child, so that its
+    minibatches depend on the seed and on i alone: not on how many runs there
+    are, in which order they are advanced, or in what portions.
+
+    Parameters
+    ----------
+    seed : int, Generator or None
+        Source of randomness of all runs.
+    runs, n, batch_size : int
+        Number of runs, rows of the data, and rows drawn without replacement at
+        each step.
+    """
+
+    def __init__(self, seed: SeedLike, runs: int, n: int, batch_size: int) -> None:
+        self._generators = generator(seed).spawn(runs)
+        self._n = n
+        self._batch_size = batch_size
+
+    def draw(self, run: int, steps: int) -> NDArray[np.int64]:
+        """Return the next `steps` minibatches of a run; shape (steps, batch_size)."""
+        rows = np.empty((steps, self._batch_size), dtype=np.int64)
+        _draw(self._generators[run], self._n, rows)
+        return rows

@@ -1,0 +1,246 @@
+"""What a run returns: where it ended, and everything that the limit theorem needs.
+
+With S_pm the remainders of a run (discrete: sums of h(w_{k+1}/w_k)/(1-beta);
+continuous: lambda times the integral of (w'/w)^2), the limit of theta is the
+Bregman projection with balancedness `Delta_0 exp(-(S_+ + S_-))` and perturbed
+initialisation `(w_{+,0}^2 e^{-2 S_+} - w_{-,0}^2 e^{-2 S_-})/4`
+(Papazov, Pesme, Flammarion, arXiv 2403.05293, theorem 1 and its discrete form).
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from momentumflow.numeric.problems import Regression
+from momentumflow.numeric.validation import FloatArray
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from momentumflow.numeric.implicit import ImplicitSolution
+
+
+class RunStatus(enum.Enum):
+    """How a run ended; the value says what to do about it."""
+
+    CONVERGED = "converged"
+    COMPLETED = "ran the time asked for; convergence was not asked for"
+    NOT_CONVERGED = "not converged: raise max_steps (or t_max), or gamma; or loosen tol"
+    DIVERGED = "diverged: the step is unstable, reduce gamma (or lambda)"
+    INTERRUPTED = "interrupted before the end: start again from the returned weights"
+
+
+# The codes that the compiled loops return.
+STATUS_CODES = (RunStatus.NOT_CONVERGED, RunStatus.CONVERGED, RunStatus.DIVERGED)
+
+
+@dataclass(frozen=True, eq=False)
+class Path:
+    """Recorded states of a run; the first is the initialisation.
+
+    Attributes
+    ----------
+    time : ndarray, shape (..., records)
+        Continuous time; for a discrete method the step number times
+        eps = gamma/(1 - beta). A run that has ended stays at its last state.
+    w_plus, w_minus : ndarray, shape (..., records, d)
+    """
+
+    time: FloatArray
+    w_plus: FloatArray
+    w_minus: FloatArray
+
+    @property
+    def theta(self) -> FloatArray:
+        """Parameters (w_+^2 - w_-^2)/4; shape (..., records, d)."""
+        return (self.w_plus**2 - self.w_minus**2) / 4
+
+    @property
+    def balancedness(self) -> FloatArray:
+        """|w_+ w_-|; shape (..., records, d)."""
+        return np.abs(self.w_plus * self.w_minus)
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """The end of one run, or of a batch of runs (leading axes `...`).
+
+    Attributes
+    ----------
+    problem : Regression
+        What was trained on.
+    theta, w_plus, w_minus : ndarray, shape (..., d)
+        Parameters and weights at the end.
+    initial_w_plus, initial_w_minus : ndarray, shape (..., d)
+        Weights at the start.
+    S_plus, S_minus : ndarray, shape (..., d)
+        Remainders of the run, by their definition (see the module).
+    gradient_integral : ndarray, shape (..., d)
+        Discrete: eps times the sum of the gradient entries g; continuous: the
+        integral of g dt.
+    loss, residual : ndarray, shape (...)
+        |X theta - y|^2 / (2 n), and |X theta - y| / |y|.
+    time, steps : ndarray, shape (...)
+        Continuous time reached, and steps taken.
+    sign_changes : ndarray of int, shape (..., 2)
+        How often a coordinate of w_+, of w_-, crossed zero.
+    status : RunStatus, or ndarray of RunStatus of shape (...) for a batch
+        How each run ended. Only CONVERGED runs have a limit to compare.
+    settings : dict
+        Parameters of the run, for provenance.
+    path : Path, optional
+        Recorded states, if they were asked for.
+    """
+
+    problem: Regression
+    theta: FloatArray
+    w_plus: FloatArray
+    w_minus: FloatArray
+    initial_w_plus: FloatArray
+    initial_w_minus: FloatArray
+    S_plus: FloatArray
+    S_minus: FloatArray
+    gradient_integral: FloatArray
+    loss: FloatArray
+    residual: FloatArray
+    time: FloatArray
+    steps: NDArray[np.int64]
+    sign_changes: NDArray[np.int64]
+    status: Any
+    settings: dict[str, Any] = field(repr=False)
+    path: Path | None = field(default=None, repr=False)
+
+    @property
+    def converged(self) -> NDArray[np.bool_]:
+        """Whether each run converged; shape (...)."""
+        return np.asarray(np.asarray(self.status, dtype=object) == RunStatus.CONVERGED, dtype=bool)
+
+    @property
+    def balancedness(self) -> FloatArray:
+        """Balancedness at the end, |w_+ w_-|; shape (..., d)."""
+        return np.abs(self.w_plus * self.w_minus)
+
+    @property
+    def initial_balancedness(self) -> FloatArray:
+        """Delta_0 = |w_{+,0} w_{-,0}|; shape (..., d)."""
+        return np.abs(self.initial_w_plus * self.initial_w_minus)
+
+    @property
+    def log_balancedness(self) -> FloatArray:
+        """Logarithm of `predicted_balancedness`, which may underflow; shape (..., d)."""
+        start = np.log(np.abs(self.initial_w_plus)) + np.log(np.abs(self.initial_w_minus))
+        value: FloatArray = start - (self.S_plus + self.S_minus)
+        return value
+
+    @property
+    def predicted_balancedness(self) -> FloatArray:
+        """Delta_inf = Delta_0 exp(-(S_+ + S_-)); shape (..., d)."""
+        return np.exp(self.log_balancedness)
+
+    @property
+    def perturbed_init(self) -> FloatArray:
+        """theta_tilde_0; shape (..., d)."""
+        plus = self.initial_w_plus * np.exp(-self.S_plus)
+        minus = self.initial_w_minus * np.exp(-self.S_minus)
+        value: FloatArray = (plus**2 - minus**2) / 4
+        return value
+
+    @property
+    def shift(self) -> FloatArray:
+        """asinh(2 theta_tilde_0 / Delta_inf), without cancellation; shape (..., d)."""
+        start = np.log(np.abs(self.initial_w_plus)) - np.log(np.abs(self.initial_w_minus))
+        value: FloatArray = start - (self.S_plus - self.S_minus)
+        return value
+
+    @cached_property
+    def regular_remainders(self) -> tuple[FloatArray, FloatArray]:
+        """S_pm = -ln|w_inf/w_0| mp int g dt: regular where a weight crosses zero.
+
+        Equal to (S_plus, S_minus) once the velocity has died out; how far the
+        two are apart is `remainder_defect`.
+        """
+        with np.errstate(divide="ignore", invalid="ignore"):  # a diverged run
+            plus = -np.log(np.abs(self.w_plus / self.initial_w_plus)) - self.gradient_integral
+            minus = -np.log(np.abs(self.w_minus / self.initial_w_minus)) + self.gradient_integral
+        return plus, minus
+
+    @property
+    def remainder_defect(self) -> FloatArray:
+        """Largest distance of the defined from the regular remainders; shape (...)."""
+        plus, minus = self.regular_remainders
+        distance = np.maximum(np.abs(self.S_plus - plus), np.abs(self.S_minus - minus))
+        return np.asarray(distance.max(axis=-1))
+
+    def predicted_limit(self, solver: str = "newton", **options: Any) -> ImplicitSolution:
+        """Solve the convex problem that this run's remainders determine.
+
+        Parameters
+        ----------
+        solver : {"newton", "cvxpy"}
+            Passed on, with `options`, to `implicit_solution`.
+
+        Notes
+        -----
+        The problem is meaningful for converged runs; `status` says which are.
+        """
+        from momentumflow.numeric.implicit import implicit_solution
+
+        return implicit_solution(
+            self.problem,
+            log_balancedness=self.log_balancedness,
+            shift=self.shift,
+            solver=solver,
+            **options,
+        )
+
+    @property
+    def message(self) -> str:
+        """How the run ended, in one sentence; for a batch, how the runs that fared worst did."""
+        statuses = np.atleast_1d(np.asarray(self.status, dtype=object)).ravel()
+        counts = {s: int(np.count_nonzero(statuses == s)) for s in RunStatus}
+        worst = float(np.max(self.residual)) if self.residual.size else 0.0
+        steps = int(np.max(self.steps)) if self.steps.size else 0
+        parts = [
+            (f"{number} of {statuses.size} runs " if statuses.size > 1 else "") + s.value
+            for s, number in counts.items()
+            if number
+        ]
+        how_far = f"largest relative residual {worst:.3g}"
+        if counts[RunStatus.NOT_CONVERGED]:
+            condition = self.problem.condition_number
+            how_far += f", condition number of X {condition:.3g}"
+        return f"{'; '.join(parts)} ({how_far} after {steps} steps)"
+
+    def to_xarray(self) -> xr.Dataset:
+        """Return the end states as a labelled Dataset."""
+        import xarray as xr
+
+        batch = [f"run_{i}" for i in range(self.loss.ndim)]
+        names = self.problem.feature_names or tuple(f"x{j}" for j in range(self.problem.d))
+        vectors = (
+            *("theta", "w_plus", "w_minus", "S_plus", "S_minus", "balancedness"),
+            *("predicted_balancedness", "perturbed_init"),
+        )
+        data: dict[str, Any] = {
+            name: ([*batch, "feature"], getattr(self, name)) for name in vectors
+        }
+        data |= {
+            name: (batch, getattr(self, name)) for name in ("loss", "residual", "time", "steps")
+        }
+        data["sign_changes"] = ([*batch, "weight"], self.sign_changes)
+        data["status"] = (batch, np.vectorize(lambda s: s.name, otypes=[str])(self.status))
+        return xr.Dataset(
+            data,
+            coords={"feature": list(names), "weight": ["w_plus", "w_minus"]},
+            attrs={k: str(v) for k, v in self.settings.items()},
+        )
+
+    def __repr__(self) -> str:
+        batch = f"batch={self.loss.shape}, " if self.loss.shape else ""
+        return f"Trajectory({batch}{self.settings.get('method', 'run')}: {self.message})"
