@@ -16,6 +16,7 @@ from momentumflow.numeric.implicit.potentials import Potential
 from momentumflow.numeric.validation import FloatArray
 
 _EPS = float(np.finfo(np.float64).eps)
+_BLOCK = 1 << 13
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +128,7 @@ def _weighted_least_norm(
     X: FloatArray, h: FloatArray, r: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Return u = D X^T (X D X^T)^+ r and r - X u."""
-    H = np.matmul(X * h[:, None, :], np.swapaxes(X, -1, -2))
+    H = _weighted_gram(X, h)
     values, vectors = np.linalg.eigh(H)
     kept = values > 16 * X.shape[-2] * _EPS * values[:, -1:]
     inverse = np.where(kept, 1 / np.where(kept, values, 1.0), 0.0)
@@ -135,3 +136,13 @@ def _weighted_least_norm(
     nu = np.matmul(vectors, (inverse * coordinates)[..., None])[..., 0]
     left = np.matmul(vectors, (np.where(kept, 0.0, 1.0) * coordinates)[..., None])[..., 0]
     return h * np.matmul(nu[:, None, :], X)[:, 0, :], left
+
+
+def _weighted_gram(X: FloatArray, h: FloatArray) -> FloatArray:
+    """X diag(h) X^T, shape (B, n, n), without a weighted copy of all of X."""
+    H = np.zeros((h.shape[0], X.shape[-2], X.shape[-2]))
+    for start in range(0, X.shape[-1], _BLOCK):
+        block = X[..., start : start + _BLOCK]
+        weighted = block * h[:, None, start : start + _BLOCK]
+        H += np.matmul(weighted, np.swapaxes(block, -1, -2))
+    return H

@@ -74,7 +74,7 @@ def solve_by_cvxpy(
     far = ~answered | np.array([s is not None for s in status])
     status[far] = ImplicitStatus.TRY_ANOTHER_SOLVER
     theta = np.where(answered[:, None], point.theta, np.nan)
-    return DualPoint(theta * scale, point.nu, point.nu_tail, point.residual, steps, status)
+    return replace(point, theta=theta * scale, iterations=steps, status=status)
 
 
 def conic_solver(name: str | None) -> str:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from momentumflow.numeric.implicit import compensated
 from momentumflow.numeric.implicit.potentials import Potential
-from momentumflow.numeric.implicit.rows import DenseRows
+from momentumflow.numeric.implicit.rows import Rows
 from momentumflow.numeric.implicit.solution import ImplicitStatus
 from momentumflow.numeric.validation import FloatArray
 
@@ -54,7 +54,7 @@ class DualPoint:
 
 
 def solve_dual(
-    rows: DenseRows,
+    rows: Rows,
     y: FloatArray,
     potential: Potential,
     *,
@@ -66,7 +66,7 @@ def solve_dual(
 
     Parameters
     ----------
-    rows : DenseRows
+    rows : Rows
         X, for B problems or shared by them.
     y : ndarray, shape (B, n)
         Targets in the range of X, scaled so that the solution is of order one.
@@ -172,7 +172,7 @@ def solve_dual(
 
 
 def refine(
-    rows: DenseRows, y: FloatArray, potential: Potential, point: DualPoint, *, max_steps: int = 8
+    rows: Rows, y: FloatArray, potential: Potential, point: DualPoint, *, max_steps: int = 8
 ) -> DualPoint:
     """Sharpen a converged dual point with the dual carried in twice the precision.
 
@@ -184,9 +184,9 @@ def refine(
     best_nu, best_tail, best_theta = point.nu, point.nu_tail, point.theta
     nu, tail = _consistent_dual(rows, potential, point)
     for step in range(max_steps + 1):
-        z = compensated.adjoint(rows.X, nu, tail)
+        z = rows.precise_adjoint(nu, tail)
         theta = potential.primal(z)
-        r = -compensated.residual(rows.X, theta, y)
+        r = -rows.precise_residual(theta, y)
         size = np.linalg.norm(rows.whiten(r), axis=-1)
         magnitude = np.linalg.norm(theta, axis=-1)
         better = size < best
@@ -205,7 +205,7 @@ def refine(
 
 
 def _consistent_dual(
-    rows: DenseRows, potential: Potential, point: DualPoint
+    rows: Rows, potential: Potential, point: DualPoint
 ) -> tuple[FloatArray, FloatArray]:
     """The dual, in two parts, that reproduces the iteration's z where it matters."""
     nu, tail = point.nu, point.nu_tail
@@ -213,7 +213,7 @@ def _consistent_dual(
     size = np.linalg.norm(point.theta, axis=-1)
     floor = _FLOOR * size
     for _ in range(8):
-        miss = slope * (point.z - compensated.adjoint(rows.X, nu, tail))
+        miss = slope * (point.z - rows.precise_adjoint(nu, tail))
         if np.all(np.linalg.norm(miss, axis=-1) < 1e-9 * size):
             break
         delta, _ = rows.newton_steps(slope, rows.forward(miss)[..., None], floor)

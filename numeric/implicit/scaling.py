@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from momentumflow.numeric.implicit.potentials import Potential
-from momentumflow.numeric.implicit.rows import DenseRows
+from momentumflow.numeric.implicit.rows import Rows
 from momentumflow.numeric.validation import FloatArray
 
 
-def problem_scale(rows: DenseRows, y: FloatArray, potential: Potential) -> FloatArray:
+def problem_scale(rows: Rows, y: FloatArray, potential: Potential) -> FloatArray:
     """The size of the solution: the largest entry of the least-norm one, shape (B,)."""
     scale = np.abs(rows.least_norm(y)).max(axis=-1)
     if np.all(scale > 0):
