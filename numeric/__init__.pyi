@@ -1,4 +1,5 @@
 from .descent import momentum_descent as momentum_descent
+from .flow import momentum_flow as momentum_flow
 from .implicit import (
     HyperbolicEntropy as HyperbolicEntropy,
     ImplicitSolution as ImplicitSolution,

@@ -78,7 +78,7 @@ class RunByRun(Engine):
             )
             runs.steps[i] += taken
 
-        _spread(one, active.tolist(), self.threads)
+        spread(one, active.tolist(), self.threads)
 
 
 class ByRows(Engine):
@@ -103,7 +103,7 @@ class ByRows(Engine):
             )
             runs.steps[i] += taken
 
-        _spread(one, active.tolist(), self.threads)
+        spread(one, active.tolist(), self.threads)
 
 
 class InLanes(Engine):
@@ -117,7 +117,7 @@ class InLanes(Engine):
             # equal blocks, at least one for each thread
             count = max(-(-members.size // LANES), min(self.threads, -(-members.size // 32)))
             blocks += np.array_split(members, count)
-        _spread(lambda block: self._block(block, check_every, checks), blocks, self.threads)
+        spread(lambda block: self._block(block, check_every, checks), blocks, self.threads)
 
     def _block(self, members: Indices, check_every: int, checks: int) -> None:
         kernels = kernels_for(self.method, "numba")
@@ -218,7 +218,7 @@ def _from_lanes(array: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.moveaxis(array, -1, 0)
 
 
-def _spread(work: Callable[..., None], items: Iterable[object], threads: int) -> None:
+def spread(work: Callable[..., None], items: Iterable[object], threads: int) -> None:
     """Call `work` on every item, on up to `threads` threads (the kernels release the GIL)."""
     items = list(items)
     if threads == 1 or len(items) < 2:

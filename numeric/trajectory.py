@@ -94,6 +94,9 @@ class Trajectory:
         How each run ended. Only CONVERGED runs have a limit to compare.
     settings : dict
         Parameters of the run, for provenance.
+    squared_rates : ndarray, shape (..., 2, d), optional
+        Flows only: the integrals of (w'/w)^2 dt for w_+ and w_-; under gradient
+        flow both are the integral of g^2 dt.
     path : Path, optional
         Recorded states, if they were asked for.
     """
@@ -114,6 +117,7 @@ class Trajectory:
     sign_changes: NDArray[np.int64]
     status: Any
     settings: dict[str, Any] = field(repr=False)
+    squared_rates: FloatArray | None = field(default=None, repr=False)
     path: Path | None = field(default=None, repr=False)
 
     @property

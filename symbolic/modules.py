@@ -15,8 +15,8 @@ from momentumflow.symbolic.codegen import emit, identifier
 from momentumflow.symbolic.errors import InputError
 from momentumflow.symbolic.methods import GradientDescent, HeavyBall, MomentumMethod, Nesterov
 from momentumflow.symbolic.networks import DiagonalNetwork, SeparableNetwork
-from momentumflow.symbolic.simulation import Step, successor
-from momentumflow.symbolic.symbols import beta
+from momentumflow.symbolic.simulation import FlowField, Step, successor
+from momentumflow.symbolic.symbols import beta, g, lam
 
 if TYPE_CHECKING:
     import jinja2
@@ -100,6 +100,36 @@ def render(method: MomentumMethod, network: SeparableNetwork, backend: str = "nu
     )
 
 
+def render_flow(network: SeparableNetwork) -> str:
+    """Return the source of the module for momentum gradient flow on `network`."""
+    flow = FlowField(network)
+    functions = (
+        ("parameter", "Theta of one coordinate.", emit([network.parameter], flow.weights)),
+        (
+            "acceleration",
+            "w'' of one coordinate, lambda > 0.",
+            emit(flow.accelerations, (*flow.weights, *flow.velocities, g, lam)),
+        ),
+        (
+            "gradient_velocity",
+            "w' of one coordinate under gradient flow, lambda = 0.",
+            emit(network.force, (*flow.weights, g)),
+        ),
+    )
+    code = "".join(line for _, _, e in functions for line in (*e.assignments, *e.results))
+    return (
+        _templates()
+        .get_template("numba_flow.py.j2")
+        .render(
+            network=network.parameter,
+            network_name=python_name(network.name),
+            m=len(flow.weights),
+            functions=functions,
+            uses_math="math." in code,
+        )
+    )
+
+
 def write_kernels(
     directory: str | Path,
     method: MomentumMethod | None = None,
@@ -145,8 +175,9 @@ def committed_kernels() -> dict[str, str]:
     """Return file name and source of every module in momentumflow/numeric/kernels."""
     network = DiagonalNetwork().balanced
     methods = (HeavyBall(), Nesterov(), GradientDescent())
-    return {
+    modules = {
         f"{module_name(method, network, backend)}.py": render(method, network, backend)
         for method in methods
         for backend in BACKENDS
     }
+    return {**modules, "momentum_flow_diagonal_numba.py": render_flow(network)}

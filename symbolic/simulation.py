@@ -16,7 +16,7 @@ import sympy as sp
 from momentumflow.symbolic.errors import InputError
 from momentumflow.symbolic.methods import MomentumMethod
 from momentumflow.symbolic.networks import SeparableNetwork
-from momentumflow.symbolic.symbols import beta, g, gamma
+from momentumflow.symbolic.symbols import beta, g, gamma, lam
 
 
 def displacement(weight: sp.Symbol) -> sp.Symbol:
@@ -146,3 +146,35 @@ class Step:
     def settings(self) -> tuple[sp.Symbol, ...]:
         """The gradient entry and the method's parameters."""
         return (g, gamma, beta)
+
+
+@dataclass(frozen=True)
+class FlowField:
+    """Momentum gradient flow `lambda w'' + w' = force` on a network, solved for w''.
+
+    At lambda = 0 it is gradient flow, `w' = force`.
+    """
+
+    network: SeparableNetwork
+
+    @property
+    def weights(self) -> tuple[sp.Symbol, ...]:
+        """The weights of one coordinate."""
+        return self.network.coordinates
+
+    @property
+    def velocities(self) -> tuple[sp.Symbol, ...]:
+        """Their time derivatives: v_+ for w_+."""
+        return tuple(
+            sp.Symbol("v" + w.name[1:] if w.name.startswith("w_") else f"v_{w.name}", real=True)
+            for w in self.weights
+        )
+
+    @property
+    def accelerations(self) -> tuple[sp.Expr, ...]:
+        """W'' of each weight, of (weights, velocities, g, lambda)."""
+        second = sp.Symbol("w''")
+        return tuple(
+            sp.solve(lam * second + velocity - force, second)[0]
+            for velocity, force in zip(self.velocities, self.network.force, strict=True)
+        )
