@@ -5,8 +5,6 @@ from .codegen import (
 from .equations import (
     FirstOrderForm as FirstOrderForm,
     ModifiedEquation as ModifiedEquation,
-    Term as Term,
-    TreeSeries as TreeSeries,
     leading_equation as leading_equation,
     memoryless_map as memoryless_map,
     modified_equation as modified_equation,
@@ -37,6 +35,10 @@ from .scaling import (
     intrinsic_parameter as intrinsic_parameter,
     refined_parameter as refined_parameter,
     time_step as time_step,
+)
+from .tree_series import (
+    Term as Term,
+    TreeSeries as TreeSeries,
 )
 from .trees import (
     Tree as Tree,

@@ -13,10 +13,9 @@ The coefficients are exact and derived from the update rule alone; see
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import sympy as sp
 
@@ -25,150 +24,15 @@ from momentumflow.symbolic.errors import InputError
 from momentumflow.symbolic.inertial import InertialScaling, InertialSeries, inertial_series
 from momentumflow.symbolic.methods import MomentumMethod
 from momentumflow.symbolic.slow import SlowSeries, slow_series
-from momentumflow.symbolic.tree_display import latex_indices, latex_text, plain_text, svg
-from momentumflow.symbolic.trees import Tree, number_of_trees, tree
+from momentumflow.symbolic.tree_series import LazyCoefficients, TreeSeries
+from momentumflow.symbolic.trees import VELOCITY, Tree, number_of_trees
+
+if TYPE_CHECKING:
+    from momentumflow.symbolic.right_hand_side import RightHandSide
 
 Regime = Literal["inertial", "slow"]
-Notation = Literal["derivatives", "indices"]
 
 MAX_ORDER = {"slow": 15, "inertial": 10}
-
-
-@dataclass(frozen=True)
-class Term:
-    """One term of an equation: `coefficient * F(tree)`, symmetry included in the coefficient."""
-
-    tree: Tree
-    coefficient: sp.Expr
-
-
-class TreeSeries:
-    """A sum of elementary differentials with exact coefficients.
-
-    Attributes
-    ----------
-    left_hand_side : str
-        What the sum equals, in LaTeX.
-    """
-
-    def __init__(self, left_hand_side: str, coefficients: Mapping[Tree, sp.Expr]) -> None:
-        self.left_hand_side = left_hand_side
-        self._coefficients = dict(coefficients)
-
-    @cached_property
-    def terms(self) -> tuple[Term, ...]:
-        """The terms that are not zero, smallest trees first."""
-        return tuple(Term(tau, c) for tau, c in self._coefficients.items() if c != 0)
-
-    def coefficient(self, spec: Any) -> sp.Expr:
-        """Return the factor in front of the elementary differential of a tree.
-
-        Parameters
-        ----------
-        spec : Tree, str or nested list
-            `"[]"` is f, `"[[],[]]"` is f''(f,f), `"[v]"` is f'v.
-
-        Raises
-        ------
-        InputError
-            If `spec` is no tree.
-        """
-        return self._coefficients.get(tree(spec), sp.S.Zero)
-
-    def __iter__(self) -> Iterator[Term]:
-        return iter(self.terms)
-
-    def __len__(self) -> int:
-        return len(self.terms)
-
-    def subs(self, values: Mapping[Any, Any]) -> TreeSeries:
-        """Return the series with symbols of its coefficients replaced."""
-        clean = {symbols.canonical(k): symbols.canonical(value) for k, value in values.items()}
-        return TreeSeries(
-            self.left_hand_side, {tau: c.subs(clean) for tau, c in self._coefficients.items()}
-        )
-
-    def latex(self, notation: Notation = "derivatives") -> str:
-        """Return the equation in LaTeX, without dollar signs.
-
-        Parameters
-        ----------
-        notation : {"derivatives", "indices"}
-            `f''(f,f)` or `f^i_{jk} f^j f^k`.
-        """
-        if notation not in ("derivatives", "indices"):
-            raise InputError("notation to be 'derivatives' or 'indices'", repr(notation))
-        write = latex_text if notation == "derivatives" else latex_indices
-        left = self.left_hand_side
-        if notation == "indices":
-            left = left.replace("w", "w^{i}").replace("v", "v^{i}")
-        return f"{left} = {_joined([(sp.latex(t.coefficient), write(t.tree)) for t in self])}"
-
-    def _repr_latex_(self) -> str:
-        return f"$\\displaystyle {self.latex()}$"
-
-    def __str__(self) -> str:
-        left = self.left_hand_side.replace("\\", "")
-        return f"{left} = {_joined([(str(t.coefficient), plain_text(t.tree)) for t in self])}"
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} with {len(self)} terms: {self.left_hand_side} = ...>"
-
-    def table(self) -> list[dict[str, str]]:
-        """Return one row for each term: tree, differential, order, symmetry, coefficient."""
-        return [
-            {
-                "tree": term.tree.text,
-                "differential": plain_text(term.tree),
-                "order": str(term.tree.order),
-                "symmetry": str(term.tree.symmetry),
-                "coefficient": str(term.coefficient),
-            }
-            for term in self
-        ]
-
-    def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{svg(t.tree)}</td><td>$ {latex_text(t.tree)} $</td>"
-            f"<td>$\\displaystyle {sp.latex(t.coefficient)}$</td></tr>"
-            for t in self
-        )
-        return (
-            f"<table><caption>$\\displaystyle {self.left_hand_side} = \\sum$</caption>"
-            "<thead><tr><th>tree</th><th>differential</th><th>coefficient</th></tr></thead>"
-            f"<tbody>{rows}</tbody></table>"
-        )
-
-
-def _joined(parts: list[tuple[str, str]]) -> str:
-    """Join coefficient and differential pairs into a readable sum."""
-    if not parts:
-        return "0"
-    text = ""
-    for coefficient, differential in parts:
-        factor = coefficient.strip()
-        minus = factor.startswith("-") and not _is_sum(factor[1:])
-        if minus:
-            factor = factor[1:].strip()
-        if _is_sum(factor):
-            factor = f"({factor})" if "\\" not in factor else f"\\left({factor}\\right)"
-        body = differential if factor == "1" else f"{factor} {differential}"
-        if text:
-            text += f" {'-' if minus else '+'} {body}"
-        else:
-            text = f"-{body}" if minus else body
-    return text
-
-
-def _is_sum(text: str) -> bool:
-    """Whether a + or - stands outside all brackets."""
-    depth = 0
-    for position, character in enumerate(text):
-        depth += character in "({["
-        depth -= character in ")}]"
-        if depth == 0 and position and character in "+-":
-            return True
-    return False
 
 
 class ModifiedEquation(TreeSeries):
@@ -197,7 +61,10 @@ class ModifiedEquation(TreeSeries):
         scaling: InertialScaling | None = None,
         initial_velocity: TreeSeries | None = None,
     ) -> None:
-        super().__init__("w''" if regime == "inertial" else "w'", coefficients)
+        inertial = regime == "inertial"
+        super().__init__(
+            "w''" if inertial else "w'", coefficients, max_nodes=None if inertial else order
+        )
         self.method = method
         self.order = order
         self.regime = regime
@@ -221,11 +88,37 @@ class ModifiedEquation(TreeSeries):
             return FirstOrderForm((self,), None)
         return FirstOrderForm(
             (
-                TreeSeries("w'", {tree("v"): sp.S.One}),
+                TreeSeries("w'", {VELOCITY: sp.S.One}),
                 TreeSeries("v'", self._coefficients),
             ),
             self.initial_velocity,
         )
+
+    def rhs(
+        self, loss: Any, variables: Sequence[Any] | None = None, **parameters: Any
+    ) -> RightHandSide:
+        """Return the right-hand side for a concrete loss, on float64 arrays.
+
+        Parameters
+        ----------
+        loss : sympy.Expr or callable
+            The loss F as an expression, or its gradient as a function of one
+            array whose last axis holds the variables, written in smooth NumPy
+            operations; its derivatives of all orders are taken exactly.
+        variables : sequence of symbols, optional
+            The variables of a SymPy loss, in the order of the last axis.
+        **parameters
+            `eps` and `lam` (inertial) or the method's own, `gamma` and `beta`;
+            numbers, or arrays of the batch's leading shape.
+
+        Raises
+        ------
+        InputError
+            If the loss is not smooth, or a parameter is missing or unknown.
+        """
+        from momentumflow.symbolic.right_hand_side import right_hand_side
+
+        return right_hand_side(self, loss, variables, parameters)
 
 
 @dataclass(frozen=True)
@@ -335,7 +228,8 @@ def memoryless_map(method: MomentumMethod, order: int) -> TreeSeries:
     """
     _check_method(method)
     series = slow_series(method.recurrence, check_order(order, "slow"))
-    return TreeSeries("w_{k+1} - w_k", _slow_coefficients(series, series.map, method.step))
+    coefficients = _slow_coefficients(series, series.map, method.step)
+    return TreeSeries("w_{k+1} - w_k", coefficients, max_nodes=order)
 
 
 def _check_method(method: Any) -> None:
@@ -353,11 +247,12 @@ def _slow_equation(method: MomentumMethod, order: int) -> ModifiedEquation:
 
 def _slow_coefficients(
     series: SlowSeries, elements: Mapping[Tree, Any], step: sp.Symbol
-) -> dict[Tree, sp.Expr]:
-    return {
-        tau: series.coefficient(element, tau.order, step**tau.order, sp.Rational(1, tau.symmetry))
-        for tau, element in elements.items()
-    }
+) -> LazyCoefficients:
+    def convert(tau: Tree, element: Any) -> sp.Expr:
+        symmetry = sp.Rational(1, tau.symmetry)
+        return series.coefficient(element, tau.order, step**tau.order, symmetry)
+
+    return LazyCoefficients(elements, convert)
 
 
 def _inertial_equation(method: MomentumMethod, order: int) -> ModifiedEquation:
@@ -377,15 +272,16 @@ def _inertial_equation(method: MomentumMethod, order: int) -> ModifiedEquation:
 
 def _inertial_coefficients(
     series: InertialSeries, elements: Mapping[Tree, Any], time_dimension: int
-) -> dict[Tree, sp.Expr]:
+) -> LazyCoefficients:
     """Return the coefficients with their powers of lambda put back."""
-    result = {}
-    for tau, element in elements.items():
+
+    def convert(tau: Tree, element: Any) -> sp.Expr:
         power = tau.order - time_dimension
-        result[tau] = sp.Add(
+        return sp.Add(
             *(
                 value * symbols.eps**k * symbols.lam ** (power - k) / tau.symmetry
                 for k, value in enumerate(series.coefficients(element))
             )
         )
-    return result
+
+    return LazyCoefficients(elements, convert)

@@ -30,7 +30,7 @@ import sympy as sp
 
 from momentumflow.symbolic.errors import InputError
 from momentumflow.symbolic.methods import MomentumMethod, Recurrence
-from momentumflow.symbolic.rings import Element, SeriesRing, factored
+from momentumflow.symbolic.rings import Element, NotPolynomialError, SeriesRing, factored
 from momentumflow.symbolic.trees import FIELD, VELOCITY, Tree, trees_up_to
 
 Series = dict[Tree, Element]
@@ -143,11 +143,11 @@ class _Closure:
         contain trees of every size.
     """
 
-    def __init__(self, method: MomentumMethod, order: int) -> None:
+    def __init__(self, method: MomentumMethod, order: int, *, rational: bool) -> None:
         self.method = method
         self.scaling = inertial_scaling(method)
         others = tuple(s for s in method.parameters if s != method.momentum)
-        self.ring = SeriesRing(4, others)
+        self.ring = SeriesRing(4, others, rational=rational)
         self._momentum = self._solve_momentum()
         self.pole = self.ring.valuation(self.read(method.recurrence.total_weight))
         if self.pole > 1:
@@ -155,7 +155,7 @@ class _Closure:
                 "gradient weights whose sum vanishes at most once at the critical momentum",
                 f"the sum {sp.factor(method.recurrence.total_weight)}",
             )
-        self.ring = SeriesRing(order + 1 + self.pole, others)
+        self.ring = SeriesRing(order + 1 + self.pole, others, rational=rational)
         self._momentum = self._solve_momentum()
         self.nodes = (VELOCITY, *trees_up_to(order + 1 + self.pole, velocity=True))
         self.critical_c2 = self.read(
@@ -196,14 +196,24 @@ class _Closure:
 
 def inertial_series(method: MomentumMethod, order: int) -> InertialSeries:
     """Return `w'' = Phi(w, w')` and `w'(0)` of a method through `x^order`."""
-    closure = _Closure(method, order)
-    ring, nodes = closure.ring, closure.nodes
+    try:
+        return _closed(_Closure(method, order, rational=False), order)
+    except NotPolynomialError:
+        # further parameters enter by more than polynomials
+        return _closed(_Closure(method, order, rational=True), order)
+
+
+def _closed(closure: _Closure, order: int) -> InertialSeries:
+    method = closure.method
+    ring = closure.ring
     weights, points = closure.weights(method.recurrence), closure.points(method.recurrence)
     left = closure.left(method.recurrence)
     inverse_c2 = ring.inverse(left[2])
 
     phi: Series = {}
-    for _ in range(ring.precision):
+    for correct in range(ring.precision):
+        # x^k comes with trees of at most k + 1 + pole nodes, so early passes need few
+        nodes = [tau for tau in closure.nodes if tau.order <= correct + 1 + closure.pole]
         rows = _derivatives(phi, nodes, ring.precision + 2, ring)
         displaced = [_displacement(point, rows, ring) for point in points]
         field = _gradient_side(weights, displaced, nodes, ring)

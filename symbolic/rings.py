@@ -63,6 +63,7 @@ class PolynomialRing:
             self._context = flint.fmpq_mpoly_ctx.get(
                 [f"x{i}" for i in range(len(generators))], flint.Ordering.degrevlex
             )
+        self._denominators: dict[sp.Expr, tuple[Any, list[tuple[Element, int]]]] = {}
         self.zero = self.constant(0)
         self.one = self.constant(1)
 
@@ -75,7 +76,10 @@ class PolynomialRing:
     def from_sympy(self, expr: sp.Expr) -> Element:
         """Return the element of a polynomial expression in the generators."""
         generators = self.generators or (sp.Dummy(),)
-        terms = sp.Poly(expr, *generators, domain=sp.QQ).terms()
+        try:
+            terms = sp.Poly(expr, *generators, domain=sp.QQ).terms()
+        except (sp.PolynomialError, sp.CoercionFailed) as error:
+            raise NotPolynomialError(str(error)) from error
         if self._context is None:
             dense = [flint.fmpq(0)] * (1 + max(powers[0] for powers, _ in terms))
             for powers, value in terms:
@@ -98,13 +102,20 @@ class PolynomialRing:
             )
         )
 
+    def reciprocal(self, element: Element) -> Element:
+        """Return 1 over a constant element."""
+        if not element.is_constant():
+            raise NotPolynomialError("the reciprocal of a polynomial is none")
+        value = to_rational(element.coeffs()[0])
+        return self.from_sympy(1 / value)
+
     def quotient(
         self, numerator: Element, denominator: sp.Expr, power: int, *others: sp.Expr
     ) -> sp.Expr:
         """Return `numerator / denominator**power`, times `others`, in lowest terms, factored."""
         if numerator == 0:
             return sp.S.Zero
-        content, factors = self.from_sympy(denominator).factor()
+        content, factors = self._factored_denominator(denominator)
         value = to_rational(content) ** -power
         parts: list[sp.Expr] = []
         for factor, multiplicity in factors:
@@ -114,37 +125,72 @@ class PolynomialRing:
                 if remainder != 0:
                     break
                 numerator, left = divided, left - 1
-            scale, primitive = self._primitive(factor)
-            value *= scale**-left
-            parts.append(primitive**-left)
+            sign, oriented = self._oriented(factor)
+            value *= sign**left
+            parts.append(oriented**-left)
         content, factors = numerator.factor()
         value *= to_rational(content)
         for factor, multiplicity in factors:
-            scale, primitive = self._primitive(factor)
-            value *= scale ** int(multiplicity)
-            parts.append(primitive ** int(multiplicity))
+            sign, oriented = self._oriented(factor)
+            value *= sign ** int(multiplicity)
+            parts.append(oriented ** int(multiplicity))
         # one product, because SymPy multiplies a lone number into a lone sum
         return sp.Mul(value, *parts, *others)
 
-    def _primitive(self, factor: Element) -> tuple[sp.Rational, sp.Expr]:
-        """Return a factor as number times expression: integers, the lowest term positive."""
-        scale, primitive = self.to_sympy(factor).as_content_primitive()
-        terms = sp.Poly(primitive, *self.generators).terms()
-        lowest = min(terms, key=_term_degree)[1]
-        return (-scale, sp.expand(-primitive)) if lowest < 0 else (scale, primitive)
+    def _factored_denominator(self, denominator: sp.Expr) -> tuple[Any, list[tuple[Element, int]]]:
+        if denominator not in self._denominators:
+            self._denominators[denominator] = self.from_sympy(denominator).factor()
+        return self._denominators[denominator]
+
+    def _oriented(self, factor: Element) -> tuple[int, sp.Expr]:
+        """Return a primitive factor as sign times expression, its lowest term positive."""
+        if self._context is None:
+            lowest = next(value for value in factor.coeffs() if value != 0)
+        else:
+            lowest = min(factor.to_dict().items(), key=_term_degree)[1]
+        return (-1, self.to_sympy(-factor)) if lowest < 0 else (1, self.to_sympy(factor))
+
+
+class NotPolynomialError(ArithmeticError):
+    """A series over polynomials met a rational function."""
+
+
+class _RationalFunctions:
+    """Rational functions of parameters, by SymPy: slow, for the few methods that need them."""
+
+    def __init__(self, parameters: tuple[sp.Symbol, ...]) -> None:
+        self._field: Any = sp.QQ.frac_field(*parameters)
+
+    def from_sympy(self, expr: sp.Expr) -> Any:
+        return self._field.from_sympy(expr)
+
+    def to_sympy(self, element: Any) -> sp.Expr:
+        return self._field.to_sympy(element)
+
+    def reciprocal(self, element: Any) -> Any:
+        return 1 / element
 
 
 class SeriesRing:
     """Power series in one variable, cut after `precision` coefficients.
 
     Without extra parameters an element is an `fmpq_poly`; with some it is a
-    `FieldSeries` over rational functions of them.
+    `CoefficientSeries` over polynomials in them, or over rational functions.
+
+    Raises
+    ------
+    NotPolynomialError
+        From the conversions and `inverse`, where `rational` is not set but needed.
     """
 
-    def __init__(self, precision: int, parameters: tuple[sp.Symbol, ...] = ()) -> None:
+    def __init__(
+        self, precision: int, parameters: tuple[sp.Symbol, ...] = (), *, rational: bool = False
+    ) -> None:
         self.precision = precision
         self.parameters = parameters
-        self._field: Any = sp.QQ.frac_field(*parameters) if parameters else None
+        self._field: _RationalFunctions | PolynomialRing | None = None
+        if parameters:
+            self._field = _RationalFunctions(parameters) if rational else PolynomialRing(parameters)
         self.zero = self.constant(sp.S.Zero)
         self.one = self.constant(sp.S.One)
         self.variable = self.from_coefficients([sp.S.Zero, sp.S.One])
@@ -154,7 +200,7 @@ class SeriesRing:
         values = values[: self.precision]
         if self._field is None:
             return flint.fmpq_poly([to_fmpq(sp.Rational(value)) for value in values])
-        return FieldSeries([self._field.from_sympy(sp.sympify(value)) for value in values])
+        return CoefficientSeries([self._field.from_sympy(sp.sympify(value)) for value in values])
 
     def constant(self, value: sp.Expr) -> Element:
         """Return a constant as a series."""
@@ -195,14 +241,14 @@ class SeriesRing:
     def inverse(self, a: Element) -> Element:
         """Return 1/a for a series whose constant term is not zero."""
         values = a.coeffs()
-        lead = values[0]
-        result = [1 / lead]
+        over = 1 / values[0] if self._field is None else self._field.reciprocal(values[0])
+        result = [over]
         for n in range(1, self.precision):
-            total = lead - lead
+            total = over - over
             for i in range(1, min(n, len(values) - 1) + 1):
                 total += values[i] * result[n - i]
-            result.append(-total / lead)
-        return flint.fmpq_poly(result) if self._field is None else FieldSeries(result)
+            result.append(-total * over)
+        return flint.fmpq_poly(result) if self._field is None else CoefficientSeries(result)
 
     def compose(self, expr: sp.Expr, symbol: sp.Symbol | None, argument: Element) -> Element:
         """Return a rational expression with `symbol` replaced by a series.
@@ -224,8 +270,8 @@ class SeriesRing:
         return result
 
 
-class FieldSeries:
-    """A truncated power series over a SymPy field, with the interface of `fmpq_poly` used here."""
+class CoefficientSeries:
+    """A truncated power series over any ring, with the interface of `fmpq_poly` used here."""
 
     __slots__ = ("values",)
 
@@ -238,10 +284,10 @@ class FieldSeries:
         """Return the coefficients, constant term first."""
         return list(self.values)
 
-    def mul_low(self, other: FieldSeries, precision: int) -> FieldSeries:
+    def mul_low(self, other: CoefficientSeries, precision: int) -> CoefficientSeries:
         """Return the product, cut."""
         if not self.values or not other.values:
-            return FieldSeries([])
+            return CoefficientSeries([])
         size = min(precision, len(self.values) + len(other.values) - 1)
         zero = self.values[0] - self.values[0]
         result = [zero] * size
@@ -249,39 +295,41 @@ class FieldSeries:
             if a != 0:
                 for j, b in enumerate(other.values[: size - i]):
                     result[i + j] += a * b
-        return FieldSeries(result)
+        return CoefficientSeries(result)
 
-    def __add__(self, other: FieldSeries) -> FieldSeries:
+    def __add__(self, other: CoefficientSeries) -> CoefficientSeries:
         short, long = sorted((self.values, other.values), key=len)
-        return FieldSeries([a + b for a, b in zip(short, long, strict=False)] + long[len(short) :])
+        return CoefficientSeries(
+            [a + b for a, b in zip(short, long, strict=False)] + long[len(short) :]
+        )
 
-    def __neg__(self) -> FieldSeries:
-        return FieldSeries([-a for a in self.values])
+    def __neg__(self) -> CoefficientSeries:
+        return CoefficientSeries([-a for a in self.values])
 
-    def __sub__(self, other: FieldSeries) -> FieldSeries:
+    def __sub__(self, other: CoefficientSeries) -> CoefficientSeries:
         return self + (-other)
 
-    def __mul__(self, number: int) -> FieldSeries:
-        return FieldSeries([a * number for a in self.values])
+    def __mul__(self, number: int) -> CoefficientSeries:
+        return CoefficientSeries([a * number for a in self.values])
 
     def __eq__(self, other: object) -> bool:
         if other == 0:
             return not self.values
-        return isinstance(other, FieldSeries) and self.values == other.values
+        return isinstance(other, CoefficientSeries) and self.values == other.values
 
     def __hash__(self) -> int:
         return hash(tuple(self.values))
 
-    def left_shift(self, power: int) -> FieldSeries:
+    def left_shift(self, power: int) -> CoefficientSeries:
         """Return the series times a power of the variable."""
         if not self.values:
             return self
-        return FieldSeries([self.values[0] - self.values[0]] * power + self.values)
+        return CoefficientSeries([self.values[0] - self.values[0]] * power + self.values)
 
-    def right_shift(self, power: int) -> FieldSeries:
+    def right_shift(self, power: int) -> CoefficientSeries:
         """Return the series over a power of the variable."""
-        return FieldSeries(self.values[power:])
+        return CoefficientSeries(self.values[power:])
 
-    def truncate(self, precision: int) -> FieldSeries:
+    def truncate(self, precision: int) -> CoefficientSeries:
         """Return the first coefficients."""
-        return FieldSeries(self.values[:precision])
+        return CoefficientSeries(self.values[:precision])
