@@ -67,6 +67,17 @@ _PRINTERS = {
 }
 
 
+class _PrintOnly:
+    """Stands for a library that need not be installed for code to be printed for it."""
+
+    def __getattr__(self, name: str) -> _PrintOnly:
+        return self
+
+
+# lambdify insists on a namespace to link to; nothing in it is ever called.
+_NAMESPACE = {root: _PrintOnly() for root in ("math", "numpy", "jax", "torch")}
+
+
 def identifier(symbol: sp.Symbol) -> str:
     """Return the Python name of `symbol`: w_plus for w_+, lam for lambda.
 
@@ -141,7 +152,7 @@ def emit(
         function = sp.lambdify(
             plain,
             swapped,
-            modules=modules,
+            modules=[_NAMESPACE],
             printer=printer({"fully_qualified_modules": True, "allow_unknown_functions": False}),
             cse=functools.partial(_share_subexpressions, symbols=symbols),
             docstring_limit=0,
