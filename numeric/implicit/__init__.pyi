@@ -1,4 +1,16 @@
 from .api import implicit_solution as implicit_solution
 from .certificate import Certificate as Certificate, certify as certify
+from .derived import DerivedPotential as DerivedPotential
+from .entropies import (
+    DepthEntropy as DepthEntropy,
+    KullbackLeibler as KullbackLeibler,
+    WeightedL2 as WeightedL2,
+)
+from .limits import (
+    WeightedL1 as WeightedL1,
+    kernel_limit as kernel_limit,
+    linear_program as linear_program,
+    rich_limit as rich_limit,
+)
 from .potentials import HyperbolicEntropy as HyperbolicEntropy, Potential as Potential
 from .solution import ImplicitSolution as ImplicitSolution, ImplicitStatus as ImplicitStatus

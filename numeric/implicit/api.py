@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from momentumflow.numeric.implicit.certificate import certify
+from momentumflow.numeric.implicit.certificate import Certificate, certify
+from momentumflow.numeric.implicit.limits import (
+    WeightedL1,
+    certify_basis_pursuit,
+    has_interior_point,
+    solve_basis_pursuit,
+)
 from momentumflow.numeric.implicit.newton import DualPoint, refine, solve_dual
+from momentumflow.numeric.implicit.operators import is_operator, operator_rows
 from momentumflow.numeric.implicit.potentials import Potential, hyperbolic_potential
-from momentumflow.numeric.implicit.rows import DenseRows
+from momentumflow.numeric.implicit.rows import DenseRows, Rows
 from momentumflow.numeric.implicit.scaling import problem_scale
 from momentumflow.numeric.implicit.solution import ImplicitSolution, ImplicitStatus
 from momentumflow.numeric.problems import RANGE_TOLERANCE, Regression
@@ -26,6 +34,8 @@ from momentumflow.numeric.validation import (
 from momentumflow.symbolic.errors import InputError
 
 SOLVERS = ("newton", "cvxpy")
+# A certificate this bad asks for a reason.
+_FAILED = 1e-4
 
 
 def implicit_solution(
@@ -36,7 +46,7 @@ def implicit_solution(
     solver: str = "newton",
     log_balancedness: ArrayLike | None = None,
     shift: ArrayLike | None = None,
-    potential: Potential | None = None,
+    potential: Potential | WeightedL1 | None = None,
     start: ImplicitSolution | None = None,
     tolerance: float = 1e-9,
     max_iterations: int = 300,
@@ -60,9 +70,9 @@ def implicit_solution(
     shift : array_like, optional
         `s = asinh(2 reference/Delta)` instead of `reference`; half of
         `ln(w_+^2/w_-^2)` at the perturbed initialisation.
-    potential : Potential, optional
+    potential : Potential or WeightedL1, optional
         Another potential, with its reference point; then none of the four
-        descriptions above is given.
+        descriptions above is given. A weighted l1 norm is solved by HiGHS.
     start : ImplicitSolution, optional
         A solution nearby to start from (Newton only).
     tolerance : float
@@ -97,34 +107,37 @@ def implicit_solution(
         raise InputError(
             "either a potential or a balancedness and reference", "both", "drop one of them"
         )
-    X, y, svd = _dense_problem(problem)
-    stacked = _Stack.of(X, y, svd, potential)
+    stacked = _Stack.of(problem, potential)
+    if isinstance(stacked.potential, WeightedL1):
+        return _basis_pursuit(stacked, stacked.potential, tolerance)
     if solver == "newton":
         point = _newton(stacked, start, max_iterations)
     else:
         from momentumflow.numeric.implicit.model import solve_by_cvxpy
 
         point = solve_by_cvxpy(stacked.rows, stacked.y, stacked.potential, cvxpy_solver)
-    return _finish(stacked, point, solver, tolerance)
+    certificate = certify(
+        stacked.X, stacked.y, stacked.potential, point.theta, point.nu, nu_tail=point.nu_tail
+    )
+    _explain_infeasible(stacked, point, certificate)
+    return _finish(stacked, point, certificate, solver, tolerance)
 
 
 @dataclass(frozen=True, eq=False)
 class _Stack:
     """A problem with its batch axes flattened to one."""
 
-    rows: DenseRows
+    rows: Rows
+    X: Any
     y: FloatArray
-    potential: Potential
+    potential: Any
     batch: tuple[int, ...]
 
     @classmethod
     def of(
-        cls,
-        X: FloatArray,
-        y: FloatArray,
-        svd: tuple[FloatArray, FloatArray] | None,
-        potential: Potential,
+        cls, problem: Regression | tuple[Any, ArrayLike], potential: Potential | WeightedL1
     ) -> _Stack:
+        X, y, svd = _matrices(problem)
         n, d = X.shape[-2:]
         shape = potential.shape
         if shape and shape[-1] not in (1, d):
@@ -133,37 +146,40 @@ class _Stack:
                 f"shape {shape}",
             )
         batch = broadcast_shapes(X=X.shape[:-2], y=y.shape[:-1], potential=shape[:-1])
-        size = int(np.prod(batch))
+        size = math.prod(batch)
 
         def flat(array: FloatArray, core: int) -> FloatArray:
             own = array.shape[array.ndim - core :]
-            if int(np.prod(array.shape[: array.ndim - core])) == 1:
+            if math.prod(array.shape[: array.ndim - core]) == 1:
                 return array.reshape(1, *own)
             return np.ascontiguousarray(np.broadcast_to(array, (*batch, *own)).reshape(size, *own))
 
-        parts = None if svd is None else (flat(svd[0], 2), flat(svd[1], 1))
-        rows = DenseRows(flat(X, 2), parts)
+        rows: Rows
+        if is_operator(X):
+            rows = operator_rows(X)
+            entries = X
+        else:
+            entries = flat(X, 2)
+            rows = DenseRows(entries, None if svd is None else (flat(svd[0], 2), flat(svd[1], 1)))
         targets = np.ascontiguousarray(np.broadcast_to(y, (*batch, n)).reshape(size, n))
         _check_consistent(rows, targets)
-        return cls(rows, targets, _flatten(potential, batch, d), batch)
+        return cls(rows, entries, targets, _flatten(potential, batch, d), batch)
 
 
-def _flatten(potential: Potential, batch: tuple[int, ...], d: int) -> Potential:
+def _flatten(potential: Any, batch: tuple[int, ...], d: int) -> Any:
     full = potential.broadcast_to((*batch, d))
-    return (
-        full.take(tuple(index.ravel() for index in np.indices(batch))) if batch else full.take(None)
-    )
+    return full.take(tuple(index.ravel() for index in np.indices(batch)) if batch else None)
 
 
-def _dense_problem(
+def _matrices(
     problem: Regression | tuple[Any, ArrayLike],
-) -> tuple[FloatArray, FloatArray, tuple[FloatArray, FloatArray] | None]:
+) -> tuple[Any, FloatArray, tuple[FloatArray, FloatArray] | None]:
     if isinstance(problem, Regression):
         U, s, _ = problem.svd
         return problem.X, problem.y, (U, s * problem.range_mask)
     if not (isinstance(problem, tuple | list) and len(problem) == 2):
         raise InputError("problem as a Regression or a pair (X, y)", type(problem).__name__)
-    X = float_array("X", problem[0], ndim_min=2)
+    X = problem[0] if is_operator(problem[0]) else float_array("X", problem[0], ndim_min=2)
     y = float_array("y", problem[1], ndim_min=1)
     if 0 in X.shape:
         raise InputError("X with at least one row and one column", f"X of shape {X.shape}")
@@ -174,7 +190,7 @@ def _dense_problem(
     return X, y, None
 
 
-def _check_consistent(rows: DenseRows, y: FloatArray) -> None:
+def _check_consistent(rows: Rows, y: FloatArray) -> None:
     size = np.linalg.norm(y, axis=-1)
     distance = np.linalg.norm(rows.outside(y), axis=-1) / np.where(size > 0, size, 1.0)
     worst = float(distance.max())
@@ -203,9 +219,36 @@ def _newton(stacked: _Stack, start: ImplicitSolution | None, max_iterations: int
     return point.rescaled(scale[:, None])
 
 
-def _finish(stacked: _Stack, point: DualPoint, solver: str, tolerance: float) -> ImplicitSolution:
+def _explain_infeasible(stacked: _Stack, point: DualPoint, certificate: Certificate) -> None:
+    """Find out whether the domain is why a problem has no solution."""
+    low, high = stacked.potential.domain
+    if not isinstance(stacked.rows, DenseRows) or not (np.isfinite(low) or np.isfinite(high)):
+        return
+    for b in np.flatnonzero(~(certificate.worst() < _FAILED)):
+        X = stacked.X[b % stacked.X.shape[0]]
+        if not has_interior_point(X, stacked.y[b], low, high):
+            point.status[b] = ImplicitStatus.RELAX_CONSTRAINTS
+
+
+def _basis_pursuit(stacked: _Stack, norm: WeightedL1, tolerance: float) -> ImplicitSolution:
+    if not isinstance(stacked.rows, DenseRows):
+        raise InputError("an ndarray X for a weighted l1 norm", "a sparse or matrix-free X")
+    X, y = stacked.X, stacked.y
+    theta, nu = np.empty((y.shape[0], X.shape[-1])), np.empty_like(y)
+    steps = np.zeros(y.shape[0], dtype=np.int64)
+    for b in range(y.shape[0]):
+        theta[b], nu[b], steps[b] = solve_basis_pursuit(X[b % X.shape[0]], y[b], norm.take(b))
+    certificate = certify_basis_pursuit(X, y, norm, theta, nu)
+    status = np.full(y.shape[0], None, dtype=object)
+    zero = np.zeros_like(nu)
+    point = DualPoint(theta, nu, zero, theta, certificate.feasibility, steps, status)
+    return _finish(stacked, point, certificate, "highs", tolerance)
+
+
+def _finish(
+    stacked: _Stack, point: DualPoint, certificate: Certificate, solver: str, tolerance: float
+) -> ImplicitSolution:
     rows, y, potential, batch = stacked.rows, stacked.y, stacked.potential, stacked.batch
-    certificate = certify(rows.X, y, potential, point.theta, point.nu, nu_tail=point.nu_tail)
     status = np.empty(y.shape[0], dtype=object)
     worst = certificate.worst()
     for b in range(y.shape[0]):

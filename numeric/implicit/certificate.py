@@ -8,15 +8,13 @@ precision. It holds for any (theta, dual), wherever they came from.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from momentumflow.numeric.implicit import compensated
 from momentumflow.numeric.implicit.potentials import Potential
+from momentumflow.numeric.implicit.products import Products, products_of
 from momentumflow.numeric.validation import FloatArray
-
-_EPS = float(np.finfo(np.float64).eps)
-_BLOCK = 1 << 13
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +50,7 @@ class Certificate:
 
 
 def certify(
-    X: FloatArray,
+    X: Any,
     y: FloatArray,
     potential: Potential,
     theta: FloatArray,
@@ -64,7 +62,7 @@ def certify(
 
     Parameters
     ----------
-    X : ndarray, shape (B or 1, n, d)
+    X : ndarray, shape (B or 1, n, d), or sparse array or LinearOperator, shape (n, d)
     y : ndarray, shape (B, n)
     potential : Potential
         With parameters of shape (B, d).
@@ -73,12 +71,25 @@ def certify(
         The multiplier, and what its rounding left out (default nothing).
     """
     tail = np.zeros_like(nu) if nu_tail is None else nu_tail
-    r = compensated.residual(X, theta, y)
-    z = compensated.adjoint(X, nu, tail)
-    mirror = potential.mirror(theta)
-    miss = z - mirror
+    # A pair that is not one may overflow anywhere; its figures are then infinite or NaN.
+    with np.errstate(all="ignore"):
+        return _figures(products_of(X), y, potential, theta, (nu, tail))
 
-    row_size = np.sqrt(np.einsum("bnd,bnd->b", X, X) / X.shape[-2])
+
+def _figures(
+    products: Products,
+    y: FloatArray,
+    potential: Potential,
+    theta: FloatArray,
+    dual: tuple[FloatArray, FloatArray],
+) -> Certificate:
+    nu, tail = dual
+    r = products.residual(theta, y)
+    z = products.adjoint(nu, tail)
+    mirror = potential.mirror(theta)
+    miss = potential.mirror_miss(theta, z)
+
+    row_size = products.row_size()
     reference_size = np.linalg.norm(potential.reference_point(), axis=-1)
     size_y = np.maximum(np.linalg.norm(y, axis=-1), row_size * reference_size)
     feasibility = np.linalg.norm(r, axis=-1) / np.where(size_y > 0, size_y, 1.0)
@@ -90,12 +101,12 @@ def certify(
     gap = potential.fenchel_gap(theta, z).sum(axis=-1) - (nu * r).sum(axis=-1)
     relative_gap = np.abs(gap) / np.where(objective > 0, objective, 1.0)
 
-    error = _first_order_error(X, potential, theta, z=z, r=-r, miss=miss)
+    error = _first_order_error(products, potential, theta, z=z, r=-r, miss=miss)
     return Certificate(feasibility, stationarity, relative_gap, error, objective)
 
 
 def _first_order_error(
-    X: FloatArray,
+    products: Products,
     potential: Potential,
     theta: FloatArray,
     *,
@@ -111,38 +122,13 @@ def _first_order_error(
     """
     h = potential.slope(z, theta)
     displaced = h * miss
-    right = r - np.matmul(X, displaced[..., None])[..., 0]
-    correction, left = _weighted_least_norm(X, h, right)
-    remaining, unresolved = _weighted_least_norm(X, np.ones_like(h), left)
+    right = r - products.forward(displaced)
+    correction, left = products.weighted_least_norm(h, right)
+    remaining, unresolved = products.weighted_least_norm(np.ones_like(h), left)
     u = displaced + correction + remaining
     size = np.linalg.norm(theta, axis=-1)
     # What even the unweighted Gram matrix cannot resolve is rank deficiency; on
     # a consistent problem it is rounding, of the size of the residual itself.
-    scale = np.sqrt(np.einsum("bnd,bnd->b", X, X) / X.shape[-2])
-    total = np.linalg.norm(u, axis=-1) + np.linalg.norm(unresolved, axis=-1) / scale
+    total = np.linalg.norm(u, axis=-1) + np.linalg.norm(unresolved, axis=-1) / products.row_size()
     error: FloatArray = np.asarray(total / np.where(size > 0, size, 1.0))
     return error
-
-
-def _weighted_least_norm(
-    X: FloatArray, h: FloatArray, r: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Return u = D X^T (X D X^T)^+ r and r - X u."""
-    H = _weighted_gram(X, h)
-    values, vectors = np.linalg.eigh(H)
-    kept = values > 16 * X.shape[-2] * _EPS * values[:, -1:]
-    inverse = np.where(kept, 1 / np.where(kept, values, 1.0), 0.0)
-    coordinates = np.matmul(np.swapaxes(vectors, -1, -2), r[..., None])[..., 0]
-    nu = np.matmul(vectors, (inverse * coordinates)[..., None])[..., 0]
-    left = np.matmul(vectors, (np.where(kept, 0.0, 1.0) * coordinates)[..., None])[..., 0]
-    return h * np.matmul(nu[:, None, :], X)[:, 0, :], left
-
-
-def _weighted_gram(X: FloatArray, h: FloatArray) -> FloatArray:
-    """X diag(h) X^T, shape (B, n, n), without a weighted copy of all of X."""
-    H = np.zeros((h.shape[0], X.shape[-2], X.shape[-2]))
-    for start in range(0, X.shape[-1], _BLOCK):
-        block = X[..., start : start + _BLOCK]
-        weighted = block * h[:, None, start : start + _BLOCK]
-        H += np.matmul(weighted, np.swapaxes(block, -1, -2))
-    return H

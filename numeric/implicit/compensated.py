@@ -8,8 +8,11 @@ certificate judge a solution of float64 without its own rounding in the way.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from momentumflow.numeric.validation import FloatArray
 
@@ -82,6 +85,33 @@ def _adjoint(X: FloatArray, nu: FloatArray, nu_tail: FloatArray) -> FloatArray:
                 low[j] += e + f + X[b, i, j] * nu_tail[b, i]
         out[b] = high + low
     return out
+
+
+@njit(cache=True)
+def _sparse(
+    data: FloatArray,
+    indices: NDArray[np.int64],
+    pointers: NDArray[np.int64],
+    x: FloatArray,
+    start: FloatArray,
+) -> FloatArray:
+    B, n = start.shape
+    out = np.empty((B, n))
+    for b in range(B):
+        for i in range(n):
+            total, tail = -start[b, i], 0.0
+            for k in range(pointers[i], pointers[i + 1]):
+                p, e = _two_product(data[k], x[b, indices[k]])
+                total, f = _two_sum(total, p)
+                tail += e + f
+            out[b, i] = total + tail
+    return out
+
+
+def sparse_residual(X: Any, theta: FloatArray, y: FloatArray) -> FloatArray:
+    """Return X theta - y for a CSR array X of shape (n, d); theta (B, d), y (B, n)."""
+    indices, pointers = X.indices.astype(np.int64), X.indptr.astype(np.int64)
+    return _sparse(X.data, indices, pointers, np.ascontiguousarray(theta), y)
 
 
 def residual(X: FloatArray, theta: FloatArray, y: FloatArray) -> FloatArray:

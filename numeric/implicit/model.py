@@ -18,7 +18,7 @@ import numpy as np
 
 from momentumflow.numeric.implicit.newton import DualPoint, refine, solve_dual
 from momentumflow.numeric.implicit.potentials import HyperbolicEntropy, Potential
-from momentumflow.numeric.implicit.rows import DenseRows
+from momentumflow.numeric.implicit.rows import DenseRows, Rows
 from momentumflow.numeric.implicit.scaling import problem_scale
 from momentumflow.numeric.implicit.solution import ImplicitStatus
 from momentumflow.numeric.validation import FloatArray
@@ -42,7 +42,7 @@ _POLISH_STEPS = 10
 
 
 def solve_by_cvxpy(
-    rows: DenseRows, y: FloatArray, potential: Potential, solver: str | None
+    rows: Rows, y: FloatArray, potential: Potential, solver: str | None
 ) -> DualPoint:
     """Solve each problem of the batch with a conic solver, then polish.
 
@@ -52,6 +52,12 @@ def solve_by_cvxpy(
         A potential without a conic form, or a solver that is not installed.
     """
     name = conic_solver(solver)
+    if not isinstance(rows, DenseRows):
+        raise InputError(
+            "an ndarray X for solver='cvxpy'",
+            "a sparse or matrix-free X",
+            "use solver='newton' or X.toarray()",
+        )
     if not isinstance(potential, HyperbolicEntropy):
         raise InputError(
             "a potential with a conic form for solver='cvxpy'",

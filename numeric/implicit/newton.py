@@ -31,7 +31,7 @@ _PREDICTION_MISS = 0.25
 # Below this relative residual an iteration without progress is at its rounding floor.
 _ROUNDING = 1e-8
 _STALLED = 3
-_PATIENCE = 12
+_PATIENCE = 40
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def solve_dual(
             stage, magnitude = stage.take(keep), magnitude[keep]
             theta, slope, r = theta[keep], slope[keep], r[keep]
 
-        tangent = pot.relaxed_tangent(t[:, None], theta, slope) * ~final[:, None]
+        tangent = pot.relaxed_tangent(t[:, None], z, theta, slope) * ~final[:, None]
         right = np.stack([r, -active.forward(tangent)], axis=-1)
         step, z_step = active.newton_steps(slope, right, _FLOOR * magnitude)
         corrector, predictor = step[..., 0], step[..., 1]
@@ -180,40 +180,45 @@ def refine(
     or where large and tiny balancedness mix; with `nu` in two parts and
     compensated products each Newton step leaves only the rounding of theta.
     """
+    where = np.flatnonzero([reason is None for reason in point.status])
+    if where.size == 0:
+        return point
+    best_nu, best_tail, best_theta = point.nu.copy(), point.nu_tail.copy(), point.theta.copy()
     best = np.full(y.shape[0], np.inf)
-    best_nu, best_tail, best_theta = point.nu, point.nu_tail, point.theta
-    nu, tail = _consistent_dual(rows, potential, point)
+    rows, y, potential = rows.take(where), y[where], potential.take(where)
+    nu, tail = _consistent_dual(rows, potential, point, where)
     for step in range(max_steps + 1):
         z = rows.precise_adjoint(nu, tail)
         theta = potential.primal(z)
         r = -rows.precise_residual(theta, y)
         size = np.linalg.norm(rows.whiten(r), axis=-1)
         magnitude = np.linalg.norm(theta, axis=-1)
-        better = size < best
-        progress = size < np.where(step < 2, np.inf, 0.5 * best)
-        best = np.where(better, size, best)
-        best_nu, best_tail, best_theta = (
-            np.where(better[:, None], new, old)
-            for new, old in ((nu, best_nu), (tail, best_tail), (theta, best_theta))
-        )
-        if step == max_steps or not np.any(progress & (size > 2 * _EPS * magnitude)):
+        previous = best[where]
+        better = size < previous
+        chosen = where[better]
+        best[chosen], best_theta[chosen] = size[better], theta[better]
+        best_nu[chosen], best_tail[chosen] = nu[better], tail[better]
+        progress = (size < 0.5 * previous) | (step < 2)
+        on = progress & (size > 2 * _EPS * magnitude)
+        if step == max_steps or not on.any():
             break
-        slope = potential.slope(z, theta)
-        delta, _ = rows.newton_steps(slope, r[..., None], _FLOOR * magnitude)
-        nu, tail = compensated.add(nu, tail, delta[..., 0])
+        where, y, rows, potential = where[on], y[on], rows.take(on), potential.take(on)
+        slope = potential.slope(z[on], theta[on])
+        delta, _ = rows.newton_steps(slope, r[on][..., None], _FLOOR * magnitude[on])
+        nu, tail = compensated.add(nu[on], tail[on], delta[..., 0])
     return replace(point, theta=best_theta, nu=best_nu, nu_tail=best_tail)
 
 
 def _consistent_dual(
-    rows: Rows, potential: Potential, point: DualPoint
+    rows: Rows, potential: Potential, point: DualPoint, where: NDArray[np.int64]
 ) -> tuple[FloatArray, FloatArray]:
     """The dual, in two parts, that reproduces the iteration's z where it matters."""
-    nu, tail = point.nu, point.nu_tail
-    slope = potential.slope(point.z, point.theta)
-    size = np.linalg.norm(point.theta, axis=-1)
+    nu, tail, z = point.nu[where], point.nu_tail[where], point.z[where]
+    slope = potential.slope(z, point.theta[where])
+    size = np.linalg.norm(point.theta[where], axis=-1)
     floor = _FLOOR * size
     for _ in range(8):
-        miss = slope * (point.z - rows.precise_adjoint(nu, tail))
+        miss = slope * (z - rows.precise_adjoint(nu, tail))
         if np.all(np.linalg.norm(miss, axis=-1) < 1e-9 * size):
             break
         delta, _ = rows.newton_steps(slope, rows.forward(miss)[..., None], floor)

@@ -32,7 +32,7 @@ from momentumflow.symbolic.errors import InputError
 
 # exp(250) of a quantity scaled to order one is overshoot, never a solution;
 # capping there keeps sums of squares finite.
-_LOG_CAP = 250.0
+LOG_CAP = 250.0
 _LOG2 = float(np.log(2.0))
 
 
@@ -42,8 +42,10 @@ class Potential(ABC):
     Subclasses hold parameters of shape `(..., d)`; leading axes are a batch.
     """
 
-    #: Word for the solver's messages.
+    #: What the potential is called in messages.
     name: str = "potential"
+    #: Open interval of a coordinate of theta on which the potential is finite.
+    domain: tuple[float, float] = (-np.inf, np.inf)
 
     @property
     @abstractmethod
@@ -89,9 +91,11 @@ class Potential(ABC):
         del t
         return self
 
-    def relaxed_tangent(self, t: FloatArray, theta: FloatArray, slope: FloatArray) -> FloatArray:
+    def relaxed_tangent(
+        self, t: FloatArray, z: FloatArray, theta: FloatArray, slope: FloatArray
+    ) -> FloatArray:
         """Return d theta / d t at fixed z along the continuation."""
-        del t, slope
+        del t, z, slope
         return np.zeros_like(theta)
 
     @property
@@ -104,6 +108,10 @@ class Potential(ABC):
     @abstractmethod
     def mirror(self, theta: FloatArray) -> FloatArray:
         """Return psi'(theta) - psi'(reference), shape (..., d)."""
+
+    def mirror_miss(self, theta: FloatArray, z: FloatArray) -> FloatArray:
+        """Return what is missing for stationarity, z - (psi'(theta) - psi'(reference))."""
+        return z - self.mirror(theta)
 
     @abstractmethod
     def reference_mirror(self) -> FloatArray:
@@ -192,13 +200,13 @@ class HyperbolicEntropy(Potential):
         # at large b: the product is formed in the exponent.
         b = 2 * z + self.shift
         size = np.abs(b)
-        exponent = np.minimum(self.log_balancedness + size, _LOG_CAP)
+        exponent = np.minimum(self.log_balancedness + size, LOG_CAP)
         theta: FloatArray = np.copysign(0.25 * np.exp(exponent) * -np.expm1(-2 * size), b)
         return theta
 
     def slope(self, z: FloatArray, theta: FloatArray) -> FloatArray:
         # d theta/dz = Delta cosh(b) = sqrt(4 theta^2 + Delta^2)
-        delta = np.exp(np.minimum(self.log_balancedness, _LOG_CAP))
+        delta = np.exp(np.minimum(self.log_balancedness, LOG_CAP))
         return np.hypot(2 * theta, delta)
 
     def curvature_scale(self) -> FloatArray:
@@ -218,7 +226,9 @@ class HyperbolicEntropy(Potential):
         start = self._start()
         return HyperbolicEntropy(start + t * (self.log_balancedness - start), t * self.shift)
 
-    def relaxed_tangent(self, t: FloatArray, theta: FloatArray, slope: FloatArray) -> FloatArray:
+    def relaxed_tangent(
+        self, t: FloatArray, z: FloatArray, theta: FloatArray, slope: FloatArray
+    ) -> FloatArray:
         return theta * (self.log_balancedness - self._start()) + 0.5 * slope * self.shift
 
     def mirror(self, theta: FloatArray) -> FloatArray:
@@ -250,7 +260,7 @@ class HyperbolicEntropy(Potential):
         log_delta = self.log_balancedness
         with np.errstate(over="ignore"):
             return 0.125 * (
-                np.exp(log_delta + a) * _expm1_minus(e) + np.exp(log_delta - a) * _expm1_minus(-e)
+                np.exp(log_delta + a) * expm1_minus(e) + np.exp(log_delta - a) * expm1_minus(-e)
             )
 
     def reference_point(self) -> FloatArray:
@@ -260,7 +270,7 @@ class HyperbolicEntropy(Potential):
         return np.asarray(np.copysign(point, self.shift))
 
 
-def _expm1_minus(x: FloatArray) -> FloatArray:
+def expm1_minus(x: FloatArray) -> FloatArray:
     """exp(x) - 1 - x >= 0, by its series where the difference would cancel."""
     small = np.abs(x) < 1e-2
     safe = np.where(small, x, 0.0)

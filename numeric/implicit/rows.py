@@ -141,7 +141,7 @@ class Rows(ABC):
         diagonal = np.einsum("...ii->...i", W)  # a view
         mean = diagonal.mean(axis=-1)
         noise = _GRAM_NOISE * mean
-        shift = np.maximum(noise, floor)
+        shift = np.maximum(np.maximum(noise, floor), 1e-290)
         diagonal += self.padding * mean[..., None] + shift[..., None]
         white_right = np.matmul(self.whitener, right)
         # Rounding of the Gram matrix hides directions below `noise`. Where they

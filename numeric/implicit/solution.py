@@ -11,6 +11,7 @@ import numpy as np
 from momentumflow.numeric.validation import FloatArray
 
 if TYPE_CHECKING:
+    from momentumflow.numeric.implicit.limits import WeightedL1
     from momentumflow.numeric.implicit.potentials import Potential
 
 
@@ -66,7 +67,7 @@ class ImplicitSolution:
         Factorisations (Newton) or solver iterations (CVXPY).
     objective : ndarray, shape (...)
         The primal value `D_psi(theta, reference)`.
-    potential : Potential
+    potential : Potential or WeightedL1
         The potential that was minimised, with its reference point.
     solver : str
         Which solver found it.
@@ -85,7 +86,7 @@ class ImplicitSolution:
     rank: Any
     iterations: Any
     objective: FloatArray
-    potential: Potential
+    potential: Potential | WeightedL1
     solver: str
     dual_tail: FloatArray
 
