@@ -1,0 +1,74 @@
+"""The typer application, and how it ends."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from momentumflow._version import __version__
+from momentumflow.cli import FINE, INTERRUPTED, MISUSED, predict, verify
+from momentumflow.symbolic.errors import InputError
+
+# The base of all usage errors, wherever typer takes it from: recent releases
+# carry their own copy of click.
+_ClickException: Any = next(
+    base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException"
+)
+
+app = typer.Typer(
+    name="momentumflow",
+    help="Momentum gradient descent in continuous time: derive, predict, verify.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("predict")(predict.predict)
+app.command("verify")(verify.verify)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"momentumflow {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Momentum gradient descent in continuous time: derive, predict, verify."""
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the application; every expected error ends in one sentence and a code."""
+    try:
+        outcome = app(
+            args=None if arguments is None else list(arguments),
+            prog_name="momentumflow",
+            standalone_mode=False,
+        )
+    except InputError as error:
+        return _complain(str(error), MISUSED)
+    except _ClickException as error:
+        # `momentumflow` alone shows its help through this door.
+        if type(error).__name__ == "NoArgsIsHelpError":
+            print(error.format_message(), file=sys.stderr)
+            return MISUSED
+        return _complain(error.format_message(), MISUSED)
+    except (KeyboardInterrupt, typer.Abort):
+        return _complain("interrupted.", INTERRUPTED)
+    # Outside standalone mode typer.Exit is returned as its code.
+    return outcome if isinstance(outcome, int) else FINE
+
+
+def _complain(sentence: str, code: int) -> int:
+    print(f"momentumflow: {sentence}", file=sys.stderr)
+    return code

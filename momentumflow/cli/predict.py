@@ -1,0 +1,119 @@
+"""`momentumflow predict`: where training ends, simulated and predicted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from momentumflow.cli import FAILED, FINE
+
+if TYPE_CHECKING:
+    from momentumflow.verify.prediction import Prediction
+
+
+def predict(
+    data: Annotated[Path, typer.Argument(help="Numeric table: a .csv, .parquet or .npz file.")],
+    *,
+    target: Annotated[str, typer.Option(help="Column that becomes y; all others are features.")],
+    gamma: Annotated[float, typer.Option(help="Step size, > 0.")],
+    beta: Annotated[float, typer.Option(help="Momentum, in [0, 1).")],
+    alpha: Annotated[float, typer.Option(help="Initialisation scale, > 0.")],
+    standardise: Annotated[
+        bool, typer.Option("--standardise", help="Centre the columns, scale to unit variance.")
+    ] = False,
+    method: Annotated[
+        str, typer.Option(help="heavy_ball, nesterov or gradient_descent.")
+    ] = "heavy_ball",
+    batch_size: Annotated[
+        int | None, typer.Option(help="Rows in a minibatch; the full batch by default.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the minibatches.")] = 0,
+    max_steps: Annotated[int | None, typer.Option(help="Give up after this many steps.")] = None,
+    top: Annotated[int, typer.Option(min=0, help="Show this many of the largest entries.")] = 10,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print everything as JSON, and nothing else.")
+    ] = False,
+) -> None:
+    """Train the diagonal network on a table and predict its limit by convex optimisation.
+
+    The limit of training is compared with the solution of the convex problem,
+    found by dual Newton and by CVXPY, each with its certificate. Exits with 1 if
+    they differ, or if the run has not converged and there is no limit to compare.
+    """
+    from momentumflow.numeric import load_regression
+    from momentumflow.verify.claim import Verdict
+    from momentumflow.verify.prediction import predict as predict_limit
+
+    problem = load_regression(data, target, standardise=standardise)
+    options: dict[str, Any] = {"method": method, "batch_size": batch_size, "seed": seed}
+    if max_steps is not None:
+        options["max_steps"] = max_steps
+    found = predict_limit(problem, gamma, beta, alpha, **options)
+    if as_json:
+        typer.echo(json.dumps(found.to_dict(), indent=2, allow_nan=False, ensure_ascii=False))
+    else:
+        _print(found, top)
+    raise typer.Exit(FINE if found.verdict is Verdict.SUPPORTED else FAILED)
+
+
+def _print(found: Prediction, top: int) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    problem, run = found.problem, found.run
+    console.print(
+        f"{problem.name}: n = {problem.n}, d = {problem.d}, rank {problem.rank}, "
+        f"condition number {problem.condition_number:.3g}"
+    )
+    console.print(
+        f"training: {int(run.steps)} steps, relative residual {float(run.residual):.2e}, "
+        f"{int(run.sign_changes.sum())} sign changes, {run.status.value}"
+    )
+    if found.newton is not None:
+        console.print(_certificates(found))
+        if top:
+            console.print(_entries(found, top))
+    console.print(f"{found.verdict.value}: {found.explanation}.", soft_wrap=True)
+
+
+def _certificates(found: Prediction) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("solver", "certified", "feasibility", "stationarity", "gap", "distance to run"):
+        table.add_column(heading, justify="left" if heading in ("solver", "certified") else "right")
+    from momentumflow.verify.limits import relative_distance
+
+    for name, solution in (("Newton", found.newton), ("CVXPY", found.cvxpy)):
+        if solution is None:
+            continue
+        numbers = (solution.feasibility, solution.stationarity, solution.gap)
+        distance = float(relative_distance(found.run.theta, solution.theta))
+        table.add_row(
+            name,
+            "yes" if solution.certified else "no",
+            *(f"{float(value):.1e}" for value in numbers),
+            f"{distance:.2e}" if solution.certified else "–",
+        )
+    return table
+
+
+def _entries(found: Prediction, top: int) -> Any:
+    import numpy as np
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("feature")
+    for heading in ("trained theta", "predicted theta"):
+        table.add_column(heading, justify="right")
+    theta, names = found.run.theta, found.names
+    assert found.newton is not None
+    for j in np.argsort(-np.abs(theta))[:top]:
+        table.add_row(names[j], f"{theta[j]: .12f}", f"{found.newton.theta[j]: .12f}")
+    rest = theta.size - min(top, theta.size)
+    if rest:
+        table.caption = f"{rest} smaller entries left out; --top shows more"
+    return table

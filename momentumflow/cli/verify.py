@@ -1,0 +1,166 @@
+"""`momentumflow verify`: judge the claims and write the report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from momentumflow.symbolic.errors import InputError
+
+if TYPE_CHECKING:
+    from momentumflow.verify.claim import Claim
+    from momentumflow.verify.runner import Progress
+
+
+def verify(
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write index.html, report.json, junit.xml and figures to this folder."),
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Judge this claim or theme only; may be repeated. See --list."),
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(help="Independent problems for each random check (20; 5 with --quick)."),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Smaller grids: all claims in under a minute.")
+    ] = False,
+    tolerance_scale: Annotated[
+        float, typer.Option(help="Factor on every numerical tolerance.")
+    ] = 1.0,
+    seed: Annotated[int, typer.Option(help="Root of all randomness.")] = 0,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Judge the limit theorem on this CSV, Parquet or npz file instead."),
+    ] = None,
+    target: Annotated[str | None, typer.Option(help="Target column of --data.")] = None,
+    gamma: Annotated[float, typer.Option(help="Step size for --data.")] = 1e-2,
+    beta: Annotated[float, typer.Option(help="Momentum for --data.")] = 0.95,
+    alpha: Annotated[float, typer.Option(help="Initialisation scale for --data.")] = 0.1,
+    standardise: Annotated[
+        bool, typer.Option(help="Centre and scale the columns of --data.")
+    ] = True,
+    listing: Annotated[
+        bool, typer.Option("--list", help="List the claims and judge none.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the report as JSON, and nothing else.")
+    ] = False,
+) -> None:
+    """Check every claim of the theory against proofs, simulations and negative controls.
+
+    Exits with 1 if a claim is not supported or has no verdict.
+    """
+    from momentumflow.verify.report import writable
+    from momentumflow.verify.runner import run
+
+    if (data is None) != (target is None):
+        raise InputError(
+            "--data FILE and --target COLUMN together",
+            "--target without --data" if data is None else "--data without --target",
+        )
+    claims = _claims(
+        data=data, target=target, gamma=gamma, beta=beta, alpha=alpha, standardise=standardise
+    )
+    if listing:
+        _print_list(claims, as_json=as_json)
+        return
+    if out is not None:
+        writable(out)
+    with _progress(silent=as_json) as progress:
+        report = run(
+            only,
+            claims=claims,
+            seeds=seeds,
+            quick=quick,
+            tolerance_scale=tolerance_scale,
+            base_seed=seed,
+            progress=progress,
+        )
+    written = report.write(out) if out is not None else ()
+    if as_json:
+        typer.echo(report.to_json(), nl=False)
+    else:
+        from rich.console import Console
+
+        console = Console()
+        console.print(report.table())
+        console.print(report.summary(), highlight=False)
+        if written:
+            console.print(f"report: {written[0]}", highlight=False, soft_wrap=True)
+    raise typer.Exit(report.exit_code)
+
+
+def _claims(
+    *,
+    data: Path | None,
+    target: str | None,
+    gamma: float,
+    beta: float,
+    alpha: float,
+    standardise: bool,
+) -> tuple[Claim, ...]:
+    from momentumflow.verify.themes import claims, data_claims
+
+    if data is None or target is None:
+        return claims()
+    from momentumflow.numeric import load_regression
+
+    problem = load_regression(data, target, standardise=standardise)
+    return data_claims(problem, gamma=gamma, beta=beta, init=alpha)
+
+
+def _print_list(claims: tuple[Claim, ...], *, as_json: bool) -> None:
+    if as_json:
+        import json
+
+        rows = [{"name": c.name, "theme": c.theme, "title": c.title} for c in claims]
+        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("name", "theme", "claim"):
+        table.add_column(heading, no_wrap=heading == "name")
+    for claim in claims:
+        table.add_row(claim.name, claim.theme, claim.title)
+    Console().print(table)
+
+
+@contextmanager
+def _progress(*, silent: bool) -> Iterator[Progress | None]:
+    """Show a progress bar on stderr while a terminal is attached to it."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if silent or not console.is_terminal:
+        yield None
+        return
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress as Bar,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Bar(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("")
+        yield lambda done, total, what: bar.update(
+            task, completed=done, total=total, description=what
+        )

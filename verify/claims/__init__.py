@@ -1,1 +1,0 @@
-"""Claims of the theory, one file a theme."""

@@ -1,0 +1,112 @@
+"""One style for every figure: readable in grey and by colour-blind people.
+
+Colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), ordered so
+that neighbours differ in lightness as well as in hue, and every series has a
+marker and a dash pattern of its own, so that nothing rests on colour alone.
+Figures are built on `matplotlib.figure.Figure` directly: no pyplot, no global
+state, no window.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+STYLE = Path(__file__).with_name("momentumflow.mplstyle")
+
+
+class Series(NamedTuple):
+    """How one series is drawn: colour, marker and dash pattern go together."""
+
+    color: str
+    marker: str
+    linestyle: Any
+
+
+SERIES = (
+    Series("#0072B2", "o", "-"),
+    Series("#D55E00", "s", (0, (5, 1.5))),
+    Series("#000000", "^", (0, (1.2, 1.2))),
+    Series("#56B4E9", "D", (0, (6, 1.5, 1.2, 1.5))),
+    Series("#CC79A7", "v", (0, (3, 1, 1, 1, 1, 1))),
+    Series("#009E73", "P", (0, (8, 2))),
+)
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Apply the house style within a `with` block."""
+    with mpl.rc_context(fname=str(STYLE)):
+        yield
+
+
+def panels(columns: int = 1, *, width: float = 4.6, height: float = 3.3) -> tuple[Figure, Any]:
+    """Return a figure and its row of `columns` axes (an array of Axes)."""
+    figure = Figure(figsize=(width * columns, height), layout="constrained")
+    axes = figure.subplots(1, columns, squeeze=False)[0]
+    return figure, axes
+
+
+def convergence(
+    axes: Axes,
+    steps: ArrayLike,
+    errors: ArrayLike,
+    *,
+    label: str,
+    which: int,
+) -> None:
+    """Draw the median error over `steps` (..., k) with its range over the seeds."""
+    h = np.asarray(steps, dtype=np.float64)
+    e = np.asarray(errors, dtype=np.float64).reshape(-1, h.size)
+    look = SERIES[which]
+    median = np.median(e, axis=0)
+    axes.fill_between(h, e.min(axis=0), e.max(axis=0), color=look.color, alpha=0.15, linewidth=0)
+    axes.plot(
+        h, median, color=look.color, marker=look.marker, linestyle=look.linestyle, label=label
+    )
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+
+
+def slope_guide(axes: Axes, steps: ArrayLike, at: float, slope: float) -> None:
+    """Draw a thin grey guide of given slope through (largest step, `at`)."""
+    h = np.asarray(steps, dtype=np.float64)
+    top = float(h.max())
+    axes.plot(h, at * (h / top) ** slope, color="0.55", linewidth=0.8, linestyle="-", zorder=0)
+    low = float(h.min())
+    axes.annotate(
+        f"slope {slope:g}",
+        (low, at * (low / top) ** slope),
+        textcoords="offset points",
+        xytext=(2, -9),
+        fontsize=7.5,
+        color="0.35",
+    )
+
+
+def to_svg(figure: Figure) -> str:
+    """Return the figure as an SVG element, without XML prologue, fonts as paths."""
+    buffer = io.StringIO()
+    # A fixed salt and no date: the same figure gives the same bytes.
+    with style(), mpl.rc_context({"svg.hashsalt": "momentumflow"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
+
+
+def save(figure: Figure, folder: Path, name: str) -> tuple[Path, ...]:
+    """Write the figure as SVG, PDF and PNG (200 dpi) and return the paths."""
+    paths = tuple(folder / f"{name}.{suffix}" for suffix in ("svg", "pdf", "png"))
+    with style():
+        for path in paths:
+            figure.savefig(path, dpi=200)
+    return paths

@@ -1,0 +1,75 @@
+"""LaTeX formulas as SVG, so that a report reads without a network.
+
+matplotlib's mathtext lays the formula out; the outlines become one SVG path in
+the colour of the surrounding text, with the LaTeX source as its accessible
+label. What mathtext cannot read falls back to the source as text.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from markupsafe import Markup, escape
+
+# Constructs that SymPy's LaTeX printer uses and mathtext does not know.
+_REWRITES = (
+    (re.compile(r"\\tfrac"), r"\\frac"),
+    (re.compile(r"\\middle\|"), r"|"),
+    (re.compile(r"\\left|\\right"), r""),
+    (re.compile(r"\\limits"), r""),
+    (re.compile(r"\\begin\{(equation|align)\*?\}|\\end\{(equation|align)\*?\}"), r""),
+)
+_FONT_SIZE = 12.0
+
+
+@lru_cache(maxsize=512)
+def svg(latex: str) -> Markup:
+    """Return an inline SVG of `latex` (no dollar signs)."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.path import Path as OutlinePath
+    from matplotlib.textpath import TextPath
+
+    source = latex
+    for pattern, replacement in _REWRITES:
+        source = pattern.sub(replacement, source)
+    try:
+        outline = TextPath((0, 0), f"${source}$", size=_FONT_SIZE, prop=FontProperties())
+    except ValueError:
+        return Markup('<code class="formula">{}</code>').format(latex)
+    box = outline.get_extents()
+    commands = []
+    for vertices, code in outline.iter_segments(curves=True, simplify=False):
+        points = " ".join(
+            f"{x:.2f} {-y:.2f}" for x, y in zip(vertices[::2], vertices[1::2], strict=True)
+        )
+        match code:
+            case OutlinePath.MOVETO:
+                commands.append(f"M{points}")
+            case OutlinePath.LINETO:
+                commands.append(f"L{points}")
+            case OutlinePath.CURVE3:
+                commands.append(f"Q{points}")
+            case OutlinePath.CURVE4:
+                commands.append(f"C{points}")
+            case OutlinePath.CLOSEPOLY:
+                commands.append("Z")
+    pad = 1.0
+    width, height = box.width + 2 * pad, box.height + 2 * pad
+    # Sizes in em, so that a formula grows with the text; the baseline sits at y = 0.
+    return Markup(
+        '<svg class="formula" role="img" aria-label="{label}" '
+        'viewBox="{x:.2f} {y:.2f} {w:.2f} {h:.2f}" '
+        'style="width:{ew:.3f}em;height:{eh:.3f}em;vertical-align:{depth:.3f}em">'
+        '<path d="{d}" fill="currentColor"/></svg>'
+    ).format(
+        label=escape(latex),
+        x=box.x0 - pad,
+        y=-box.y1 - pad,
+        w=width,
+        h=height,
+        ew=width / _FONT_SIZE,
+        eh=height / _FONT_SIZE,
+        depth=(box.y0 - pad) / _FONT_SIZE,
+        d="".join(commands),
+    )

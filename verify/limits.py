@@ -1,0 +1,172 @@
+"""The limit of a run beside the solution of the convex problem that predicts it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from momentumflow.numeric.problems import Regression
+from momentumflow.numeric.validation import FloatArray
+from momentumflow.verify.claim import Measurement, Settings, Verdict
+from momentumflow.verify.measure import at_most
+
+if TYPE_CHECKING:
+    from momentumflow.numeric.trajectory import Trajectory
+    from momentumflow.verify.subject import Subject
+
+# What the limit theorem is held to in float64, for converged runs.
+LIMIT_TOLERANCE = 1e-9
+# How well CVXPY and Newton agree there.
+SOLVER_TOLERANCE = 1e-7
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Simulated against predicted limits, run by run.
+
+    Attributes
+    ----------
+    distance : ndarray, shape (runs,)
+        |theta - predicted| / |predicted|, for the runs that can be compared.
+    balancedness_error : ndarray, shape (runs,)
+        Largest relative error of the predicted asymptotic balancedness.
+    solver_distance : ndarray, shape (runs,)
+        |CVXPY - Newton| / |Newton|; empty if CVXPY was not asked for.
+    open : tuple of str
+        For each run without verdict: how far it got and why.
+    """
+
+    distance: FloatArray
+    balancedness_error: FloatArray
+    solver_distance: FloatArray
+    open: tuple[str, ...]
+
+    @classmethod
+    def join(cls, parts: list[Comparison]) -> Comparison:
+        """Return all runs of `parts` as one."""
+        return cls(
+            np.concatenate([p.distance for p in parts]),
+            np.concatenate([p.balancedness_error for p in parts]),
+            np.concatenate([p.solver_distance for p in parts]),
+            tuple(reason for p in parts for reason in p.open),
+        )
+
+    def measurements(self, settings: Settings, *, share: float = 1.0) -> tuple[Measurement, ...]:
+        """Hold the errors against the tolerances of the theorem.
+
+        The theorem speaks about converged runs; the others are counted, and if
+        fewer than `share` of all runs can be compared there is no verdict.
+        """
+        found = []
+        if self.distance.size:
+            found += [
+                at_most(
+                    "relative distance of simulated and predicted limit",
+                    self.distance,
+                    LIMIT_TOLERANCE,
+                    settings,
+                ),
+                at_most(
+                    "relative error of the predicted asymptotic balancedness",
+                    self.balancedness_error,
+                    LIMIT_TOLERANCE,
+                    settings,
+                ),
+            ]
+        if self.solver_distance.size:
+            found.append(
+                at_most(
+                    "relative distance of the CVXPY and the Newton solution",
+                    self.solver_distance,
+                    SOLVER_TOLERANCE,
+                    settings,
+                )
+            )
+        total = self.distance.size + len(self.open)
+        reached = self.distance.size / total
+        found.append(
+            Measurement(
+                "share of runs that converged and have a certified prediction",
+                reached,
+                f">= {share:g}",
+                Verdict.SUPPORTED if reached >= share else Verdict.UNDECIDED,
+                samples=total,
+                reason=f"{len(self.open)} of {total} without: {self.open[0]}" if self.open else "",
+            )
+        )
+        return tuple(found)
+
+
+def relative_distance(a: FloatArray, b: FloatArray) -> FloatArray:
+    """|a - b| / |b| along the last axis."""
+    ratio: FloatArray = np.asarray(np.linalg.norm(a - b, axis=-1) / np.linalg.norm(b, axis=-1))
+    return ratio
+
+
+def compare(
+    subject: Subject,
+    problem: Regression,
+    run: Trajectory,
+    *,
+    label: str = "",
+    cvxpy: bool = False,
+) -> Comparison:
+    """Compare the limits of `run` with those that the convex problem predicts.
+
+    Runs that have not converged, or whose prediction is not certified, are left
+    out and accounted for in `Comparison.open`.
+    """
+    batch = run.theta.shape[:-1]
+    d = run.theta.shape[-1]
+    X = np.broadcast_to(problem.X, (*batch, problem.n, d)).reshape(-1, problem.n, d)
+    y = np.broadcast_to(problem.y, (*batch, problem.n)).reshape(-1, problem.n)
+    converged = np.broadcast_to(run.converged, batch).reshape(-1)
+    reasons = [
+        f"{label}{': ' if label else ''}{status}"
+        for status in _standing(run, batch)[~converged].tolist()
+    ]
+    if not converged.any():
+        return Comparison(np.empty(0), np.empty(0), np.empty(0), tuple(reasons))
+
+    def rows(values: FloatArray) -> FloatArray:
+        return np.broadcast_to(values, (*batch, d)).reshape(-1, d)[converged]
+
+    part = Regression(X[converged], y[converged], name=problem.name)
+    log_balancedness = rows(subject.log_balancedness(run))
+    description = {"log_balancedness": log_balancedness, "shift": rows(subject.shift(run))}
+    newton = subject.solve(part, solver="newton", **description)
+    certified = np.atleast_1d(newton.certified)
+    reasons += [
+        f"{label}{': ' if label else ''}the convex problem: {status.value}"
+        for status in np.atleast_1d(newton.status)[~certified]
+    ]
+    theta, predicted = rows(run.theta)[certified], newton.theta[certified]
+    between = np.empty(0)
+    if cvxpy:
+        model = subject.solve(part, solver="cvxpy", **description)
+        both = certified & np.atleast_1d(model.certified)
+        reasons += [
+            f"{label}{': ' if label else ''}CVXPY: {status.value}"
+            for status in np.atleast_1d(model.status)[certified & ~both]
+        ]
+        between = relative_distance(model.theta[both], newton.theta[both])
+    # By logarithms, because after many sign changes the balancedness itself underflows.
+    final = np.log(np.abs(rows(run.w_plus))) + np.log(np.abs(rows(run.w_minus)))
+    error = np.max(np.abs(np.expm1(log_balancedness - final))[certified], axis=-1)
+    return Comparison(relative_distance(theta, predicted), error, between, tuple(reasons))
+
+
+def _standing(run: Trajectory, batch: tuple[int, ...]) -> np.ndarray:
+    """One sentence for each run: how far it is and what to do about it."""
+    status = np.broadcast_to(np.asarray(run.status, dtype=object), batch).reshape(-1)
+    residual = np.broadcast_to(run.residual, batch).reshape(-1)
+    steps = np.broadcast_to(run.steps, batch).reshape(-1)
+    return np.array(
+        [
+            f"relative residual {r:.2e} after {int(k)} steps ({s.value})"
+            for s, r, k in zip(status, residual, steps, strict=True)
+        ],
+        dtype=object,
+    )

@@ -1,0 +1,73 @@
+"""The report as one HTML page that needs nothing beside itself.
+
+Figures and formulas are inlined as SVG; the page loads no script, no font and no
+style from anywhere. The template is `report_template.html` beside this module.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from typing import TYPE_CHECKING
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select_autoescape
+from markupsafe import Markup
+
+from momentumflow.verify import figures, formula
+from momentumflow.verify.claim import Verdict
+
+if TYPE_CHECKING:
+    from momentumflow.verify.report import Report
+
+# A verdict has a sign as well as a colour, so that it survives grey print.
+SIGNS = {Verdict.SUPPORTED: "✓", Verdict.REFUTED: "✗", Verdict.UNDECIDED: "?"}
+CLASSES = {
+    Verdict.SUPPORTED: "supported",
+    Verdict.REFUTED: "refuted",
+    Verdict.UNDECIDED: "undecided",
+}
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("momentumflow.verify", "."),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["formula"] = formula.svg
+    environment.filters["sign"] = SIGNS.__getitem__
+    environment.filters["verdict_class"] = CLASSES.__getitem__
+    environment.filters["number"] = number
+    return environment
+
+
+def _template() -> Template:
+    return _environment().get_template("report_template.html")
+
+
+def number(value: float) -> str:
+    """Return a number as the report prints it: three figures, powers of ten as such."""
+    if not math.isfinite(value):
+        return "not finite" if not math.isnan(value) else "–"
+    text = f"{value:.3g}"
+    if "e" in text:
+        mantissa, exponent = text.split("e")
+        raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+        return f"{mantissa}·10{raised}"
+    return text.replace("-", "−")
+
+
+def render(report: Report) -> str:
+    """Return the whole page."""
+    drawings = {name: Markup(figures.to_svg(figure)) for name, figure in report.figures().items()}
+    themes = list(dict.fromkeys(r.claim.theme for r in report.results))
+    return _template().render(report=report, themes=themes, drawings=drawings, Verdict=Verdict)
+
+
+def verdict_table(report: Report) -> str:
+    """Return the table of verdicts alone, for notebooks."""
+    module = _template().make_module({"report": report, "themes": [], "drawings": {}})
+    return str(module.overview(report))  # type: ignore[attr-defined]

@@ -1,0 +1,179 @@
+"""Train the network, solve the convex problem, hold the two limits together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from momentumflow.symbolic.errors import InputError
+from momentumflow.verify.claim import Verdict
+from momentumflow.verify.limits import LIMIT_TOLERANCE, SOLVER_TOLERANCE, relative_distance
+
+if TYPE_CHECKING:
+    from momentumflow.numeric.implicit import ImplicitSolution
+    from momentumflow.numeric.problems import Regression
+    from momentumflow.numeric.trajectory import Trajectory
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """A training run and the convex problem whose solution it should end at.
+
+    Attributes
+    ----------
+    problem : Regression
+        The data.
+    run : Trajectory
+        The training run.
+    newton, cvxpy : ImplicitSolution or None
+        The solution by dual Newton and by CVXPY; None if the run has not
+        converged, because then there is no limit to predict.
+    """
+
+    problem: Regression
+    run: Trajectory
+    newton: ImplicitSolution | None
+    cvxpy: ImplicitSolution | None
+
+    @property
+    def distance(self) -> float:
+        """|theta_run - theta_newton| / |theta_newton|; NaN without a certified prediction."""
+        if self.newton is None:
+            return float("nan")
+        return float(relative_distance(self.run.theta, self.newton.theta))
+
+    @property
+    def solver_distance(self) -> float:
+        """|theta_cvxpy - theta_newton| / |theta_newton|; NaN if one is not certified."""
+        if self.newton is None or self.cvxpy is None:
+            return float("nan")
+        return float(relative_distance(self.cvxpy.theta, self.newton.theta))
+
+    @property
+    def verdict(self) -> Verdict:
+        """Supported if both distances are within the tolerances of the theorem."""
+        if self.newton is None or not self.newton.certified:
+            return Verdict.UNDECIDED
+        if not self.distance <= LIMIT_TOLERANCE:
+            return Verdict.REFUTED
+        if self.cvxpy is None or not self.cvxpy.certified:
+            return Verdict.UNDECIDED
+        return Verdict.SUPPORTED if self.solver_distance <= SOLVER_TOLERANCE else Verdict.REFUTED
+
+    @property
+    def explanation(self) -> str:
+        """One sentence on what the verdict rests on."""
+        if self.newton is None:
+            return f"there is no limit to predict: {self.run.message}"
+        if not self.newton.certified:
+            return f"no certified prediction: {self.newton.status.value}"
+        found = (
+            f"relative distance {self.distance:.2e} between the run's limit and the prediction, "
+            f"required <= {LIMIT_TOLERANCE:g}"
+        )
+        if self.cvxpy is None or not self.cvxpy.certified:
+            status = "" if self.cvxpy is None else f" ({self.cvxpy.status.value})"
+            return f"{found}; CVXPY gave no certified solution to confirm it{status}"
+        return (
+            f"{found}; CVXPY and Newton {self.solver_distance:.2e} apart, "
+            f"required <= {SOLVER_TOLERANCE:g}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the prediction as plain data; NaN becomes None."""
+        run = self.run
+        return {
+            "verdict": self.verdict.value,
+            "explanation": self.explanation,
+            "distance": _plain(self.distance),
+            "solver_distance": _plain(self.solver_distance),
+            "problem": {
+                "name": self.problem.name,
+                "n": self.problem.n,
+                "d": self.problem.d,
+                "rank": self.problem.rank,
+                "condition_number": self.problem.condition_number,
+            },
+            "run": {
+                "converged": bool(run.converged),
+                "status": run.status.name,
+                "residual": _plain(run.residual),
+                "loss": _plain(run.loss),
+                "steps": int(run.steps),
+                "sign_changes": int(np.sum(run.sign_changes)),
+                "theta": _plain(run.theta),
+                "initial_balancedness": _plain(run.initial_balancedness),
+                "asymptotic_balancedness": _plain(run.predicted_balancedness),
+                "perturbed_init": _plain(run.perturbed_init),
+            },
+            "feature_names": list(self.names),
+            "solutions": {
+                name: _solution_dict(solution)
+                for name, solution in (("newton", self.newton), ("cvxpy", self.cvxpy))
+                if solution is not None
+            },
+        }
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the features, made up where the data has none."""
+        return self.problem.feature_names or tuple(f"x{j}" for j in range(self.problem.d))
+
+
+def predict(
+    problem: Regression, gamma: float, beta: float, init: ArrayLike, **options: Any
+) -> Prediction:
+    """Run momentum descent on `problem` and solve the convex problem it should end at.
+
+    Parameters
+    ----------
+    problem : Regression
+        One problem, not a batch.
+    gamma, beta : float
+        Step size > 0 and momentum in [0, 1).
+    init : array_like
+        Initialisation as `momentum_descent` takes it: a scale alpha, for example.
+    **options
+        Further options of `momentum_descent`: method, batch_size, seed, ...
+
+    Returns
+    -------
+    Prediction
+
+    Raises
+    ------
+    InputError
+        A batch of problems, or what `momentum_descent` refuses.
+    """
+    from momentumflow.numeric import momentum_descent
+
+    if problem.batch_shape:
+        raise InputError("one problem", f"a batch of shape {problem.batch_shape}")
+    run = momentum_descent(problem, gamma, beta, init, **options)
+    if run.theta.ndim != 1:
+        raise InputError("one run", f"a batch of shape {run.theta.shape[:-1]}")
+    if not run.converged:
+        return Prediction(problem, run, None, None)
+    return Prediction(problem, run, run.predicted_limit("newton"), run.predicted_limit("cvxpy"))
+
+
+def _solution_dict(solution: ImplicitSolution) -> dict[str, Any]:
+    return {
+        "certified": bool(solution.certified),
+        "status": solution.status.name,
+        "theta": _plain(solution.theta),
+        "feasibility": _plain(solution.feasibility),
+        "stationarity": _plain(solution.stationarity),
+        "gap": _plain(solution.gap),
+        "error": _plain(solution.error),
+    }
+
+
+def _plain(value: Any) -> Any:
+    array = np.asarray(value, dtype=np.float64)
+    if array.ndim == 0:
+        return float(array) if np.isfinite(array) else None
+    return [_plain(item) for item in array]

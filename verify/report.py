@@ -1,0 +1,314 @@
+"""What a verification found, for a terminal, for machines, for CI and for people.
+
+One `Report` gives four views: a rich table, JSON (its schema is the file
+`report.schema.json` beside this module, returned by `schema()`), JUnit XML, and
+one self-contained HTML page (`momentumflow.verify.page`).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import metadata, resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
+
+from momentumflow.symbolic.errors import InputError
+from momentumflow.verify.claim import ClaimResult, Measurement, Settings, Verdict
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from rich.table import Table
+
+SCHEMA_VERSION = 1
+_RECORDED = ("momentumflow", "numpy", "scipy", "sympy", "cvxpy", "clarabel", "numba", "matplotlib")
+_STYLES = {Verdict.SUPPORTED: "green", Verdict.REFUTED: "bold red", Verdict.UNDECIDED: "yellow"}
+
+
+def environment() -> dict[str, str]:
+    """Return the versions that a result rests on."""
+    found = {"python": platform.python_version(), "machine": platform.machine()}
+    for name in _RECORDED:
+        found[name] = metadata.version(name)
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """The results of one verification, with their provenance.
+
+    Attributes
+    ----------
+    results : tuple of ClaimResult
+        In the order they were judged.
+    settings : Settings
+        Seeds and tolerances.
+    created : str
+        UTC time of creation, ISO 8601.
+    versions : dict
+        Versions of Python and of the libraries.
+    """
+
+    results: tuple[ClaimResult, ...]
+    settings: Settings
+    created: str
+    versions: dict[str, str] = field(repr=False)
+
+    @classmethod
+    def of(cls, results: Iterable[ClaimResult], settings: Settings) -> Report:
+        """Return the report on `results`, stamped with the time and the versions."""
+        created = datetime.now(UTC).isoformat(timespec="seconds")
+        return cls(tuple(results), settings, created, environment())
+
+    @property
+    def verdict(self) -> Verdict:
+        """Joint verdict: supported only if every claim is."""
+        return Verdict.of(r.verdict for r in self.results)
+
+    @property
+    def exit_code(self) -> int:
+        """0 if every claim is supported, else 1."""
+        return 0 if self.verdict is Verdict.SUPPORTED else 1
+
+    @property
+    def seconds(self) -> float:
+        """Time that judging took, in seconds."""
+        return sum(r.seconds for r in self.results)
+
+    def summary(self) -> str:
+        """One sentence: how many claims have which verdict."""
+        counts = {v: sum(r.verdict is v for r in self.results) for v in Verdict}
+        parts = [f"{n} {v.value}" for v, n in counts.items() if n]
+        return f"{len(self.results)} claims in {self.seconds:.1f} s: {', '.join(parts)}"
+
+    def table(self) -> Table:
+        """Return the verdicts as a rich table."""
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(title="momentumflow verify", title_justify="left", pad_edge=False)
+        table.add_column("claim", no_wrap=True)
+        table.add_column("verdict", no_wrap=True)
+        table.add_column("evidence")
+        table.add_column("proofs", justify="right")
+        table.add_column("controls rejected", justify="right")
+        table.add_column("s", justify="right")
+        for r in self.results:
+            proven = sum(p.verdict is Verdict.SUPPORTED for p in r.proofs)
+            table.add_row(
+                r.claim.name,
+                Text(r.verdict.value, style=_STYLES[r.verdict]),
+                Text(r.explanation),
+                f"{proven}/{len(r.proofs)}" if r.proofs else "",
+                f"{sum(c.rejected for c in r.controls)}/{len(r.controls)}",
+                f"{r.seconds:.1f}",
+            )
+        return table
+
+    def __rich__(self) -> Table:
+        return self.table()
+
+    def __str__(self) -> str:
+        rows = [f"{r.verdict.value:14} {r.claim.name}: {r.explanation}" for r in self.results]
+        return "\n".join([self.summary(), *rows])
+
+    def _repr_html_(self) -> str:
+        from momentumflow.verify.page import verdict_table
+
+        return verdict_table(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain data that fits `schema()`."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "created": self.created,
+            "verdict": self.verdict.value,
+            "seconds": self.seconds,
+            "settings": {
+                "seeds": self.settings.seeds,
+                "quick": self.settings.quick,
+                "tolerance_scale": self.settings.tolerance_scale,
+                "base_seed": self.settings.base_seed,
+            },
+            "versions": dict(self.versions),
+            "claims": [_claim_dict(r) for r in self.results],
+        }
+
+    def to_json(self) -> str:
+        """Return the report as JSON text; numbers that are not finite become null."""
+        return json.dumps(self.to_dict(), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+
+    def to_junit(self) -> str:
+        """Return JUnit XML: a suite for each theme, a case for each claim and control.
+
+        A claim that is not supported is a failure, one without verdict an error.
+        """
+        root = ET.Element("testsuites", name="momentumflow verify", time=f"{self.seconds:.3f}")
+        for theme in dict.fromkeys(r.claim.theme for r in self.results):
+            suite = ET.SubElement(root, "testsuite", name=theme, timestamp=self.created)
+            cases = failures = errors = 0
+            for result in (r for r in self.results if r.claim.theme == theme):
+                cases += 1
+                case = ET.SubElement(
+                    suite,
+                    "testcase",
+                    classname=theme,
+                    name=result.claim.name,
+                    time=f"{result.seconds:.3f}",
+                )
+                if result.verdict is Verdict.REFUTED:
+                    failures += 1
+                    ET.SubElement(case, "failure", message=_xml_text(result.explanation))
+                elif result.verdict is Verdict.UNDECIDED:
+                    errors += 1
+                    ET.SubElement(case, "error", message=_xml_text(result.explanation))
+                for control in result.controls:
+                    cases += 1
+                    name = f"{result.claim.name} rejects {control.mutation.name}"
+                    inner = ET.SubElement(suite, "testcase", classname=theme, name=name)
+                    if not control.rejected:
+                        failures += 1
+                        ET.SubElement(inner, "failure", message=_xml_text(control.explanation))
+            suite.set("tests", str(cases))
+            suite.set("failures", str(failures))
+            suite.set("errors", str(errors))
+        ET.indent(root)
+        return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+    def to_html(self) -> str:
+        """Return one self-contained HTML page with figures, formulas and provenance."""
+        from momentumflow.verify.page import render
+
+        return render(self)
+
+    def figures(self) -> dict[str, Figure]:
+        """Return the figure of each claim that has one, by claim name."""
+        from momentumflow.verify.figures import style
+
+        drawn = {}
+        with style():
+            for r in self.results:
+                if r.claim.draw is not None and r.evidence.series:
+                    drawn[r.claim.name] = r.claim.draw(r.evidence)
+        return drawn
+
+    def write(self, folder: str | Path) -> tuple[Path, ...]:
+        """Write index.html, report.json, junit.xml and the figures into `folder`.
+
+        Raises
+        ------
+        InputError
+            If the folder cannot be made or written to.
+        """
+        from momentumflow.verify.figures import save
+
+        target = Path(folder)
+        pages = {
+            "index.html": self.to_html,
+            "report.json": self.to_json,
+            "junit.xml": self.to_junit,
+        }
+        written = []
+        writable(target)
+        try:
+            for name, text in pages.items():
+                path = target / name
+                path.write_text(text(), encoding="utf-8")
+                written.append(path)
+            pictures = target / "figures"
+            pictures.mkdir(exist_ok=True)
+            for name, figure in self.figures().items():
+                written.extend(save(figure, pictures, name))
+        except OSError as error:
+            raise _unwritable(target, error) from error
+        return tuple(written)
+
+
+def writable(folder: Path) -> Path:
+    """Return `folder`, made if it is missing, after trying to write into it.
+
+    Raises
+    ------
+    InputError
+        If that fails. Long work asks before it starts, not after.
+    """
+    probe = folder / ".momentumflow-write-test"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    return folder
+
+
+def _unwritable(folder: Path, error: OSError) -> InputError:
+    return InputError(
+        "a report folder that can be written to",
+        f"{folder} ({error.strerror or error})",
+        "choose another one with --out",
+    )
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON schema (draft 2020-12) of `Report.to_json`."""
+    text = resources.files("momentumflow.verify").joinpath("report.schema.json").read_text("utf-8")
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
+
+
+def _claim_dict(result: ClaimResult) -> dict[str, Any]:
+    claim = result.claim
+    return {
+        "name": claim.name,
+        "theme": claim.theme,
+        "title": claim.title,
+        "statement": claim.statement,
+        "formulas": list(claim.formulas),
+        "source": claim.source,
+        "verdict": result.verdict.value,
+        "explanation": result.explanation,
+        "seconds": result.seconds,
+        "proofs": [
+            {"name": p.name, "statement": p.statement, "verdict": p.verdict.value}
+            for p in result.proofs
+        ],
+        "measurements": [_measurement_dict(m) for m in result.evidence.measurements],
+        "controls": [
+            {
+                "name": c.mutation.name,
+                "description": c.mutation.description,
+                "kind": c.mutation.kind,
+                "rejected": c.rejected,
+                "explanation": c.explanation,
+            }
+            for c in result.controls
+        ],
+    }
+
+
+def _measurement_dict(m: Measurement) -> dict[str, Any]:
+    interval = None if m.interval is None else [_finite(end) for end in m.interval]
+    return {
+        "quantity": m.quantity,
+        "value": _finite(m.value),
+        "interval": interval,
+        "requirement": m.requirement,
+        "samples": m.samples,
+        "verdict": m.verdict.value,
+        "reason": m.reason,
+    }
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _xml_text(text: str) -> str:
+    # XML 1.0 has no control characters, not even escaped.
+    return "".join(c for c in text if c >= " " or c in "\t\n")

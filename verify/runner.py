@@ -1,0 +1,207 @@
+"""Judging claims: which ones, in what order, on what subject, with what seeds."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, TypeAlias
+
+from momentumflow.symbolic.errors import InputError
+from momentumflow.verify.claim import (
+    Claim,
+    ClaimResult,
+    ControlResult,
+    Evidence,
+    ProofResult,
+    Settings,
+    Verdict,
+    undecided,
+)
+
+if TYPE_CHECKING:
+    from momentumflow.symbolic.identities import Identity
+    from momentumflow.verify.report import Report
+    from momentumflow.verify.subject import Subject
+
+_LOG = logging.getLogger(__name__)
+
+# Called as progress(done, total, what) before each claim and once at the end.
+Progress: TypeAlias = Callable[[int, int, str], None]
+
+DEFAULT_SEEDS = 20
+QUICK_SEEDS = 5
+
+
+def judge(claim: Claim, subject: Subject, settings: Settings) -> ClaimResult:
+    """Judge one claim: its proofs, its check, its negative controls.
+
+    Parameters
+    ----------
+    claim : Claim
+        The claim.
+    subject : Subject
+        The theory and the code under judgement.
+    settings : Settings
+        How hard to look.
+
+    Returns
+    -------
+    ClaimResult
+        Also where a check stops with an error: that is no verdict, and the
+        error is the reason.
+    """
+    started = time.perf_counter()
+    proofs = tuple(_prove(identity) for identity in claim.proofs()) if claim.proofs else ()
+    evidence = _look(claim, subject, settings)
+    controls = []
+    for mutation in claim.controls:
+        try:
+            found = claim.check(mutation.plant(subject), settings.for_controls())
+        except (ArithmeticError, ValueError, RuntimeError) as error:
+            _LOG.debug("control %s of %s stopped", mutation.name, claim.name, exc_info=True)
+            controls.append(ControlResult(mutation, None, reason=_reason(error)))
+        else:
+            controls.append(ControlResult(mutation, found))
+    return ClaimResult(claim, proofs, evidence, tuple(controls), time.perf_counter() - started)
+
+
+def _look(claim: Claim, subject: Subject, settings: Settings) -> Evidence:
+    try:
+        return claim.check(subject, settings)
+    except (ArithmeticError, ValueError, RuntimeError) as error:
+        _LOG.debug("check of %s stopped", claim.name, exc_info=True)
+        return Evidence((undecided(claim.title, _reason(error)),))
+
+
+def _prove(identity: Identity) -> ProofResult:
+    from momentumflow.symbolic.identities import ProofError
+
+    verdict, reason = Verdict.SUPPORTED, ""
+    try:
+        identity.prove()
+    except ProofError as error:
+        # Only a counterexample refutes. What SymPy merely fails to reduce stays open.
+        false = error.counterexample is not None
+        verdict = Verdict.REFUTED if false else Verdict.UNDECIDED
+        reason = str(error)
+    return ProofResult(
+        name=identity.name,
+        statement=str(identity),
+        latex=identity.latex(),
+        verdict=verdict,
+        assumptions=identity.assumptions,
+        reason=reason,
+    )
+
+
+def _reason(error: Exception) -> str:
+    return f"the check stopped: {error}" if str(error) else f"the check stopped: {error!r}"
+
+
+def select(names: Iterable[str] | None, available: tuple[Claim, ...]) -> tuple[Claim, ...]:
+    """Return the claims whose name or theme is listed; all of them for None."""
+    if names is None:
+        return available
+    chosen: list[Claim] = []
+    for name in names:
+        hits = [c for c in available if name in (c.name, c.theme)]
+        if not hits:
+            import difflib
+
+            known = [c.name for c in available]
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            raise InputError(
+                f"a claim among {', '.join(known)}",
+                repr(name),
+                f"did you mean {near[0]!r}" if near else None,
+            )
+        chosen.extend(c for c in hits if c not in chosen)
+    return tuple(c for c in available if c in chosen)
+
+
+def check(
+    name: str, *, settings: Settings | None = None, subject: Subject | None = None
+) -> ClaimResult:
+    """Judge the one claim called `name`.
+
+    Raises
+    ------
+    InputError
+        If there is no claim of that name.
+    """
+    from momentumflow.verify.subject import shipped
+    from momentumflow.verify.themes import claims
+
+    matches = [c for c in claims() if c.name == name]
+    claim = matches[0] if matches else select([name], claims())[0]
+    return judge(claim, subject or shipped(), settings or Settings())
+
+
+def run(
+    only: Iterable[str] | None = None,
+    *,
+    claims: Iterable[Claim] | None = None,
+    seeds: int | None = None,
+    quick: bool = False,
+    tolerance_scale: float = 1.0,
+    base_seed: int = 0,
+    subject: Subject | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Judge claims and return the report.
+
+    Parameters
+    ----------
+    only : iterable of str, optional
+        Names or themes of claims; all by default.
+    claims : iterable of Claim, optional
+        Judge these in place of the built-in ones, for example
+        ``data_claims(problem)``.
+    seeds : int, optional
+        Independent problems for each random check; 20 by default, 5 if `quick`.
+    quick : bool
+        Smaller grids: the whole set in under a minute.
+    tolerance_scale : float
+        Factor on every numerical tolerance.
+    base_seed : int
+        Root of all randomness.
+    subject : Subject, optional
+        The theory and code under judgement; the shipped ones by default.
+    progress : callable, optional
+        Called as ``progress(done, total, what)``.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    InputError
+        Unknown claim, fewer than two seeds, a non-positive tolerance scale.
+    """
+    from momentumflow.verify.report import Report
+
+    settings = Settings(
+        seeds=seeds if seeds is not None else (QUICK_SEEDS if quick else DEFAULT_SEEDS),
+        quick=quick,
+        tolerance_scale=tolerance_scale,
+        base_seed=base_seed,
+    )
+    if claims is None:
+        from momentumflow.verify.themes import claims as built_in
+
+        claims = built_in()
+    if subject is None:
+        from momentumflow.verify.subject import shipped
+
+        subject = shipped()
+    chosen = select(only, tuple(claims))
+    results = []
+    for done, claim in enumerate(chosen):
+        if progress is not None:
+            progress(done, len(chosen), claim.title)
+        results.append(judge(claim, subject, settings))
+    if progress is not None:
+        progress(len(chosen), len(chosen), "done")
+    return Report.of(results, settings)

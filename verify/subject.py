@@ -1,0 +1,103 @@
+"""What stands before the judge: the formulas of the theory and the code that runs it.
+
+A check receives a `Subject` and uses nothing else of the library, so that
+anything in it can be made wrong on purpose: with `dataclasses.replace` a
+negative control swaps a formula, a mutant of the mutation suite swaps the code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from momentumflow.numeric.validation import FloatArray
+
+if TYPE_CHECKING:
+    from momentumflow.numeric.implicit import ImplicitSolution
+    from momentumflow.numeric.trajectory import Trajectory
+
+Number: TypeAlias = Any  # float or float64 array; formulas broadcast
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The theory and the code under judgement.
+
+    Attributes
+    ----------
+    descent, flow, solve : callable
+        `momentum_descent`, `momentum_flow` and `implicit_solution`, or something
+        with their signatures.
+    intrinsic : callable
+        (gamma, beta) -> lambda.
+    refined : callable
+        (gamma, beta) -> lambda_hat.
+    time_step : callable
+        (gamma, beta) -> eps, the time that one step of the iterates takes.
+    start_speed : callable
+        (gamma, beta) -> c, the flow that belongs to the iterates starts with
+        w'(0) = -c grad F(w_0).
+    accelerate : callable
+        (gamma, beta, rho) -> (gamma', beta') of the same path, rho times faster.
+    log_balancedness : callable
+        Trajectory -> ln Delta_inf of the potential that the limit minimises.
+    shift : callable
+        Trajectory -> asinh(2 theta_tilde_0 / Delta_inf), theta_tilde_0 the point from
+        which the potential measures.
+    log_shrinkage : callable
+        (lam, integral of g^2 dt) -> first-order ln(Delta_inf/Delta_0).
+    """
+
+    descent: Callable[..., Trajectory]
+    flow: Callable[..., Trajectory]
+    solve: Callable[..., ImplicitSolution]
+    intrinsic: Callable[[Number, Number], Number]
+    refined: Callable[[Number, Number], Number]
+    time_step: Callable[[Number, Number], Number]
+    start_speed: Callable[[Number, Number], Number]
+    accelerate: Callable[[Number, Number, Number], tuple[Number, Number]]
+    log_balancedness: Callable[[Trajectory], FloatArray]
+    shift: Callable[[Trajectory], FloatArray]
+    log_shrinkage: Callable[[Number, FloatArray], FloatArray]
+
+
+@cache
+def shipped() -> Subject:
+    """Return the library as it is: code from the numeric room, formulas from the symbolic one."""
+    from momentumflow.numeric import implicit_solution, momentum_descent, momentum_flow
+    from momentumflow.symbolic import (
+        HeavyBall,
+        acceleration_rule,
+        intrinsic_parameter,
+        kernel,
+        modified_equation,
+        refined_parameter,
+        time_step,
+    )
+    from momentumflow.symbolic.symbols import beta, eps, gamma, lam, rho
+
+    method = HeavyBall()
+    intrinsic, step = intrinsic_parameter(method), time_step(method)
+    rule = acceleration_rule(method)
+    # w'(0) is a series in eps; its first term is what a second-order claim needs.
+    start = modified_equation(method, 1).initial_velocity
+    assert start is not None  # w_{-1} = w_0 ties it
+    return Subject(
+        descent=momentum_descent,
+        flow=momentum_flow,
+        solve=implicit_solution,
+        intrinsic=kernel(intrinsic, (gamma, beta)),
+        refined=kernel(refined_parameter(method), (gamma, beta)),
+        time_step=kernel(step, (gamma, beta)),
+        start_speed=kernel(
+            start.coefficient("[]").subs({eps: step, lam: intrinsic}), (gamma, beta)
+        ),
+        accelerate=kernel((rule[gamma], rule[beta]), (gamma, beta, rho)),
+        log_balancedness=lambda run: run.log_balancedness,
+        shift=lambda run: run.shift,
+        log_shrinkage=lambda lam_, integral: -2 * np.asarray(lam_) * integral,
+    )

@@ -1,0 +1,47 @@
+"""Claims of the theory, one file a theme."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from momentumflow.numeric.problems import Regression
+    from momentumflow.verify.claim import Claim
+
+
+@cache
+def claims() -> tuple[Claim, ...]:
+    """Return the built-in claims, in the order in which the theory builds on them."""
+    from momentumflow.verify.themes import balancedness, dynamics, limit
+
+    return (*dynamics.CLAIMS, *limit.CLAIMS, *balancedness.CLAIMS)
+
+
+def data_claims(
+    problem: Regression, *, gamma: float = 1e-2, beta: float = 0.95, init: float = 0.1
+) -> tuple[Claim, ...]:
+    """Return the claims that the limit theorem holds on `problem`.
+
+    Parameters
+    ----------
+    problem : Regression
+        The data.
+    gamma, beta : float
+        Step size > 0 and momentum in [0, 1).
+    init : float
+        Initialisation scale alpha > 0.
+
+    Raises
+    ------
+    InputError
+        gamma <= 0, beta outside [0, 1), init <= 0.
+    """
+    from momentumflow.numeric.validation import momentum_parameter, positive
+    from momentumflow.verify.themes.limit import on_data
+
+    # Refused here, before anything runs: inside a check it would be a verdict.
+    positive("gamma", gamma)
+    momentum_parameter(beta)
+    positive("init", init)
+    return on_data(lambda: problem, problem.name, gamma=gamma, beta=beta, init=init)
