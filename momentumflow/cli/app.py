@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from momentumflow._version import __version__
-from momentumflow.cli import FINE, INTERRUPTED, MISUSED, predict, verify
+from momentumflow.cli import FINE, INTERRUPTED, MISUSED, kernels, predict, verify
 from momentumflow.symbolic.errors import InputError
 
 # The base of all usage errors, wherever typer takes it from: recent releases
@@ -25,6 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("kernels")(kernels.kernels)
 app.command("predict")(predict.predict)
 app.command("verify")(verify.verify)
 
@@ -65,7 +66,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _complain(error.format_message(), MISUSED)
     except (KeyboardInterrupt, typer.Abort):
         return _complain("interrupted.", INTERRUPTED)
-    # Outside standalone mode typer.Exit is returned as its code.
+    # Outside standalone mode typer.Exit is returned as its code, and Ctrl-C may be.
+    if outcome == INTERRUPTED:
+        return _complain("interrupted.", INTERRUPTED)
     return outcome if isinstance(outcome, int) else FINE
 
 
