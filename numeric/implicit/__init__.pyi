@@ -1,6 +1,7 @@
 from .api import implicit_solution as implicit_solution
 from .certificate import Certificate as Certificate, certify as certify
 from .derived import DerivedPotential as DerivedPotential
+from .enclosure import Enclosure as Enclosure, enclose as enclose
 from .entropies import (
     DepthEntropy as DepthEntropy,
     KullbackLeibler as KullbackLeibler,
@@ -12,5 +13,11 @@ from .limits import (
     linear_program as linear_program,
     rich_limit as rich_limit,
 )
+from .path import (
+    RegularisationPath as RegularisationPath,
+    regularisation_path as regularisation_path,
+)
+from .plots import plot_path as plot_path
 from .potentials import HyperbolicEntropy as HyperbolicEntropy, Potential as Potential
+from .sensitivity import Sensitivity as Sensitivity, sensitivity as sensitivity
 from .solution import ImplicitSolution as ImplicitSolution, ImplicitStatus as ImplicitStatus

@@ -107,7 +107,7 @@ def implicit_solution(
         raise InputError(
             "either a potential or a balancedness and reference", "both", "drop one of them"
         )
-    stacked = _Stack.of(problem, potential)
+    stacked = stack(problem, potential)
     if isinstance(stacked.potential, WeightedL1):
         return _basis_pursuit(stacked, stacked.potential, tolerance)
     if solver == "newton":
@@ -124,7 +124,7 @@ def implicit_solution(
 
 
 @dataclass(frozen=True, eq=False)
-class _Stack:
+class Stacked:
     """A problem with its batch axes flattened to one."""
 
     rows: Rows
@@ -133,37 +133,38 @@ class _Stack:
     potential: Any
     batch: tuple[int, ...]
 
-    @classmethod
-    def of(
-        cls, problem: Regression | tuple[Any, ArrayLike], potential: Potential | WeightedL1
-    ) -> _Stack:
-        X, y, svd = _matrices(problem)
-        n, d = X.shape[-2:]
-        shape = potential.shape
-        if shape and shape[-1] not in (1, d):
-            raise InputError(
-                f"parameters of the potential with one entry for each of the {d} columns of X",
-                f"shape {shape}",
-            )
-        batch = broadcast_shapes(X=X.shape[:-2], y=y.shape[:-1], potential=shape[:-1])
-        size = math.prod(batch)
 
-        def flat(array: FloatArray, core: int) -> FloatArray:
-            own = array.shape[array.ndim - core :]
-            if math.prod(array.shape[: array.ndim - core]) == 1:
-                return array.reshape(1, *own)
-            return np.ascontiguousarray(np.broadcast_to(array, (*batch, *own)).reshape(size, *own))
+def stack(
+    problem: Regression | tuple[Any, ArrayLike], potential: Potential | WeightedL1
+) -> Stacked:
+    """Check a problem against a potential and flatten the batch axes of both."""
+    X, y, svd = _matrices(problem)
+    n, d = X.shape[-2:]
+    shape = potential.shape
+    if shape and shape[-1] not in (1, d):
+        raise InputError(
+            f"parameters of the potential with one entry for each of the {d} columns of X",
+            f"shape {shape}",
+        )
+    batch = broadcast_shapes(X=X.shape[:-2], y=y.shape[:-1], potential=shape[:-1])
+    size = math.prod(batch)
 
-        rows: Rows
-        if is_operator(X):
-            rows = operator_rows(X)
-            entries = X
-        else:
-            entries = flat(X, 2)
-            rows = DenseRows(entries, None if svd is None else (flat(svd[0], 2), flat(svd[1], 1)))
-        targets = np.ascontiguousarray(np.broadcast_to(y, (*batch, n)).reshape(size, n))
-        _check_consistent(rows, targets)
-        return cls(rows, entries, targets, _flatten(potential, batch, d), batch)
+    def flat(array: FloatArray, core: int) -> FloatArray:
+        own = array.shape[array.ndim - core :]
+        if math.prod(array.shape[: array.ndim - core]) == 1:
+            return array.reshape(1, *own)
+        return np.ascontiguousarray(np.broadcast_to(array, (*batch, *own)).reshape(size, *own))
+
+    rows: Rows
+    if is_operator(X):
+        rows = operator_rows(X)
+        entries = X
+    else:
+        entries = flat(X, 2)
+        rows = DenseRows(entries, None if svd is None else (flat(svd[0], 2), flat(svd[1], 1)))
+    targets = np.ascontiguousarray(np.broadcast_to(y, (*batch, n)).reshape(size, n))
+    _check_consistent(rows, targets)
+    return Stacked(rows, entries, targets, _flatten(potential, batch, d), batch)
 
 
 def _flatten(potential: Any, batch: tuple[int, ...], d: int) -> Any:
@@ -202,7 +203,7 @@ def _check_consistent(rows: Rows, y: FloatArray) -> None:
         )
 
 
-def _newton(stacked: _Stack, start: ImplicitSolution | None, max_iterations: int) -> DualPoint:
+def _newton(stacked: Stacked, start: ImplicitSolution | None, max_iterations: int) -> DualPoint:
     rows, y, potential = stacked.rows, stacked.y, stacked.potential
     scale = problem_scale(rows, y, potential)
     unit = potential.scaled(scale[:, None])
@@ -219,7 +220,7 @@ def _newton(stacked: _Stack, start: ImplicitSolution | None, max_iterations: int
     return point.rescaled(scale[:, None])
 
 
-def _explain_infeasible(stacked: _Stack, point: DualPoint, certificate: Certificate) -> None:
+def _explain_infeasible(stacked: Stacked, point: DualPoint, certificate: Certificate) -> None:
     """Find out whether the domain is why a problem has no solution."""
     low, high = stacked.potential.domain
     if not isinstance(stacked.rows, DenseRows) or not (np.isfinite(low) or np.isfinite(high)):
@@ -230,7 +231,7 @@ def _explain_infeasible(stacked: _Stack, point: DualPoint, certificate: Certific
             point.status[b] = ImplicitStatus.RELAX_CONSTRAINTS
 
 
-def _basis_pursuit(stacked: _Stack, norm: WeightedL1, tolerance: float) -> ImplicitSolution:
+def _basis_pursuit(stacked: Stacked, norm: WeightedL1, tolerance: float) -> ImplicitSolution:
     if not isinstance(stacked.rows, DenseRows):
         raise InputError("an ndarray X for a weighted l1 norm", "a sparse or matrix-free X")
     X, y = stacked.X, stacked.y
@@ -246,7 +247,7 @@ def _basis_pursuit(stacked: _Stack, norm: WeightedL1, tolerance: float) -> Impli
 
 
 def _finish(
-    stacked: _Stack, point: DualPoint, certificate: Certificate, solver: str, tolerance: float
+    stacked: Stacked, point: DualPoint, certificate: Certificate, solver: str, tolerance: float
 ) -> ImplicitSolution:
     rows, y, potential, batch = stacked.rows, stacked.y, stacked.potential, stacked.batch
     status = np.empty(y.shape[0], dtype=object)

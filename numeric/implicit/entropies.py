@@ -91,6 +91,9 @@ class KullbackLeibler(Potential):
     ) -> FloatArray:
         return theta * self.log_reference
 
+    def partials(self, theta: FloatArray, slope: FloatArray) -> dict[str, FloatArray]:
+        return {"reference": theta / self.reference_point(), "log_reference": theta}
+
     def mirror(self, theta: FloatArray) -> FloatArray:
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.log(theta) - self.log_reference
@@ -232,6 +235,9 @@ class DepthEntropy(Potential):
     ) -> FloatArray:
         return theta * np.minimum(self.log_height, 0.0) + slope * self.shift / self.rate
 
+    def partials(self, theta: FloatArray, slope: FloatArray) -> dict[str, FloatArray]:
+        return {"log_height": theta, "shift": slope / self.rate}
+
     def _inverse_h(self, value: FloatArray) -> FloatArray:
         """X with h_D(x) = value, by safeguarded Newton in a = -ln(1 - |x|)."""
         p, size = self._power, np.abs(value)
@@ -335,6 +341,12 @@ class WeightedL2(Potential):
 
     def curvature_scale(self) -> FloatArray:
         return np.asarray(np.inf)  # linear: every step is exact
+
+    def partials(self, theta: FloatArray, slope: FloatArray) -> dict[str, FloatArray]:
+        return {
+            "weights": -(theta - self.reference) / self.weights,
+            "reference": np.ones_like(theta),
+        }
 
     def mirror(self, theta: FloatArray) -> FloatArray:
         return self.weights * (theta - self.reference)

@@ -103,6 +103,14 @@ class Potential(ABC):
         """Whether `relaxed` does anything."""
         return False
 
+    def partials(self, theta: FloatArray, slope: FloatArray) -> dict[str, FloatArray]:
+        """Return partial derivatives of theta by its own parameters at fixed z.
+
+        By name of the parameter, each of shape (..., d); for sensitivities.
+        """
+        del theta, slope
+        return {}
+
     # -- primal half -------------------------------------------------------
 
     @abstractmethod
@@ -230,6 +238,15 @@ class HyperbolicEntropy(Potential):
         self, t: FloatArray, z: FloatArray, theta: FloatArray, slope: FloatArray
     ) -> FloatArray:
         return theta * (self.log_balancedness - self._start()) + 0.5 * slope * self.shift
+
+    def partials(self, theta: FloatArray, slope: FloatArray) -> dict[str, FloatArray]:
+        delta = self.balancedness
+        return {
+            "balancedness": (theta - 0.5 * slope * np.tanh(self.shift)) / delta,
+            "reference": slope / np.hypot(2 * self.reference_point(), delta),
+            "log_balancedness": theta,
+            "shift": 0.5 * slope,
+        }
 
     def mirror(self, theta: FloatArray) -> FloatArray:
         return 0.5 * (self._asinh(theta) - self.shift)
