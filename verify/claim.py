@@ -83,6 +83,13 @@ class Measurement:
     interval: tuple[float, float] | None = None
     reason: str = ""
 
+    @property
+    def brief(self) -> str:
+        """The number and its requirement, without what was measured."""
+        if not np.isfinite(self.value):
+            return self.verdict.value
+        return f"{self.value:.3g} ({self.requirement})"
+
     def __str__(self) -> str:
         if self.verdict is Verdict.UNDECIDED:
             return f"{self.quantity}: no verdict, {self.reason}"

@@ -14,9 +14,9 @@ from markupsafe import Markup, escape
 
 # Constructs that SymPy's LaTeX printer uses and mathtext does not know.
 _REWRITES = (
-    (re.compile(r"\\tfrac"), r"\\frac"),
+    (re.compile(r"\\[td]?frac"), r"\\dfrac"),
     (re.compile(r"\\middle\|"), r"|"),
-    (re.compile(r"\\left|\\right"), r""),
+    (re.compile(r"\\left(?![a-z])|\\right(?![a-z])"), r""),
     (re.compile(r"\\limits"), r""),
     (re.compile(r"\\begin\{(equation|align)\*?\}|\\end\{(equation|align)\*?\}"), r""),
 )
@@ -30,11 +30,8 @@ def svg(latex: str) -> Markup:
     from matplotlib.path import Path as OutlinePath
     from matplotlib.textpath import TextPath
 
-    source = latex
-    for pattern, replacement in _REWRITES:
-        source = pattern.sub(replacement, source)
     try:
-        outline = TextPath((0, 0), f"${source}$", size=_FONT_SIZE, prop=FontProperties())
+        outline = TextPath((0, 0), f"${_source(latex)}$", size=_FONT_SIZE, prop=FontProperties())
     except ValueError:
         return Markup('<code class="formula">{}</code>').format(latex)
     box = outline.get_extents()
@@ -73,3 +70,10 @@ def svg(latex: str) -> Markup:
         depth=(box.y0 - pad) / _FONT_SIZE,
         d="".join(commands),
     )
+
+
+def _source(latex: str) -> str:
+    """Rewrite what mathtext does not know into what it does."""
+    for pattern, replacement in _REWRITES:
+        latex = pattern.sub(replacement, latex)
+    return latex

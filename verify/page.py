@@ -7,6 +7,7 @@ style from anywhere. The template is `report_template.html` beside this module.
 from __future__ import annotations
 
 import math
+import re
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,7 @@ def _environment() -> Environment:
     environment.filters["sign"] = SIGNS.__getitem__
     environment.filters["verdict_class"] = CLASSES.__getitem__
     environment.filters["number"] = number
+    environment.filters["prose"] = prose
     return environment
 
 
@@ -55,9 +57,27 @@ def number(value: float) -> str:
     text = f"{value:.3g}"
     if "e" in text:
         mantissa, exponent = text.split("e")
+        mantissa = mantissa.replace("-", "−")
         raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-        return f"{mantissa}·10{raised}"
+        return f"10{raised}" if mantissa == "1" else f"{mantissa}·10{raised}"
     return text.replace("-", "−")
+
+
+_GREEK = {
+    "lambda_hat": "λ\u0302", "lambda": "λ", "gamma": "γ", "beta": "β", "alpha": "α", "eps": "ε",
+    "rho": "ρ", "theta_tilde_0": "θ\u03030", "theta_0": "θ₀", "theta": "θ", "Delta_inf": "Δ∞",
+    "Delta_0": "Δ₀", "w_{-1}": "w₋₁", "w_0": "w₀", "S_+": "S₊", "S_-": "S₋",
+    "<=": "≤", ">=": "≥", "^2": "²",
+}  # fmt: skip
+_WORDS = re.compile(
+    r"(?<!\w)(?:" + "|".join(map(re.escape, _GREEK)) + r")(?![\w])"
+    r"|<=|>=|\^2|(?P<number>(?<![\w.])-?\d+(?:\.\d+)?e[+-]?\d+)"
+)
+
+
+def prose(text: str) -> str:
+    """Return plain text with the symbols' names as letters and e-notation as powers of ten."""
+    return _WORDS.sub(lambda m: number(float(m[0])) if m["number"] else _GREEK[m[0]], text)
 
 
 def render(report: Report) -> str:

@@ -23,6 +23,7 @@ from momentumflow.verify.claim import ClaimResult, Measurement, Settings, Verdic
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from rich.console import Group
     from rich.table import Table
 
 SCHEMA_VERSION = 1
@@ -84,34 +85,46 @@ class Report:
         """One sentence: how many claims have which verdict."""
         counts = {v: sum(r.verdict is v for r in self.results) for v in Verdict}
         parts = [f"{n} {v.value}" for v, n in counts.items() if n]
-        return f"{len(self.results)} claims in {self.seconds:.1f} s: {', '.join(parts)}"
+        claims = "claim" if len(self.results) == 1 else "claims"
+        return f"{len(self.results)} {claims} in {self.seconds:.1f} s: {', '.join(parts)}"
 
     def table(self) -> Table:
         """Return the verdicts as a rich table."""
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(title="momentumflow verify", title_justify="left", pad_edge=False)
+        table = Table(title="momentumflow verify", title_justify="left", box=None, pad_edge=False)
         table.add_column("claim", no_wrap=True)
         table.add_column("verdict", no_wrap=True)
-        table.add_column("evidence")
+        table.add_column("measured (required)", no_wrap=True)
         table.add_column("proofs", justify="right")
-        table.add_column("controls rejected", justify="right")
+        table.add_column("controls", justify="right")
         table.add_column("s", justify="right")
         for r in self.results:
             proven = sum(p.verdict is Verdict.SUPPORTED for p in r.proofs)
             table.add_row(
                 r.claim.name,
                 Text(r.verdict.value, style=_STYLES[r.verdict]),
-                Text(r.explanation),
+                r.evidence.deciding.brief,
                 f"{proven}/{len(r.proofs)}" if r.proofs else "",
                 f"{sum(c.rejected for c in r.controls)}/{len(r.controls)}",
                 f"{r.seconds:.1f}",
             )
         return table
 
-    def __rich__(self) -> Table:
-        return self.table()
+    def complaints(self) -> tuple[str, ...]:
+        """One sentence for each claim that is not supported."""
+        return tuple(
+            f"{r.claim.name}: {r.verdict.value}: {r.explanation}"
+            for r in self.results
+            if r.verdict is not Verdict.SUPPORTED
+        )
+
+    def __rich__(self) -> Group:
+        from rich.console import Group
+        from rich.text import Text
+
+        return Group(self.table(), *(Text(line) for line in (*self.complaints(), self.summary())))
 
     def __str__(self) -> str:
         rows = [f"{r.verdict.value:14} {r.claim.name}: {r.explanation}" for r in self.results]

@@ -91,11 +91,10 @@ def verify(
     else:
         from rich.console import Console
 
-        console = Console()
-        console.print(report.table())
-        console.print(report.summary(), highlight=False)
+        console = Console(highlight=False)
+        console.print(report)
         if written:
-            console.print(f"report: {written[0]}", highlight=False, soft_wrap=True)
+            console.print(f"report: {written[0]}", soft_wrap=True)
     raise typer.Exit(report.exit_code)
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from momentumflow.symbolic.errors import InputError
 from momentumflow.verify import formula
-from momentumflow.verify.page import number
+from momentumflow.verify.page import number, prose
 from momentumflow.verify.report import schema, writable
 from momentumflow.verify.runner import run
 
@@ -193,7 +193,33 @@ def test_a_formula_that_cannot_be_drawn_stays_readable():
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(1.234e-12, "1.23·10⁻¹²"), (0.998, "0.998"), (-2.5, "−2.5"), (float("nan"), "–")],
+    [
+        (1.234e-12, "1.23·10⁻¹²"),
+        (1e-9, "10⁻⁹"),
+        (0.998, "0.998"),
+        (-2.5, "−2.5"),
+        (float("nan"), "–"),
+    ],
 )
 def test_numbers_read_as_numbers(value, text):
     assert number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("plain", "set_"),
+    [
+        ("lambda_hat = lambda - eps/2", "λ\u0302 = λ - ε/2"),
+        ("gamma/(1-beta)^2 <= 1e-09", "γ/(1-β)² ≤ 10⁻⁹"),
+        ("0.5 and 1.25e-07 from w_{-1} = w_0", "0.5 and 1.25·10⁻⁷ from w₋₁ = w₀"),
+        ("alphabet and heavy-ball stay", "alphabet and heavy-ball stay"),
+    ],
+)
+def test_prose_sets_symbols_and_powers(plain, set_):
+    assert prose(plain) == set_
+
+
+def test_an_arrow_survives_the_removal_of_sized_brackets():
+    assert len(str(formula.svg(r"a \rightarrow b"))) > 1.2 * len(str(formula.svg("a b")))
+    assert "arrow" not in formula._source(r"\left( a \rightarrow b \right)").replace(
+        r"\rightarrow", ""
+    )
