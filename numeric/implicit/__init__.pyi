@@ -1,4 +1,7 @@
-from .api import implicit_solution as implicit_solution
+from .api import (
+    implicit_solution as implicit_solution,
+    nearest_consistent_target as nearest_consistent_target,
+)
 from .certificate import Certificate as Certificate, certify as certify
 from .derived import DerivedPotential as DerivedPotential
 from .enclosure import Enclosure as Enclosure, enclose as enclose
@@ -7,6 +10,7 @@ from .entropies import (
     KullbackLeibler as KullbackLeibler,
     WeightedL2 as WeightedL2,
 )
+from .extension import ConstrainedSolution as ConstrainedSolution, ImplicitModel as ImplicitModel
 from .limits import (
     WeightedL1 as WeightedL1,
     kernel_limit as kernel_limit,

@@ -147,22 +147,9 @@ def stack(
             f"shape {shape}",
         )
     batch = broadcast_shapes(X=X.shape[:-2], y=y.shape[:-1], potential=shape[:-1])
-    size = math.prod(batch)
-
-    def flat(array: FloatArray, core: int) -> FloatArray:
-        own = array.shape[array.ndim - core :]
-        if math.prod(array.shape[: array.ndim - core]) == 1:
-            return array.reshape(1, *own)
-        return np.ascontiguousarray(np.broadcast_to(array, (*batch, *own)).reshape(size, *own))
-
-    rows: Rows
-    if is_operator(X):
-        rows = operator_rows(X)
-        entries = X
-    else:
-        entries = flat(X, 2)
-        rows = DenseRows(entries, None if svd is None else (flat(svd[0], 2), flat(svd[1], 1)))
-    targets = np.ascontiguousarray(np.broadcast_to(y, (*batch, n)).reshape(size, n))
+    rows = _rows_of(X, batch, svd)
+    entries = rows.X if isinstance(rows, DenseRows) else X
+    targets = np.ascontiguousarray(np.broadcast_to(y, (*batch, n)).reshape(-1, n))
     _check_consistent(rows, targets)
     return Stacked(rows, entries, targets, _flatten(potential, batch, d), batch)
 
@@ -199,8 +186,44 @@ def _check_consistent(rows: Rows, y: FloatArray) -> None:
         raise InputError(
             "y in the range of X, so that some theta fits it exactly",
             f"a y at relative distance {worst:.3g} from it",
-            "drop duplicate or noisy rows, or take Regression.nearest_consistent(X, y)",
+            "drop duplicate or noisy rows, or take nearest_consistent_target(X, y)",
         )
+
+
+def nearest_consistent_target(X: Any, y: ArrayLike) -> FloatArray:
+    """Return the y nearest to the given one that some theta fits exactly.
+
+    Parameters
+    ----------
+    X : array_like, shape (..., n, d), or sparse array or LinearOperator, shape (n, d)
+    y : array_like, shape (..., n)
+
+    Returns
+    -------
+    ndarray, shape (..., n)
+        The projection of y on the range of X.
+    """
+    matrix, target, _ = _matrices((X, y))
+    batch = broadcast_shapes(X=matrix.shape[:-2], y=target.shape[:-1])
+    targets = np.broadcast_to(target, (*batch, target.shape[-1]))
+    flat = targets.reshape(-1, target.shape[-1])
+    projected = flat - _rows_of(matrix, batch, None).outside(flat)
+    return projected.reshape(targets.shape)
+
+
+def _rows_of(X: Any, batch: tuple[int, ...], svd: tuple[FloatArray, FloatArray] | None) -> Rows:
+    if is_operator(X):
+        return operator_rows(X)
+    parts = None if svd is None else (_flat(svd[0], 2, batch), _flat(svd[1], 1, batch))
+    return DenseRows(_flat(X, 2, batch), parts)
+
+
+def _flat(array: FloatArray, core: int, batch: tuple[int, ...]) -> FloatArray:
+    """Flatten the batch axes of an array to one, of length one where all share it."""
+    own = array.shape[array.ndim - core :]
+    if math.prod(array.shape[: array.ndim - core]) == 1:
+        return array.reshape(1, *own)
+    return np.ascontiguousarray(np.broadcast_to(array, (*batch, *own)).reshape(-1, *own))
 
 
 def _newton(stacked: Stacked, start: ImplicitSolution | None, max_iterations: int) -> DualPoint:

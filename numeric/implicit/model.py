@@ -11,11 +11,12 @@ by a few Newton steps and certified, or refused.
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from momentumflow.numeric.implicit.entropies import KullbackLeibler, WeightedL2
 from momentumflow.numeric.implicit.newton import DualPoint, refine, solve_dual
 from momentumflow.numeric.implicit.potentials import HyperbolicEntropy, Potential
 from momentumflow.numeric.implicit.rows import DenseRows, Rows
@@ -57,12 +58,6 @@ def solve_by_cvxpy(
             "an ndarray X for solver='cvxpy'",
             "a sparse or matrix-free X",
             "use solver='newton' or X.toarray()",
-        )
-    if not isinstance(potential, HyperbolicEntropy):
-        raise InputError(
-            "a potential with a conic form for solver='cvxpy'",
-            potential.name,
-            "use solver='newton'",
         )
     scale = problem_scale(rows, y, potential)[:, None]
     unit, target = potential.scaled(scale), y / scale
@@ -110,40 +105,99 @@ def conic_solver(name: str | None) -> str:
     return wanted
 
 
-def _solve_one(
-    rows: DenseRows, y: FloatArray, potential: HyperbolicEntropy, solver: str
-) -> tuple[FloatArray | None, int]:
-    """Return the solver's dual (None if it has none) and its iteration count."""
+@dataclass(frozen=True, eq=False)
+class ConicForm:
+    """A divergence as a CVXPY expression, in variables of order one.
+
+    Parameters
+    ----------
+    theta : cvxpy Expression, shape (d,)
+    objective : cvxpy Expression
+        `weight` times D_psi(theta, reference), up to a constant.
+    weight : float
+    variable : cvxpy Variable, shape (d,)
+        One on which theta depends as `d theta_i / d variable_i = unit_i`.
+    unit : ndarray, shape (d,)
+    """
+
+    theta: Any
+    objective: Any
+    weight: float
+    variable: Any
+    unit: FloatArray
+
+
+def conic_form(potential: Potential) -> ConicForm:
+    """Write D_psi(theta, reference) by the rules of disciplined convex programming.
+
+    Parameters
+    ----------
+    potential : Potential
+        Parameters of shape (d,).
+
+    Raises
+    ------
+    InputError
+        A potential without an exponential-cone or quadratic form.
+    """
     import cvxpy as cp
 
-    inside = rows.padding[0] == 0
-    whitener = rows.whitener[0][inside]
-    A, b = whitener @ rows.X[0], whitener @ y
-    log_p0 = potential.log_balancedness + potential.shift - np.log(4.0)
-    log_q0 = potential.log_balancedness - potential.shift - np.log(4.0)
-    # Variables in units of max(p0, 1): of order one in every regime.
-    unit_p = np.exp(np.clip(log_p0, 0.0, 600.0))
-    unit_q = np.exp(np.clip(log_q0, 0.0, 600.0))
-    p = cp.Variable(A.shape[1], name="p")
-    q = cp.Variable(A.shape[1], name="q")
-    theta = cp.multiply(unit_p, p) - cp.multiply(unit_q, q)
-    objective = (
-        -unit_p @ cp.entr(p)
-        - (unit_p * (1 + log_p0 - np.log(unit_p))) @ p
-        - unit_q @ cp.entr(q)
-        - (unit_q * (1 + log_q0 - np.log(unit_q))) @ q
+    (d,) = potential.shape
+
+    def entropy(log_centre: FloatArray, name: str) -> tuple[Any, Any, Any, FloatArray]:
+        # kl_div(x, e^log_centre) up to a constant, x in units of max(e^log_centre, 1).
+        log_unit = np.clip(log_centre, 0.0, 600.0)
+        unit = np.exp(log_unit)
+        x = cp.Variable(d, name=name)
+        cost = -unit @ cp.entr(x) - (unit * (1 + log_centre - log_unit)) @ x
+        return cp.multiply(unit, x), cost, x, unit
+
+    if isinstance(potential, HyperbolicEntropy):
+        centre = potential.log_balancedness - np.log(4.0)
+        p, cost_p, variable, unit = entropy(centre + potential.shift, "p")
+        q, cost_q, _, _ = entropy(centre - potential.shift, "q")
+        return ConicForm(p - q, cost_p + cost_q, 2.0, variable, unit)
+    if isinstance(potential, KullbackLeibler):
+        theta, cost, variable, unit = entropy(potential.log_reference, "theta")
+        return ConicForm(theta, cost, 1.0, variable, unit)
+    if isinstance(potential, WeightedL2):
+        x = cp.Variable(d, name="theta")
+        root = np.sqrt(potential.weights)
+        cost = 0.5 * cp.sum_squares(cp.multiply(root, x - potential.reference))
+        return ConicForm(x, cost, 1.0, x, np.ones(d))
+    raise InputError(
+        "a potential with a conic form for solver='cvxpy'", potential.name, "use solver='newton'"
     )
-    constraint = A @ theta == b
-    problem = cp.Problem(cp.Minimize(objective), [constraint])
+
+
+def run_conic_solver(objective: Any, constraints: list[Any], solver: str) -> int | None:
+    """Minimise; return the iteration count, or None if the solver gave no answer."""
+    import cvxpy as cp
+
+    problem = cp.Problem(cp.Minimize(objective), constraints)
     try:
         # CVXPY warns that a solution may be inaccurate; here the certificate decides.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             problem.solve(solver=solver, **_CONIC_SOLVERS[solver])
     except cp.error.SolverError:
-        return None, 0
-    count = problem.solver_stats.num_iters if problem.solver_stats is not None else 0
-    dual = constraint.dual_value
+        return None
+    dual = constraints[0].dual_value
     if dual is None or not np.all(np.isfinite(dual)):
-        return None, int(count or 0)
-    return -0.5 * whitener.T @ dual, int(count or 0)
+        return None
+    stats = problem.solver_stats
+    return int(stats.num_iters or 0) if stats is not None else 0
+
+
+def _solve_one(
+    rows: DenseRows, y: FloatArray, potential: Potential, solver: str
+) -> tuple[FloatArray | None, int]:
+    """Return the solver's dual (None if it has none) and its iteration count."""
+    inside = rows.padding[0] == 0
+    whitener = rows.whitener[0][inside]
+    form = conic_form(potential)
+    constraint = (whitener @ rows.X[0]) @ form.theta == whitener @ y
+    count = run_conic_solver(form.objective, [constraint], solver)
+    if count is None:
+        return None, 0
+    return -whitener.T @ np.atleast_1d(constraint.dual_value) / form.weight, count
