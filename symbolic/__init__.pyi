@@ -2,6 +2,15 @@ from .codegen import (
     Kernel as Kernel,
     kernel as kernel,
 )
+from .damping import (
+    friction as friction,
+    friction_identities as friction_identities,
+    uniqueness_defect as uniqueness_defect,
+)
+from .energies import (
+    Energy as Energy,
+    energy as energy,
+)
 from .equations import (
     FirstOrderForm as FirstOrderForm,
     ModifiedEquation as ModifiedEquation,
@@ -10,6 +19,12 @@ from .equations import (
     modified_equation as modified_equation,
 )
 from .errors import InputError as InputError
+from .gradient_structure import (
+    GradientStatus as GradientStatus,
+    ModifiedLoss as ModifiedLoss,
+    Obstruction as Obstruction,
+    modified_loss as modified_loss,
+)
 from .identities import (
     Identity as Identity,
     Proof as Proof,
@@ -28,10 +43,14 @@ from .networks import (
     DiagonalNetwork as DiagonalNetwork,
     SeparableNetwork as SeparableNetwork,
 )
+from .quadratic import (
+    PrincipalFlow as PrincipalFlow,
+    principal_flow as principal_flow,
+    slow_root_series as slow_root_series,
+)
 from .scaling import (
     AccelerationRule as AccelerationRule,
     acceleration_rule as acceleration_rule,
-    friction as friction,
     intrinsic_parameter as intrinsic_parameter,
     refined_parameter as refined_parameter,
     time_step as time_step,

@@ -32,6 +32,8 @@ def factored(expr: sp.Expr) -> sp.Expr:
 
     `sympy.factor` leaves `-gamma/(beta - 1)` where this gives `gamma/(1 - beta)`.
     """
+    if expr == 0:
+        return sp.S.Zero
     parts: list[sp.Expr] = []
     for side, sign in zip(sp.fraction(sp.cancel(sp.together(expr))), (1, -1), strict=True):
         content, factors = sp.factor_list(side)

@@ -21,6 +21,7 @@ import sympy as sp
 from momentumflow.symbolic import symbols
 from momentumflow.symbolic.equations import check_order
 from momentumflow.symbolic.errors import InputError
+from momentumflow.symbolic.damping import friction
 from momentumflow.symbolic.inertial import InertialScaling, inertial_scaling, inertial_series
 from momentumflow.symbolic.methods import MomentumMethod
 from momentumflow.symbolic.rings import factored
@@ -135,41 +136,6 @@ def refined_parameter(method: MomentumMethod, order: Any = 1) -> sp.Expr:
     values = ring.coefficients(ring.inverse(series.acceleration[FIELD]))[: number + 1]
     correction = sum((c * scaling.ratio**k for k, c in enumerate(values)), sp.S.Zero)
     return factored(scaling.intrinsic * correction)
-
-
-def friction(method: MomentumMethod) -> sp.Expr:
-    r"""Return the coefficient mu of `f - w'` to all orders: `ln(1/beta)/eps` for heavy ball.
-
-    Where the gradient is constant the iterates are `a + b k + c r^k` with `r`
-    the second root of the left side that reaches 1, and the modified equation,
-    of which only `w'' = mu (f - w')` is left, has the solutions `a' + b' t + c'
-    e^{-mu t}`; one step of time eps must multiply by r. `friction_proof` carries
-    this out.
-
-    Raises
-    ------
-    InputError
-        If the root is not the only one that a closed form is found for.
-    """
-    scaling = inertial_scaling(method)
-    return factored(1 / scaling.time_step) * sp.expand_log(-sp.log(inertial_root(method)))
-
-
-def inertial_root(method: MomentumMethod) -> sp.Expr:
-    """Return the second root of the left side that reaches 1 at the critical momentum.
-
-    Raises
-    ------
-    InputError
-        If no closed form of it is found.
-    """
-    scaling = inertial_scaling(method)
-    x = sp.Symbol("x")
-    quotient = sp.cancel(method.recurrence.left_polynomial(x) / (x - 1))
-    for root in sp.roots(sp.numer(sp.together(quotient)), x):
-        if sp.simplify(root.subs(method.momentum, scaling.critical) - 1) == 0:
-            return root
-    raise InputError("a left side whose second root has a closed form", str(method))
 
 
 def acceleration_rule(method: MomentumMethod, rho: sp.Symbol = symbols.rho) -> AccelerationRule:

@@ -161,7 +161,7 @@ class TreeSeries:
             `f''(f,f)` or `f^i_{jk} f^j f^k`.
         """
         left, pieces = self.latex_pieces(notation)
-        return f"{left} = {_joined(pieces)}"
+        return f"{left} = {joined(pieces)}"
 
     def latex_pieces(self, notation: Notation = "derivatives") -> tuple[str, list[tuple[str, str]]]:
         """Return the left-hand side and the (coefficient, differential) pairs in LaTeX."""
@@ -193,7 +193,7 @@ class TreeSeries:
 
     def __str__(self) -> str:
         left = self.left_hand_side.replace("\\", "")
-        return f"{left} = {_joined(self._pieces(_text, plain_text))}"
+        return f"{left} = {joined(self._pieces(_text, plain_text))}"
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {len(self)} terms: {self.left_hand_side} = ...>"
@@ -269,7 +269,7 @@ def _text(expr: sp.Expr) -> str:
     return str(sp.sstr(expr, order="rev-lex"))
 
 
-def _joined(parts: list[tuple[str, str]]) -> str:
+def joined(parts: list[tuple[str, str]]) -> str:
     """Join coefficient and differential pairs into a readable sum."""
     if not parts:
         return "0"

@@ -1,0 +1,173 @@
+r"""The modified loss: when a first-order modified equation is a gradient flow.
+
+`w' = -grad U` holds for every loss F exactly if all rootings of a free tree
+carry the same coefficient. Heavy ball keeps it through order 2, where U gains
+`gamma^2 (1+beta)/(4 (1-beta)^3) |grad F|^2` (Ghosh, Lyu, Zhang, Wang, ICLR 2023);
+its memoryless map is `-grad U` far longer (Cattaneo and Shigida, arXiv 2509.08483).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Literal
+
+import sympy as sp
+
+from momentumflow.symbolic.equations import memoryless_map, modified_equation
+from momentumflow.symbolic.errors import InputError
+from momentumflow.symbolic.free_trees import (
+    free_symmetry,
+    free_tree,
+    inner_product,
+    rootings,
+    scalar_latex,
+    scalar_text,
+)
+from momentumflow.symbolic.methods import MomentumMethod
+from momentumflow.symbolic.rings import factored
+from momentumflow.symbolic.tree_display import plain_text
+from momentumflow.symbolic.tree_series import TreeSeries, joined
+from momentumflow.symbolic.trees import FIELD, Tree, tree, trees_of_order
+
+
+class GradientStatus(Enum):
+    """Whether the field is a gradient; the value says what can be done."""
+
+    GRADIENT = "a gradient through the order asked for"
+    OBSTRUCTED = "a gradient only through the order before the obstruction; the loss is cut there"
+
+
+@dataclass(frozen=True)
+class Obstruction:
+    """Two rootings of one free tree whose coefficients differ.
+
+    Attributes
+    ----------
+    first, second : Tree
+        The rooted trees.
+    difference : sympy.Expr
+        `a(first) - a(second)`, with `a` the coefficient times the symmetry.
+    """
+
+    first: Tree
+    second: Tree
+    difference: sp.Expr
+
+    def __str__(self) -> str:
+        return (
+            f"{plain_text(self.first)} and {plain_text(self.second)} are rootings of one free "
+            f"tree, but their coefficients differ by {self.difference}"
+        )
+
+
+@dataclass(frozen=True)
+class ModifiedLoss:
+    """U with `w' = -grad U` (or `w_{k+1} - w_k = -grad U`).
+
+    Attributes
+    ----------
+    order : int
+        The order through which the field is `-grad U`.
+    status : GradientStatus
+    terms : tuple of (Tree, sympy.Expr)
+        Representatives of free trees, and the factor of their scalar in U.
+    obstruction : Obstruction or None
+        Why the next order is no gradient.
+    """
+
+    order: int
+    status: GradientStatus
+    terms: tuple[tuple[Tree, sp.Expr], ...]
+    obstruction: Obstruction | None
+
+    def coefficient(self, spec: Any) -> sp.Expr:
+        """Return the factor of the scalar of a free tree, given by any rooting; `[]` is `-F`."""
+        return dict(self.terms).get(free_tree(tree(spec)), sp.S.Zero)
+
+    def latex(self) -> str:
+        """Return `U = ...` in LaTeX, without dollar signs."""
+        return f"U = {joined(self._pieces(sp.latex, scalar_latex, 'F'))}"
+
+    def _repr_latex_(self) -> str:
+        return f"$\\displaystyle {self.latex()}$"
+
+    def __str__(self) -> str:
+        text = f"U = {joined(self._pieces(str, scalar_text, 'F'))}"
+        if self.obstruction is not None:
+            text += f"\nno gradient at order {self.order + 1}: {self.obstruction}"
+        return text
+
+    def _pieces(self, number: Any, write: Any, loss: str) -> list[tuple[str, str]]:
+        return [
+            (number(-c), loss) if tau is FIELD else (number(c), write(tau)) for tau, c in self.terms
+        ]
+
+    def specialise(self, loss: Any, variables: Sequence[Any] | None = None) -> sp.Expr:
+        """Return U for a SymPy loss as an expression of its variables."""
+        from momentumflow.symbolic.right_hand_side import check_loss, specialise
+
+        expr, names = check_loss(loss, variables)
+        total = sp.S.Zero
+        for tau, coefficient in self.terms:
+            if tau is FIELD:
+                total += coefficient * -expr
+                continue
+            sides = [
+                specialise(TreeSeries("", {x: sp.S.One}), expr, names) for x in inner_product(tau)
+            ]
+            total += coefficient * sum(a * b for a, b in zip(*sides, strict=True))
+        return total
+
+
+def modified_loss(
+    method: MomentumMethod, order: int, of: Literal["flow", "map"] = "flow"
+) -> ModifiedLoss:
+    """Return the loss whose gradient flow (or step) the method follows on the slow manifold.
+
+    Parameters
+    ----------
+    method : MomentumMethod
+    order : int
+        Highest power of gamma.
+    of : {"flow", "map"}
+        The slow modified equation, or the memoryless map.
+
+    Raises
+    ------
+    InputError
+        Order out of range, or `of` unknown.
+    """
+    if of == "flow":
+        series: TreeSeries = modified_equation(method, order, "slow")
+    elif of == "map":
+        series = memoryless_map(method, order)
+    else:
+        raise InputError("of to be 'flow' or 'map'", repr(of))
+    terms: list[tuple[Tree, sp.Expr]] = []
+    for n in range(1, order + 1):
+        found, obstruction = _potential_of_order(series, n)
+        if obstruction is not None:
+            return ModifiedLoss(n - 1, GradientStatus.OBSTRUCTED, tuple(terms), obstruction)
+        terms += found
+    return ModifiedLoss(order, GradientStatus.GRADIENT, tuple(terms), None)
+
+
+def _potential_of_order(
+    series: TreeSeries, n: int
+) -> tuple[list[tuple[Tree, sp.Expr]], Obstruction | None]:
+    """Return the terms of U of n vertices, or the first pair of rootings that disagree."""
+    terms = []
+    for tau in trees_of_order(n):
+        if free_tree(tau) is not tau:
+            continue
+        value = series.coefficient(tau) * tau.symmetry
+        for other in rootings(tau):
+            difference = factored(value - series.coefficient(other) * other.symmetry)
+            if difference != 0:
+                return [], Obstruction(tau, other, difference)
+        if value != 0:
+            # the field is grad of sum a/|Aut| * (scalar in P), and U is minus that
+            terms.append((tau, -value / free_symmetry(tau)))
+    return terms, None
