@@ -19,9 +19,9 @@ from typing import Any
 import sympy as sp
 
 from momentumflow.symbolic import symbols
+from momentumflow.symbolic.damping import friction
 from momentumflow.symbolic.equations import check_order
 from momentumflow.symbolic.errors import InputError
-from momentumflow.symbolic.damping import friction
 from momentumflow.symbolic.inertial import InertialScaling, inertial_scaling, inertial_series
 from momentumflow.symbolic.methods import MomentumMethod
 from momentumflow.symbolic.rings import factored
