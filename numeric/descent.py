@@ -40,9 +40,8 @@ ENGINES = ("auto", "single", "lanes", "numpy")
 # One call into compiled code lasts about this long, so that Ctrl-C and the
 # progress meter are served in between.
 _CALL_SECONDS = 0.2
-# Lanes pay from this many runs on one design, up to this many entries of it.
+# Lanes pay from this many runs on one design.
 _LANES_FROM = 12
-_LANES_ENTRIES = 20_000
 
 
 def momentum_descent(
@@ -179,10 +178,7 @@ def _engine(
                 "lanes share one data set, minibatches differ from run to run",
             )
         return ByRows(method, runs, tol, threads, minibatches)
-    designs, n, d = runs.X.shape
-    if name == "lanes" or (
-        name == "auto" and runs.size >= _LANES_FROM * designs and n * d <= _LANES_ENTRIES
-    ):
+    if name == "lanes" or (name == "auto" and runs.size >= _LANES_FROM * runs.X.shape[0]):
         return InLanes(method, runs, tol, threads)
     return RunByRun(method, runs, tol, threads)
 

@@ -16,15 +16,22 @@ from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from momentumflow.numeric.runs import Runs
 from momentumflow.numeric.sampling import Minibatches
 
 Indices = NDArray[np.int64]
 
-# Runs side by side in one block: measured best between 64 and 256 for n = 20,
-# d = 30 (the state of a block then stays in the second-level cache).
-LANES = 128
+# Runs side by side in one block. Generated blocks: measured best from 128 on for
+# n = 20, d = 30 (shorter loops spend their time on proving that arrays do not
+# overlap). BLAS: 64 columns are enough for its full speed, and the state of a
+# block stays small.
+LANES = 192
+BLAS_LANES = 64
+# Entries of X from which BLAS is faster than generated blocks: X then leaves
+# the first-level cache.
+BLAS_FROM_ENTRIES = 4096
 
 
 def kernels_for(method: str, backend: str) -> ModuleType:
@@ -107,38 +114,54 @@ class ByRows(Engine):
 
 
 class InLanes(Engine):
-    """Runs that share a design lie side by side in SIMD lanes."""
+    """Runs that share a design lie side by side, along SIMD lanes.
+
+    Small designs are multiplied by generated blocks, large ones by BLAS; either
+    way each thread owns its runs, so that nothing is synchronised but the end
+    of a call, and BLAS itself stays on one thread.
+    """
+
+    @property
+    def by_blas(self) -> bool:
+        """Whether the products are taken by BLAS."""
+        n, d = self.runs.X.shape[1:]
+        return n * d > BLAS_FROM_ENTRIES
 
     def advance(self, active: Indices, check_every: int, checks: int) -> None:
         """Advance in blocks of lanes, one design a block."""
         blocks = []
+        widest = BLAS_LANES if self.by_blas else LANES
         for design in np.unique(self.runs.design[active]):
             members = active[self.runs.design[active] == design]
             # equal blocks, at least one for each thread
-            count = max(-(-members.size // LANES), min(self.threads, -(-members.size // 32)))
+            count = max(-(-members.size // widest), min(self.threads, -(-members.size // 8)))
             blocks += np.array_split(members, count)
-        spread(lambda block: self._block(block, check_every, checks), blocks, self.threads)
+        with threadpool_limits(1, user_api="blas"):
+            spread(lambda block: self._block(block, check_every, checks), blocks, self.threads)
 
     def _block(self, members: Indices, check_every: int, checks: int) -> None:
         kernels = kernels_for(self.method, "numba")
-        runs = self.runs
-        design = runs.X[runs.design[members[0]]]
-        n, d = design.shape
-        X = np.zeros((-(-n // 4) * 4, d))
-        X[:n] = design
+        runs, blas = self.runs, self.by_blas
+        X = runs.X[runs.design[members[0]]]
+        n, d = X.shape
+        if not blas:
+            X = np.pad(X, ((0, -n % 4), (0, 0)))
         while members.size and checks:
             lanes = members.size
             W, P, S = (_to_lanes(a[members]) for a in (runs.W, runs.P, runs.S))
-            G, flips, y = (_to_lanes(a[members]) for a in (runs.G, runs.flips, runs.y))
+            G, y = _to_lanes(runs.G[members]), _to_lanes(runs.y[members])
+            gamma, beta = np.tile(runs.gamma[members], 4), np.tile(runs.beta[members], 4)
+            flips = np.zeros((2, 4 * lanes))
             states = np.zeros(lanes, dtype=np.int64)
-            theta, r, g = np.empty((d, lanes)), np.empty((X.shape[0], lanes)), np.empty((4, lanes))
+            theta, r = np.empty((d, lanes)), np.empty((X.shape[0], lanes))
+            g = np.empty((d if blas else 4, lanes))
             taken = kernels.converge_lanes(
-                X, y, runs.gamma[members], runs.beta[members], W, P, G, S, flips,
-                theta, r, g, self.tol, check_every, checks, states,
+                X, y, gamma, beta, W.reshape(2, -1), P.reshape(2, -1), G.reshape(-1),
+                S.reshape(2, -1), flips, theta, r, g, self.tol, check_every, checks, states, blas,
             )  # fmt: skip
             runs.W[members], runs.P[members] = _from_lanes(W), _from_lanes(P)
             runs.S[members], runs.G[members] = _from_lanes(S), _from_lanes(G)
-            runs.flips[members] = _from_lanes(flips)
+            runs.flips[members] += flips.reshape(2, 4, lanes).sum(axis=1).T
             runs.steps[members] += taken
             runs.state[members] = states
             members = members[states == 0]

@@ -15,6 +15,7 @@ State of one run (in lanes, runs lie side by side along a last axis):
 """
 # mypy: ignore-errors
 
+import numpy as np
 from numba import njit
 
 METHOD = "nesterov"
@@ -201,33 +202,55 @@ def converge_rows(X, y, gamma, beta, W, P, G, S, flips, theta, g, tol, check_eve
 
 @njit(**_OPTIONS)
 def fill_parameter(beta, W, P, theta):
-    """Write theta (d, lanes) where the gradient is taken; beta is (lanes,)."""
-    d, lanes = theta.shape
-    for j in range(d):
-        for k in range(lanes):
-            theta[j, k] = parameter(W[0, j, k], W[1, j, k], P[0, j, k], P[1, j, k], beta[k])
+    """Write theta where the gradient is taken; shapes as in `move_lanes`."""
+    period = beta.size
+    for start in range(0, theta.size, period):
+        stop = start + period
+        weights0 = W[0, start:stop]
+        moves0 = P[0, start:stop]
+        weights1 = W[1, start:stop]
+        moves1 = P[1, start:stop]
+        out = theta[start:stop]
+        for c in range(period):
+            out[c] = parameter(weights0[c], weights1[c], moves0[c], moves1[c], beta[c])
 
 
 @njit(**_OPTIONS)
-def move_lanes(gamma, beta, W, P, G, S, flips, g, first, count, scale):
-    """Move coordinates first, ..., first + count - 1 of every lane by scale * g[0], ..."""
-    lanes = g.shape[1]
-    for c in range(count):
-        j = first + c
-        for k in range(lanes):
-            gk = g[c, k] * scale
-            w0, w1, p0, p1, s0, s1, f0, f1 = step(
-                W[0, j, k], W[1, j, k], P[0, j, k], P[1, j, k], gk, gamma[k], beta[k]
-            )
-            G[j, k] += gk
-            W[0, j, k] = w0
-            P[0, j, k] = p0
-            S[0, j, k] += s0
-            flips[0, k] += f0
-            W[1, j, k] = w1
-            P[1, j, k] = p1
-            S[1, j, k] += s1
-            flips[1, k] += f1
+def move_lanes(gamma, beta, W, P, G, S, flips, theta, g, first, scale):
+    """Move the g.size coordinates of all lanes that start at `first` by scale * g.
+
+    Coordinates and lanes are one axis here, lanes fastest: W, P and S
+    (2, d lanes), G and theta (d lanes,). gamma, beta and flips (2, .) repeat
+    with a period of g.size. One long loop, because each loop pays anew for the
+    proof that its arrays do not overlap. theta receives the parameter of the
+    next step while the weights are at hand.
+    """
+    stop = first + g.size
+    weights0 = W[0, first:stop]
+    moves0 = P[0, first:stop]
+    sums0 = S[0, first:stop]
+    flips0 = flips[0]
+    weights1 = W[1, first:stop]
+    moves1 = P[1, first:stop]
+    sums1 = S[1, first:stop]
+    flips1 = flips[1]
+    total = G[first:stop]
+    out = theta[first:stop]
+    for c in range(g.size):
+        gc = g[c] * scale
+        w0, w1, p0, p1, s0, s1, f0, f1 = step(
+            weights0[c], weights1[c], moves0[c], moves1[c], gc, gamma[c], beta[c]
+        )
+        weights0[c] = w0
+        moves0[c] = p0
+        sums0[c] += s0
+        flips0[c] += f0
+        weights1[c] = w1
+        moves1[c] = p1
+        sums1[c] += s1
+        flips1[c] += f1
+        total[c] += gc
+        out[c] = parameter(w0, w1, p0, p1, beta[c])
 
 
 @njit(**_OPTIONS)
@@ -235,14 +258,17 @@ def advance_lanes(X, y, gamma, beta, W, P, G, S, flips, theta, r, g, steps):
     """Take `steps` full-batch steps of all lanes, in place.
 
     X (n, d) is shared by the lanes, n and d padded with zeros to multiples of
-    4; y (rows, lanes) is not padded; gamma and beta are (lanes,). theta
-    (d, lanes), r (n, lanes) and g (4, lanes) are scratch.
+    4; y (rows, lanes) is not padded. W, P, S, G are as in `move_lanes`, gamma
+    and beta (4 lanes,), flips (2, 4 lanes). theta (d, lanes), r (n, lanes) and
+    g (4, lanes) are scratch.
     """
     n, d = X.shape
     rows, lanes = y.shape
     scale = 1.0 / rows
+    flat_theta = theta.reshape(d * lanes)
+    flat_g = g.reshape(4 * lanes)
+    fill_parameter(beta, W, P, flat_theta)
     for _ in range(steps):
-        fill_parameter(beta, W, P, theta)
         # Blocks of 4 x 4 of X: sixteen fused multiply-adds for eight loads.
         for i in range(0, n, 4):
             for a in range(i, i + 4):
@@ -304,34 +330,59 @@ def advance_lanes(X, y, gamma, beta, W, P, G, S, flips, theta, r, g, steps):
                     g[1, k] += x01 * t0 + x11 * t1 + x21 * t2 + x31 * t3
                     g[2, k] += x02 * t0 + x12 * t1 + x22 * t2 + x32 * t3
                     g[3, k] += x03 * t0 + x13 * t1 + x23 * t2 + x33 * t3
-            move_lanes(gamma, beta, W, P, G, S, flips, g, j, 4, scale)
+            move_lanes(gamma, beta, W, P, G, S, flips, flat_theta, flat_g, j * lanes, scale)
+
+
+@njit(**_OPTIONS)
+def advance_blas(X, y, gamma, beta, W, P, G, S, flips, theta, r, g, steps):
+    """Like `advance_lanes`, the two products by BLAS; g (d, lanes)."""
+    rows, lanes = y.shape
+    d = X.shape[1]
+    scale = 1.0 / rows
+    flat_theta = theta.reshape(d * lanes)
+    flat_g = g.reshape(d * lanes)
+    fill_parameter(beta, W, P, flat_theta)
+    period = 4 * lanes
+    for _ in range(steps):
+        np.dot(X, theta, r)
+        for i in range(rows):
+            for k in range(lanes):
+                r[i, k] -= y[i, k]
+        np.dot(X.T, r, g)
+        for first in range(0, d * lanes, period):
+            part = flat_g[first : first + period]
+            move_lanes(gamma, beta, W, P, G, S, flips, flat_theta, part, first, scale)
 
 
 @njit(**_OPTIONS)
 def converge_lanes(
-    X, y, gamma, beta, W, P, G, S, flips, theta, r, g, tol, check_every, checks, states
+    X, y, gamma, beta, W, P, G, S, flips, theta, r, g, tol, check_every, checks, states, blas
 ):
     """Alternate steps and assessments until a lane ends; return the steps taken.
 
-    `states` (lanes,) receives each lane's assessment, as `assess` codes it.
+    The products are taken by BLAS if `blas`, else in blocks of lanes (which
+    pays while X fits the first-level cache). `states` (lanes,) receives each lane's assessment, as `assess` codes it.
     """
     rows, lanes = y.shape
     d = X.shape[1]
     # `assess` works on one run: copies of a lane's state
-    one_w = W[:, :, 0].copy()
-    one_p = P[:, :, 0].copy()
-    one_y = y[:, 0].copy()
-    one_theta = theta[:, 0].copy()
+    one_w = np.empty((2, d))
+    one_p = np.empty((2, d))
+    one_y = np.empty(rows)
+    one_theta = np.empty(d)
     taken = 0
     for _ in range(checks):
-        advance_lanes(X, y, gamma, beta, W, P, G, S, flips, theta, r, g, check_every)
+        if blas:
+            advance_blas(X, y, gamma, beta, W, P, G, S, flips, theta, r, g, check_every)
+        else:
+            advance_lanes(X, y, gamma, beta, W, P, G, S, flips, theta, r, g, check_every)
         taken += check_every
         ended = False
         for k in range(lanes):
             for i in range(2):
                 for j in range(d):
-                    one_w[i, j] = W[i, j, k]
-                    one_p[i, j] = P[i, j, k]
+                    one_w[i, j] = W[i, j * lanes + k]
+                    one_p[i, j] = P[i, j * lanes + k]
             for i in range(rows):
                 one_y[i] = y[i, k]
             states[k] = assess(X[:rows], one_y, beta[k], one_w, one_p, one_theta, tol)

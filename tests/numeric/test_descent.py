@@ -93,6 +93,19 @@ def test_engines_agree(method):
         np.testing.assert_array_equal(other.sign_changes, runs[0].sign_changes)
 
 
+def test_blas_lanes_agree_with_generated_blocks(monkeypatch):
+    from momentumflow.numeric import engines
+
+    runs = []
+    for limit in (0, 10**9):
+        monkeypatch.setattr(engines, "BLAS_FROM_ENTRIES", limit)
+        runs.append(
+            momentum_descent(DENSE, np.full(20, 0.02), 0.9, 0.1, max_steps=400, engine="lanes")
+        )
+    np.testing.assert_allclose(runs[0].theta, runs[1].theta, rtol=1e-11, atol=1e-13)
+    np.testing.assert_allclose(runs[0].S_minus, runs[1].S_minus, rtol=1e-9, atol=1e-12)
+
+
 @given(
     n=st.integers(1, 6), extra=st.integers(1, 8), runs=st.integers(1, 5), seed=st.integers(0, 10**6)
 )
