@@ -38,6 +38,13 @@ from .methods import (
     QuasiHyperbolic as QuasiHyperbolic,
     Recurrence as Recurrence,
 )
+from .mirror import (
+    Commutation as Commutation,
+    MirrorFlow as MirrorFlow,
+    MirrorStatus as MirrorStatus,
+    commutation as commutation,
+    mirror_flow as mirror_flow,
+)
 from .modules import write_kernels as write_kernels
 from .networks import (
     DiagonalNetwork as DiagonalNetwork,
