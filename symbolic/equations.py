@@ -164,7 +164,12 @@ def check_order(order: Any, regime: str) -> int:
     if number > MAX_ORDER[regime]:
         raise InputError(
             f"order <= {MAX_ORDER[regime]} in the {regime} regime",
-            f"order = {number}, which has {number_of_trees(number):,} rooted trees or more",
+            f"order = {number}"
+            + (
+                f", which has {number_of_trees(number):,} rooted trees or more"
+                if number < 50
+                else ""
+            ),
         )
     return number
 

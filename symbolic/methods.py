@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import sympy as sp
@@ -285,11 +285,8 @@ class MomentumMethod:
         """Return the method with some of its parameters replaced by exact values."""
         clean = {symbols.canonical(k): exact(str(k), value) for k, value in values.items()}
         assert self.start is not None
-        return replace(
-            self,
-            recurrence=self.recurrence.subs(clean),
-            start=self.start.subs(clean),
-            momentum=None,
+        return MomentumMethod(
+            self.name, self.recurrence.subs(clean), self.start.subs(clean), self.step
         )
 
     def _repr_latex_(self) -> str:

@@ -71,7 +71,7 @@ class AccelerationRule:
     def latex(self) -> str:
         """Return the rule in LaTeX, without dollar signs."""
         old = ", ".join(sp.latex(symbol) for symbol in self.parameters)
-        new = ", ".join(sp.latex(value) for value in self.parameters.values())
+        new = ", ".join(sp.latex(value, order="rev-lex") for value in self.parameters.values())
         return f"({old}) \\mapsto \\left({new}\\right)"
 
     def _repr_latex_(self) -> str:
@@ -79,7 +79,7 @@ class AccelerationRule:
 
     def __str__(self) -> str:
         old = ", ".join(str(symbol) for symbol in self.parameters)
-        new = ", ".join(str(value) for value in self.parameters.values())
+        new = ", ".join(sp.sstr(value, order="rev-lex") for value in self.parameters.values())
         return f"({old}) -> ({new}), leaving {self.invariant}"
 
 

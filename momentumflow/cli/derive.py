@@ -1,0 +1,269 @@
+"""`momentumflow derive`: what a momentum method follows, derived from its update rule."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from momentumflow.symbolic.errors import InputError
+
+if TYPE_CHECKING:
+    from momentumflow.symbolic import MomentumMethod, TreeSeries
+
+METHODS = ("heavy_ball", "nesterov", "gradient_descent", "quasi_hyperbolic")
+TOPICS = (
+    "equation",
+    "map",
+    "loss",
+    "energy",
+    "scaling",
+    "friction",
+    "quadratic",
+    "mirror",
+)
+FORMATS = ("text", "latex", "indices", "table", "json", "document", "module")
+
+
+def derive(
+    method: Annotated[
+        str, typer.Argument(help=f"{', '.join(METHODS)}, or a recurrence in quotes.")
+    ] = "heavy_ball",
+    *,
+    what: Annotated[str, typer.Option(help=f"One of {', '.join(TOPICS)}.")] = "equation",
+    order: Annotated[int, typer.Option(help="Highest power of eps (inertial) or gamma.")] = 2,
+    regime: Annotated[
+        str, typer.Option(help="inertial (lambda fixed) or slow (gamma to zero).")
+    ] = "inertial",
+    style: Annotated[str, typer.Option("--format", help=f"One of {', '.join(FORMATS)}.")] = "text",
+    values: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="An exact parameter value, such as nu=7/10; repeatable."),
+    ] = None,
+    tree: Annotated[
+        str | None,
+        typer.Option(help="Only the coefficient of this tree, such as \"[[],[]]\" for f''(f,f)."),
+    ] = None,
+    loss: Annotated[
+        str | None,
+        typer.Option(help="Write the equation out for this loss, such as 1-cos(x)."),
+    ] = None,
+    of: Annotated[str, typer.Option(help="With loss: of the flow or of the map.")] = "flow",
+    parametrisation: Annotated[
+        str, typer.Option("--map", help="With mirror: theta as a map of weights, such as u*v.")
+    ] = "u*v",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write to this file instead.")
+    ] = None,
+) -> None:
+    """Derive the differential equation that a momentum method follows, exactly.
+
+    The method is one of the known ones or a recurrence, for example
+    "w[k+1] = w[k] + beta*(w[k]-w[k-1]) + gamma*f(w[k])" with f = -grad F. The
+    other topics are its memoryless map, modified loss, energy, scaling, friction
+    and flow on quadratics, and the mirror flow of a reparametrisation.
+    """
+    from momentumflow.symbolic.exports import write_text
+
+    for name, given, options in (
+        ("--what", what, TOPICS),
+        ("--format", style, FORMATS),
+    ):
+        if given not in options:
+            raise InputError(f"{name} to be one of {', '.join(options)}", repr(given))
+    if what == "mirror":
+        text = _mirror(parametrisation, style)
+    else:
+        stated = _method(method, values or [])
+        if what in ("equation", "map"):
+            text = _series(stated, what, order, regime, style, tree, loss)
+        else:
+            text = _OTHERS[what](stated, order, style, of)
+    if output is None:
+        typer.echo(text)
+    else:
+        write_text(output, text if text.endswith("\n") else text + "\n")
+
+
+def _method(name: str, values: list[str]) -> MomentumMethod:
+    from momentumflow import symbolic
+
+    makers: dict[str, Callable[[], MomentumMethod]] = {
+        "heavy_ball": symbolic.HeavyBall,
+        "nesterov": symbolic.Nesterov,
+        "gradient_descent": symbolic.GradientDescent,
+        "quasi_hyperbolic": symbolic.QuasiHyperbolic,
+    }
+    if "=" in name:
+        stated = symbolic.MomentumMethod.parse(name)
+    elif name in makers:
+        stated = makers[name]()
+    else:
+        raise InputError(f"a method among {', '.join(METHODS)}, or a recurrence", repr(name))
+    settings = {}
+    known = {str(parameter) for parameter in stated.parameters}
+    for item in values:
+        parameter, equals, value = item.partition("=")
+        if not equals or parameter not in known:
+            raise InputError(
+                f"--set PARAMETER=VALUE with a parameter among {', '.join(sorted(known))}",
+                repr(item),
+            )
+        settings[parameter] = value
+    return stated.with_values(settings) if settings else stated
+
+
+def _series(
+    method: MomentumMethod,
+    what: str,
+    order: int,
+    regime: str,
+    style: str,
+    tree: str | None,
+    loss: str | None,
+) -> str:
+    from momentumflow.symbolic import memoryless_map, modified_equation
+
+    if what == "map":
+        series: TreeSeries = memoryless_map(method, order)
+        start = None
+    else:
+        equation = modified_equation(method, order, regime)  # type: ignore[arg-type]
+        series, start = equation, equation.initial_velocity
+    if tree is not None:
+        return _one_line(series.coefficient(tree), style)
+    if loss is not None:
+        return _written_out(series, start, loss, style)
+    if style == "table":
+        return _table(series)
+    if style == "json":
+        return json.dumps(
+            {
+                "method": str(method),
+                "left_hand_side": series.left_hand_side,
+                "terms": series.table(),
+                "initial_velocity": None if start is None else start.table(),
+            },
+            indent=2,
+        )
+    if style == "document":
+        return series.to_latex_document()
+    if style == "module":
+        return series.to_module()
+    if style == "text":
+        return "\n".join(str(part) for part in (series, start) if part is not None)
+    notation: Any = "indices" if style == "indices" else "derivatives"
+    return "\n".join(part.latex(notation) for part in (series, start) if part is not None)
+
+
+def _written_out(series: TreeSeries, start: TreeSeries | None, loss: str, style: str) -> str:
+    """Write a series out for a loss: one line a component, then the start."""
+    import sympy as sp
+
+    from momentumflow.symbolic.right_hand_side import check_loss
+
+    expr, names = check_loss(loss, None)
+    speed = [sp.Symbol(f"{x.name}'", real=True) for x in names]
+    values = series.specialise(expr, names, speed)
+    lines = []
+    for x, value in zip(names, values, strict=True):
+        # the left-hand side of this component: w'' becomes x''
+        left = series.left_hand_side.replace("w", x.name)
+        lines.append(f"{left} = {_one_line(value, style)}")
+    if start is not None:
+        for x, value in zip(names, start.specialise(expr, names), strict=True):
+            lines.append(f"{x.name}'(0) = {_one_line(value, style)}")
+    return "\n".join(lines)
+
+
+def _one_line(expr: Any, style: str) -> str:
+    import sympy as sp
+
+    write = sp.latex if style in ("latex", "indices") else sp.sstr
+    return str(write(expr, order="rev-lex"))
+
+
+def _table(series: TreeSeries) -> str:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, title=f"{series.left_hand_side} = sum of")
+    for heading in ("tree", "differential", "symmetry", "coefficient"):
+        table.add_column(heading, justify="right" if heading == "symmetry" else "left")
+    for row in series.table():
+        table.add_row(
+            *(str(row[key]) for key in ("tree", "differential", "symmetry")), row["coefficient"]
+        )
+    console = Console(width=200, highlight=False, markup=False)
+    with console.capture() as capture:
+        console.print(table)
+    return capture.get().rstrip()
+
+
+def _displayed(item: Any, style: str) -> str:
+    if style == "text":
+        return str(item)
+    if style == "latex":
+        return str(item._repr_latex_())
+    raise InputError("--format text or latex for this topic", repr(style))
+
+
+def _loss(method: MomentumMethod, order: int, style: str, of: str) -> str:
+    from momentumflow.symbolic import modified_loss
+
+    return _displayed(modified_loss(method, order, of), style)  # type: ignore[arg-type]
+
+
+def _energy(method: MomentumMethod, order: int, style: str, of: str) -> str:
+    from momentumflow.symbolic import energy
+
+    return _displayed(energy(method, order), style)
+
+
+def _quadratic(method: MomentumMethod, order: int, style: str, of: str) -> str:
+    from momentumflow.symbolic import principal_flow
+
+    return _displayed(principal_flow(method), style)
+
+
+def _scaling(method: MomentumMethod, order: int, style: str, of: str) -> str:
+    from momentumflow.symbolic import acceleration_rule, intrinsic_parameter, refined_parameter
+    from momentumflow.symbolic.scaling import time_step
+
+    rows = [
+        ("lambda", intrinsic_parameter(method)),
+        ("eps", time_step(method)),
+        *((f"lambda through eps^{k}", refined_parameter(method, k)) for k in range(1, order + 1)),
+    ]
+    rule = acceleration_rule(method)
+    lines = [f"{name} = {_one_line(value, style)}" for name, value in rows]
+    lines.append(f"same path, rho times faster: {rule.latex() if style == 'latex' else rule}")
+    powers = ", ".join(f"{name}: {power}" for name, power in rule.exponents.items())
+    lines.append(f"powers of rho: {powers}")
+    return "\n".join(lines)
+
+
+def _friction(method: MomentumMethod, order: int, style: str, of: str) -> str:
+    from momentumflow.symbolic import friction, friction_identities
+
+    lines = [f"mu = {_one_line(friction(method), style)}, in w'' = mu (f - w') + ..."]
+    lines += [str(identity.prove()) for identity in friction_identities(method)]
+    return "\n".join(lines)
+
+
+def _mirror(parametrisation: str, style: str) -> str:
+    from momentumflow.symbolic import mirror_flow
+
+    return _displayed(mirror_flow(parametrisation), style)
+
+
+_OTHERS: dict[str, Callable[[Any, int, str, str], str]] = {
+    "loss": _loss,
+    "energy": _energy,
+    "scaling": _scaling,
+    "friction": _friction,
+    "quadratic": _quadratic,
+}
