@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 from numpy.typing import ArrayLike, NDArray
+from sympy.printing.c import C99CodePrinter
 from sympy.printing.codeprinter import PrintMethodNotImplementedError
 from sympy.printing.numpy import JaxPrinter, NumPyPrinter
 from sympy.printing.pycode import PythonCodePrinter
@@ -121,7 +122,7 @@ def emit(
     arguments : sequence of sympy.Symbol
         In the order of the function's signature.
     modules : str
-        Name that lambdify knows: "math", "numpy", "jax", "torch".
+        "math", "numpy", "jax" or "torch", printed through lambdify; or "c".
     prefix : str
         Of the names of shared subexpressions, x0, x1, ...
 
@@ -147,6 +148,8 @@ def emit(
     plain = [sp.Symbol(name, **a.assumptions0) for name, a in zip(names, arguments, strict=True)]
     swapped = [e.xreplace(dict(zip(arguments, plain, strict=True))) for e in expressions]
     symbols = (s for s in sp.numbered_symbols(prefix) if s.name not in names)
+    if modules == "c":
+        return _emit_c(names, swapped, symbols)
     printer, printed_prefix, prefix_here = _PRINTERS[modules]
     try:
         function = sp.lambdify(
@@ -164,6 +167,20 @@ def emit(
     _, *body = inspect.getsource(function).splitlines()
     *assignments, result = (line.strip().replace(printed_prefix, prefix_here) for line in body)
     return Emitted(tuple(names), tuple(assignments), _split_list(result.removeprefix("return ")))
+
+
+def _emit_c(
+    names: Sequence[str], expressions: Sequence[sp.Expr], symbols: Iterable[sp.Symbol]
+) -> Emitted:
+    """C99 has no lambdify: share subexpressions and print them one by one."""
+    shared, results = _share_subexpressions(expressions, symbols=symbols)
+    printer = C99CodePrinter({"strict": True})
+    try:
+        assignments = tuple(f"const double {s} = {printer.doprint(e)};" for s, e in shared)
+        printed = tuple(printer.doprint(e) for e in results)
+    except PrintMethodNotImplementedError as error:
+        raise InputError("functions that C code can evaluate", str(error).splitlines()[0]) from None
+    return Emitted(tuple(names), assignments, printed)
 
 
 def _split_list(text: str) -> tuple[str, ...]:

@@ -21,7 +21,16 @@ from momentumflow.symbolic.symbols import beta, g, lam
 if TYPE_CHECKING:
     import jinja2
 
-BACKENDS = ("numba", "numpy")
+# Backend: what expressions are printed for, and the suffix of the file.
+BACKENDS = {
+    "numba": ("math", ".py"),
+    "numpy": ("numpy", ".py"),
+    "jax": ("jax", ".py"),
+    "torch": ("torch", ".py"),
+    "c": ("c", ".c"),
+}
+# Committed in momentumflow/numeric/kernels; the others are written on demand.
+COMMITTED_BACKENDS = ("numba", "numpy")
 
 
 def python_name(text: str) -> str:
@@ -35,6 +44,11 @@ def python_name(text: str) -> str:
 def module_name(method: MomentumMethod, network: SeparableNetwork, backend: str) -> str:
     """Return the name of the generated module, such as heavy_ball_diagonal_numba."""
     return f"{python_name(method.name)}_{python_name(network.name)}_{backend}"
+
+
+def file_name(method: MomentumMethod, network: SeparableNetwork, backend: str) -> str:
+    """Return the name of the generated file, with its suffix."""
+    return module_name(method, network, backend) + BACKENDS[backend][1]
 
 
 @lru_cache(maxsize=1)
@@ -61,7 +75,7 @@ def render(method: MomentumMethod, network: SeparableNetwork, backend: str = "nu
     if backend not in BACKENDS:
         raise InputError(f"a backend among {', '.join(BACKENDS)}", repr(backend))
     step = Step(method, network)
-    modules = {"numba": "math", "numpy": "numpy"}[backend]
+    modules, suffix = BACKENDS[backend]
     numerators, denominators = step.remainder_increments if step.remainder_sums else ((), ())
     p_next = tuple(successor(p) for p in step.displacements)
     w_next = tuple(successor(w) for w in step.weights)
@@ -81,7 +95,7 @@ def render(method: MomentumMethod, network: SeparableNetwork, backend: str = "nu
     code = "".join(line for e in parts.values() for line in (*e.assignments, *e.results))
     return (
         _templates()
-        .get_template(f"{backend}_descent.py.j2")
+        .get_template(f"{backend}_descent{suffix}.j2")
         .render(
             title=f"{method.name} on the {network.name} network, {backend}.",
             method=f"{method.equation.lhs} = {method.equation.rhs}",
@@ -92,6 +106,8 @@ def render(method: MomentumMethod, network: SeparableNetwork, backend: str = "nu
             weights=[identifier(w) for w in step.weights],
             w_next=[identifier(w) for w in w_next],
             p_next=[identifier(p) for p in p_next],
+            displacement_names=[identifier(p) for p in step.displacements],
+            prefix=f"{python_name(method.name)}_{python_name(network.name)}",
             remainders=step.remainder_sums,
             uses_math="math." in code,
             uses_numpy="np." in code,
@@ -147,7 +163,8 @@ def write_kernels(
     network : SeparableNetwork
         The parametrisation; the diagonal network in w_pm if not given.
     backend : str
-        "numba" or "numpy".
+        "numba", "numpy", "jax", "torch" or "c". Nothing of the backend need be
+        installed to write its module.
 
     Returns
     -------
@@ -161,8 +178,8 @@ def write_kernels(
     """
     method = HeavyBall() if method is None else method
     network = DiagonalNetwork().balanced if network is None else network
-    target = Path(directory) / f"{module_name(method, network, backend)}.py"
     source = render(method, network, backend)
+    target = Path(directory) / file_name(method, network, backend)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(source, encoding="utf-8")
@@ -176,8 +193,8 @@ def committed_kernels() -> dict[str, str]:
     network = DiagonalNetwork().balanced
     methods = (HeavyBall(), Nesterov(), GradientDescent())
     modules = {
-        f"{module_name(method, network, backend)}.py": render(method, network, backend)
+        file_name(method, network, backend): render(method, network, backend)
         for method in methods
-        for backend in BACKENDS
+        for backend in COMMITTED_BACKENDS
     }
     return {**modules, "momentum_flow_diagonal_numba.py": render_flow(network)}
