@@ -27,10 +27,12 @@ class Certificate:
         |X theta - y| / |y|; where a reference point dwarfs the solution, over
         its size times the mean row norm, since no float64 theta does better.
     stationarity : ndarray
-        max |psi'(theta) - psi'(reference) - X^T nu|, over the largest of its terms.
+        max |psi'(theta) - psi'(reference) - X^T nu|, over the largest of its terms
+        or of theta psi''(theta).
     gap : ndarray
-        Primal minus dual value over the primal value; by Fenchel's inequality
-        the sum of non-negative terms and `nu.(X theta - y)`.
+        Primal minus dual value over the primal value (or `theta^2 psi''(theta)`,
+        summed, where that is more); by Fenchel's inequality the sum of
+        non-negative terms and `nu.(X theta - y)`.
     error : ndarray
         |theta - exact| / |theta| to first order in both residuals.
     objective : ndarray
@@ -72,8 +74,23 @@ def certify(
     """
     tail = np.zeros_like(nu) if nu_tail is None else nu_tail
     # A pair that is not one may overflow anywhere; its figures are then infinite or NaN.
+    whole = np.asarray(np.isfinite(theta).all(axis=-1) & np.isfinite(nu).all(axis=-1))
+    kept = whole[:, None]
+    theta, nu = np.where(kept, theta, 0.0), np.where(kept, nu, 0.0)
     with np.errstate(all="ignore"):
-        return _figures(products_of(X), y, potential, theta, (nu, tail))
+        figures = _figures(products_of(X), y, potential, theta, (nu, tail))
+    return Certificate(
+        *(
+            np.where(whole, figure, np.inf)
+            for figure in (
+                figures.feasibility,
+                figures.stationarity,
+                figures.gap,
+                figures.error,
+                figures.objective,
+            )
+        )
+    )
 
 
 def _figures(
@@ -85,21 +102,25 @@ def _figures(
 ) -> Certificate:
     nu, tail = dual
     r = products.residual(theta, y)
-    z = products.adjoint(nu, tail)
+    z, z_tail = products.adjoint(nu, tail)
     mirror = potential.mirror(theta)
-    miss = potential.mirror_miss(theta, z)
+    miss = potential.mirror_miss(theta, z, z_tail)
 
     row_size = products.row_size()
     reference_size = np.linalg.norm(potential.reference_point(), axis=-1)
     size_y = np.maximum(np.linalg.norm(y, axis=-1), row_size * reference_size)
     feasibility = np.linalg.norm(r, axis=-1) / np.where(size_y > 0, size_y, 1.0)
-    offset = np.abs(potential.reference_mirror())
-    largest = np.maximum(np.maximum(np.abs(mirror), np.abs(z)), offset).max(axis=-1)
+    # The largest term of the condition, or the z that would move a coordinate by
+    # its own size: near the reference point all terms are rounding.
+    h = potential.slope(z, theta)
+    terms = [mirror, z, potential.reference_mirror(), theta / h]
+    largest = np.max([np.abs(np.broadcast_to(a, z.shape)).max(axis=-1) for a in terms], axis=0)
     stationarity = np.abs(miss).max(axis=-1) / np.where(largest > 0, largest, 1.0)
 
     objective = potential.divergence(theta).sum(axis=-1)
-    gap = potential.fenchel_gap(theta, z).sum(axis=-1) - (nu * r).sum(axis=-1)
-    relative_gap = np.abs(gap) / np.where(objective > 0, objective, 1.0)
+    gap = potential.fenchel_gap(theta, miss).sum(axis=-1) + (nu * r).sum(axis=-1)
+    size = np.maximum(objective, (theta**2 / h).sum(axis=-1))
+    relative_gap = np.abs(gap) / np.where(size > 0, size, 1.0)
 
     error = _first_order_error(products, potential, theta, z=z, r=-r, miss=miss)
     return Certificate(feasibility, stationarity, relative_gap, error, objective)

@@ -69,9 +69,10 @@ def _forward(X: FloatArray, theta: FloatArray, start: FloatArray) -> FloatArray:
 
 
 @njit(cache=True)
-def _adjoint(X: FloatArray, nu: FloatArray, nu_tail: FloatArray) -> FloatArray:
+def _adjoint(X: FloatArray, nu: FloatArray, nu_tail: FloatArray) -> tuple[FloatArray, FloatArray]:
     B, n, d = X.shape
     out = np.empty((B, d))
+    tail = np.empty((B, d))
     high = np.empty(d)
     low = np.empty(d)
     for b in range(B):
@@ -84,7 +85,8 @@ def _adjoint(X: FloatArray, nu: FloatArray, nu_tail: FloatArray) -> FloatArray:
                 high[j] = s
                 low[j] += e + f + X[b, i, j] * nu_tail[b, i]
         out[b] = high + low
-    return out
+        tail[b] = low - (out[b] - high)
+    return out, tail
 
 
 @njit(cache=True)
@@ -94,9 +96,10 @@ def _sparse(
     pointers: NDArray[np.int64],
     x: FloatArray,
     start: FloatArray,
-) -> FloatArray:
+) -> tuple[FloatArray, FloatArray]:
     B, n = start.shape
     out = np.empty((B, n))
+    rest = np.empty((B, n))
     for b in range(B):
         for i in range(n):
             total, tail = -start[b, i], 0.0
@@ -105,13 +108,24 @@ def _sparse(
                 total, f = _two_sum(total, p)
                 tail += e + f
             out[b, i] = total + tail
-    return out
+            rest[b, i] = tail - (out[b, i] - total)
+    return out, rest
 
 
 def sparse_residual(X: Any, theta: FloatArray, y: FloatArray) -> FloatArray:
     """Return X theta - y for a CSR array X of shape (n, d); theta (B, d), y (B, n)."""
     indices, pointers = X.indices.astype(np.int64), X.indptr.astype(np.int64)
-    return _sparse(X.data, indices, pointers, np.ascontiguousarray(theta), y)
+    return _sparse(X.data, indices, pointers, np.ascontiguousarray(theta), y)[0]
+
+
+def sparse_adjoint(
+    transposed: Any, nu: FloatArray, nu_tail: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return X^T (nu + nu_tail) in two parts, for X^T as a CSR array of shape (d, n)."""
+    indices, pointers = transposed.indices.astype(np.int64), transposed.indptr.astype(np.int64)
+    zero = np.zeros((nu.shape[0], transposed.shape[0]))
+    z, rest = _sparse(transposed.data, indices, pointers, np.ascontiguousarray(nu), zero)
+    return add(z, rest, (transposed @ nu_tail.T).T)
 
 
 def residual(X: FloatArray, theta: FloatArray, y: FloatArray) -> FloatArray:
@@ -119,8 +133,8 @@ def residual(X: FloatArray, theta: FloatArray, y: FloatArray) -> FloatArray:
     return _forward(np.broadcast_to(X, (y.shape[0], *X.shape[1:])), theta, y)
 
 
-def adjoint(X: FloatArray, nu: FloatArray, nu_tail: FloatArray) -> FloatArray:
-    """Return X^T (nu + nu_tail), shape (B, d), for a dual carried in two parts."""
+def adjoint(X: FloatArray, nu: FloatArray, nu_tail: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return X^T (nu + nu_tail) in two parts, each of shape (B, d)."""
     return _adjoint(np.broadcast_to(X, (nu.shape[0], *X.shape[1:])), nu, nu_tail)
 
 

@@ -104,8 +104,8 @@ class DerivedPotential(Potential):
             result = np.asarray(function(x, *self.parameters), dtype=np.float64)
         return np.broadcast_to(result, x.shape)
 
-    def primal(self, z: FloatArray) -> FloatArray:
-        m = self.reference_mirror() + z
+    def primal(self, z: FloatArray, tail: FloatArray | float = 0.0) -> FloatArray:
+        m = (self.reference_mirror() + z) + tail
         low, high = self.dual_domain
         m = np.where((m > low) & (m < high), m, np.nan)
         theta = self._invert(m) if self.inverse is None else self._call(self.inverse, m)
@@ -172,10 +172,9 @@ class DerivedPotential(Potential):
         total, _ = quad_vec(along, 0.0, 1.0, epsabs=0.0, epsrel=1e-12)
         return np.asarray(total, dtype=np.float64)
 
-    def fenchel_gap(self, theta: FloatArray, z: FloatArray) -> FloatArray:
+    def fenchel_gap(self, theta: FloatArray, miss: FloatArray) -> FloatArray:
         # To second order around theta, which is all that a gap near zero needs.
-        miss = z - self.mirror(theta)
-        return 0.5 * self.slope(z, theta) * miss**2
+        return 0.5 * self.slope(miss, theta) * miss**2
 
     def reference_point(self) -> FloatArray:
         return self.reference / self.unit

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from momentumflow.numeric.implicit.potentials import LOG_CAP, Potential, expm1_minus
+from momentumflow.numeric.implicit.potentials import LOG_CAP, TINY, Potential, expm1_minus
 from momentumflow.numeric.validation import (
     FloatArray,
     broadcast_shapes,
@@ -19,10 +19,9 @@ from momentumflow.numeric.validation import (
     positive,
 )
 
-# The logarithm at which a coordinate stops shrinking, in scaled units, and the
-# size from which it counts as zero in the user's.
+# The logarithm at which a coordinate stops shrinking, in scaled units: below TINY
+# in the user's.
 _LOG_TINY = -690.0
-_TINY = 1e-260
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +69,8 @@ class KullbackLeibler(Potential):
     def scaled(self, scale: FloatArray) -> KullbackLeibler:
         return KullbackLeibler(self.log_reference - np.log(scale))
 
-    def primal(self, z: FloatArray) -> FloatArray:
-        return np.exp(np.clip(self.log_reference + z, _LOG_TINY, LOG_CAP))
+    def primal(self, z: FloatArray, tail: FloatArray | float = 0.0) -> FloatArray:
+        return np.exp(np.clip((self.log_reference + z) + tail, _LOG_TINY, LOG_CAP))
 
     def slope(self, z: FloatArray, theta: FloatArray) -> FloatArray:
         return theta
@@ -98,11 +97,14 @@ class KullbackLeibler(Potential):
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.log(theta) - self.log_reference
 
-    def mirror_miss(self, theta: FloatArray, z: FloatArray) -> FloatArray:
+    def mirror_miss(
+        self, theta: FloatArray, z: FloatArray, tail: FloatArray | float = 0.0
+    ) -> FloatArray:
         # A coordinate that has underflowed is zero to every digit of float64:
         # it is stationary for every z that would make it smaller still.
-        miss = z - self.mirror(theta)
-        tiny = theta <= _TINY
+        with np.errstate(divide="ignore"):
+            miss = (self.log_reference + z) - np.log(theta) + tail
+        tiny = theta <= TINY
         return np.where(tiny, np.maximum(miss, 0.0), miss)
 
     def reference_mirror(self) -> FloatArray:
@@ -111,9 +113,9 @@ class KullbackLeibler(Potential):
     def divergence(self, theta: FloatArray) -> FloatArray:
         return theta * expm1_minus(-self.mirror(theta))
 
-    def fenchel_gap(self, theta: FloatArray, z: FloatArray) -> FloatArray:
-        # theta_z - theta - theta ln(theta_z/theta) with theta_z = theta e^e
-        return theta * expm1_minus(self.mirror_miss(theta, z))
+    def fenchel_gap(self, theta: FloatArray, miss: FloatArray) -> FloatArray:
+        # theta_z - theta - theta ln(theta_z/theta) with theta_z = theta e^miss
+        return theta * expm1_minus(miss)
 
     def reference_point(self) -> FloatArray:
         with np.errstate(over="ignore"):
@@ -199,8 +201,8 @@ class DepthEntropy(Potential):
     def _height(self) -> FloatArray:
         return np.exp(self.log_height)
 
-    def primal(self, z: FloatArray) -> FloatArray:
-        x = self.rate * z + self.shift
+    def primal(self, z: FloatArray, tail: FloatArray | float = 0.0) -> FloatArray:
+        x = (self.rate * z + self.shift) + self.rate * tail
         with np.errstate(invalid="ignore", divide="ignore"):
             return self._height * self._h(np.where(np.abs(x) < 1, x, np.nan))
 
@@ -264,15 +266,15 @@ class DepthEntropy(Potential):
         return self.shift / self.rate
 
     def divergence(self, theta: FloatArray) -> FloatArray:
-        return self._between(theta, np.broadcast_to(self.shift, theta.shape))
+        return self._between(theta, self.shift - self._inverse_h(theta / self._height))
 
-    def fenchel_gap(self, theta: FloatArray, z: FloatArray) -> FloatArray:
-        return self._between(theta, self.rate * z + self.shift)
+    def fenchel_gap(self, theta: FloatArray, miss: FloatArray) -> FloatArray:
+        return self._between(theta, self.rate * miss)
 
-    def _between(self, theta: FloatArray, x: FloatArray) -> FloatArray:
-        """D_psi(theta, theta at dual x) as the Bregman divergence of the conjugate."""
+    def _between(self, theta: FloatArray, e: FloatArray) -> FloatArray:
+        """D_psi(theta, theta at e further on) as the Bregman divergence of the conjugate."""
         at = self._inverse_h(theta / self._height)
-        e = x - at
+        x = at + e
         q = 2.0 / (self.depth - 2)
         near = np.abs(e) < 1e-4 * (1 - np.abs(at))
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -333,8 +335,8 @@ class WeightedL2(Potential):
     def scaled(self, scale: FloatArray) -> WeightedL2:
         return WeightedL2(self.weights * scale, self.reference / scale)
 
-    def primal(self, z: FloatArray) -> FloatArray:
-        return self.reference + z / self.weights
+    def primal(self, z: FloatArray, tail: FloatArray | float = 0.0) -> FloatArray:
+        return self.reference + (z + tail) / self.weights
 
     def slope(self, z: FloatArray, theta: FloatArray) -> FloatArray:
         return np.broadcast_to(1.0 / self.weights, theta.shape)
@@ -357,8 +359,8 @@ class WeightedL2(Potential):
     def divergence(self, theta: FloatArray) -> FloatArray:
         return 0.5 * self.weights * (theta - self.reference) ** 2
 
-    def fenchel_gap(self, theta: FloatArray, z: FloatArray) -> FloatArray:
-        return 0.5 * self.weights * (theta - self.reference - z / self.weights) ** 2
+    def fenchel_gap(self, theta: FloatArray, miss: FloatArray) -> FloatArray:
+        return 0.5 * miss**2 / self.weights
 
     def reference_point(self) -> FloatArray:
         return self.reference

@@ -201,7 +201,7 @@ def certify_basis_pursuit(
     """
     products = DenseProducts(X)
     r = products.residual(theta, y)
-    z = products.adjoint(nu, np.zeros_like(nu))
+    z, _ = products.adjoint(nu, np.zeros_like(nu))
     size_y = np.linalg.norm(y, axis=-1)
     feasibility = np.linalg.norm(r, axis=-1) / np.where(size_y > 0, size_y, 1.0)
     up, down = norm.weights, norm.negative_weights

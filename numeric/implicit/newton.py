@@ -85,6 +85,7 @@ def solve_dual(
     nu = np.zeros((B, rows.n)) if start is None else start.copy()
     best_nu, best_theta, best_z = nu.copy(), np.zeros((B, d)), np.zeros((B, d))
     best = np.full(B, np.inf)
+    reached = np.zeros(B, dtype=bool)
     iterations = np.zeros(B, dtype=np.int64)
 
     # State of the problems still at work; `where` are their places in the batch.
@@ -105,15 +106,23 @@ def solve_dual(
         size = np.linalg.norm(active.whiten(r), axis=-1) / magnitude
         iterations[where] += 1
         final = t >= 1.0
+        # What rounding of z, and its cancellation with psi'(reference), leaves in theta.
+        noise = (
+            _EPS
+            * np.linalg.norm(slope * (np.abs(z) + np.abs(stage.reference_mirror())), axis=-1)
+            / magnitude
+        )
         improved = final & (size < best[where])
         stalled = np.where(improved & (size < 0.5 * best[where]), 0, stalled + final)
         chosen = where[improved]
         best[chosen], best_nu[chosen] = size[improved], nu[improved]
         best_theta[chosen], best_z[chosen] = theta[improved], z[improved]
         # Far from the rounding floor a slow phase is no stall.
-        patience = np.where(best[where] < 1e-13, _STALLED, _PATIENCE)
-        floor = (stalled >= patience) & (best[where] < _ROUNDING)
-        done = final & ((size <= tolerance) | floor)
+        at_floor = best[where] < np.maximum(1e-13, 10 * noise)
+        patience = np.where(at_floor, _STALLED, _PATIENCE)
+        stuck = (stalled >= patience) & (at_floor | (best[where] < _ROUNDING))
+        reached[where] |= final & at_floor
+        done = final & ((size <= tolerance) | stuck)
         if done.any():
             keep = ~done
             if not keep.any():
@@ -167,7 +176,7 @@ def solve_dual(
 
     # A residual that is still visible beside the target has not converged.
     status = np.full(B, None, dtype=object)
-    status[~(best < _ROUNDING)] = ImplicitStatus.RAISE_MAX_ITERATIONS
+    status[~(reached | (best < _ROUNDING))] = ImplicitStatus.RAISE_MAX_ITERATIONS
     return DualPoint(best_theta, best_nu, np.zeros_like(best_nu), best_z, best, iterations, status)
 
 
@@ -188,8 +197,8 @@ def refine(
     rows, y, potential = rows.take(where), y[where], potential.take(where)
     nu, tail = _consistent_dual(rows, potential, point, where)
     for step in range(max_steps + 1):
-        z = rows.precise_adjoint(nu, tail)
-        theta = potential.primal(z)
+        z, z_tail = rows.precise_adjoint(nu, tail)
+        theta = potential.primal(z, z_tail)
         r = -rows.precise_residual(theta, y)
         size = np.linalg.norm(rows.whiten(r), axis=-1)
         magnitude = np.linalg.norm(theta, axis=-1)
@@ -218,7 +227,8 @@ def _consistent_dual(
     size = np.linalg.norm(point.theta[where], axis=-1)
     floor = _FLOOR * size
     for _ in range(8):
-        miss = slope * (z - rows.precise_adjoint(nu, tail))
+        now, now_tail = rows.precise_adjoint(nu, tail)
+        miss = slope * ((z - now) - now_tail)
         if np.all(np.linalg.norm(miss, axis=-1) < 1e-9 * size):
             break
         delta, _ = rows.newton_steps(slope, rows.forward(miss)[..., None], floor)

@@ -111,9 +111,8 @@ class SparseRows(SingleRows):
     def precise_residual(self, theta: FloatArray, y: FloatArray) -> FloatArray:
         return compensated.sparse_residual(self.X, theta, y)
 
-    def precise_adjoint(self, nu: FloatArray, nu_tail: FloatArray) -> FloatArray:
-        zero = np.zeros((nu.shape[0], self.d))
-        return compensated.sparse_residual(self._transposed, nu, zero) + self.adjoint(nu_tail)
+    def precise_adjoint(self, nu: FloatArray, nu_tail: FloatArray) -> tuple[FloatArray, FloatArray]:
+        return compensated.sparse_adjoint(self._transposed, nu, nu_tail)
 
 
 class OperatorRows(SingleRows):
@@ -154,8 +153,8 @@ class OperatorRows(SingleRows):
     def precise_residual(self, theta: FloatArray, y: FloatArray) -> FloatArray:
         return self.forward(theta) - y
 
-    def precise_adjoint(self, nu: FloatArray, nu_tail: FloatArray) -> FloatArray:
-        return self.adjoint(nu) + self.adjoint(nu_tail)
+    def precise_adjoint(self, nu: FloatArray, nu_tail: FloatArray) -> tuple[FloatArray, FloatArray]:
+        return self.adjoint(nu), self.adjoint(nu_tail)
 
 
 class IterativeRows(SingleRows):
@@ -253,11 +252,10 @@ class IterativeRows(SingleRows):
             return compensated.sparse_residual(self.X, theta, y)
         return self.forward(theta) - y
 
-    def precise_adjoint(self, nu: FloatArray, nu_tail: FloatArray) -> FloatArray:
+    def precise_adjoint(self, nu: FloatArray, nu_tail: FloatArray) -> tuple[FloatArray, FloatArray]:
         if self._transposed is not None:
-            zero = np.zeros((nu.shape[0], self.d))
-            return compensated.sparse_residual(self._transposed, nu, zero) + self.adjoint(nu_tail)
-        return self.adjoint(nu) + self.adjoint(nu_tail)
+            return compensated.sparse_adjoint(self._transposed, nu, nu_tail)
+        return self.adjoint(nu), self.adjoint(nu_tail)
 
 
 def is_operator(X: Any) -> bool:

@@ -33,6 +33,9 @@ from momentumflow.symbolic.errors import InputError
 # exp(250) of a quantity scaled to order one is overshoot, never a solution;
 # capping there keeps sums of squares finite.
 LOG_CAP = 250.0
+# Below this size, in the user's units, a coordinate counts as zero.
+TINY = 1e-260
+LOG_TINY = float(np.log(TINY))
 _LOG2 = float(np.log(2.0))
 
 
@@ -67,8 +70,12 @@ class Potential(ABC):
     # -- dual half ---------------------------------------------------------
 
     @abstractmethod
-    def primal(self, z: FloatArray) -> FloatArray:
-        """Return theta(z), shape (..., d); NaN outside the dual domain."""
+    def primal(self, z: FloatArray, tail: FloatArray | float = 0.0) -> FloatArray:
+        """Return theta(z + tail), shape (..., d); NaN outside the dual domain.
+
+        `tail` is what rounding z to float64 left out: it counts where z and
+        psi'(reference) cancel.
+        """
 
     @abstractmethod
     def slope(self, z: FloatArray, theta: FloatArray) -> FloatArray:
@@ -117,9 +124,11 @@ class Potential(ABC):
     def mirror(self, theta: FloatArray) -> FloatArray:
         """Return psi'(theta) - psi'(reference), shape (..., d)."""
 
-    def mirror_miss(self, theta: FloatArray, z: FloatArray) -> FloatArray:
-        """Return what is missing for stationarity, z - (psi'(theta) - psi'(reference))."""
-        return z - self.mirror(theta)
+    def mirror_miss(
+        self, theta: FloatArray, z: FloatArray, tail: FloatArray | float = 0.0
+    ) -> FloatArray:
+        """Return what is missing for stationarity, z + tail - (psi'(theta) - psi'(reference))."""
+        return z - self.mirror(theta) + tail
 
     @abstractmethod
     def reference_mirror(self) -> FloatArray:
@@ -130,8 +139,11 @@ class Potential(ABC):
         """Return the Bregman divergence D_psi(theta, reference) a coordinate, shape (..., d)."""
 
     @abstractmethod
-    def fenchel_gap(self, theta: FloatArray, z: FloatArray) -> FloatArray:
-        """Return D_psi(theta, theta(z)) >= 0 a coordinate: what theta loses against z."""
+    def fenchel_gap(self, theta: FloatArray, miss: FloatArray) -> FloatArray:
+        """Return D_psi(theta, theta(z)) >= 0 a coordinate: what theta loses against z.
+
+        `miss` is `mirror_miss(theta, z)`, which says where z is.
+        """
 
     @abstractmethod
     def reference_point(self) -> FloatArray:
@@ -203,10 +215,10 @@ class HyperbolicEntropy(Potential):
     def scaled(self, scale: FloatArray) -> HyperbolicEntropy:
         return HyperbolicEntropy(self.log_balancedness - np.log(scale), self.shift)
 
-    def primal(self, z: FloatArray) -> FloatArray:
+    def primal(self, z: FloatArray, tail: FloatArray | float = 0.0) -> FloatArray:
         # (Delta/2) sinh(b) without cancellation at small b and without overflow
         # at large b: the product is formed in the exponent.
-        b = 2 * z + self.shift
+        b = (2 * z + self.shift) + 2 * tail
         size = np.abs(b)
         exponent = np.minimum(self.log_balancedness + size, LOG_CAP)
         theta: FloatArray = np.copysign(0.25 * np.exp(exponent) * -np.expm1(-2 * size), b)
@@ -263,22 +275,30 @@ class HyperbolicEntropy(Potential):
         return np.copysign(np.where(exponent < 300.0, near, exponent + _LOG2), theta)
 
     def divergence(self, theta: FloatArray) -> FloatArray:
-        return self._between(theta, np.broadcast_to(self.shift, theta.shape))
+        return self._between(theta, self.shift - self._asinh(theta))
 
-    def fenchel_gap(self, theta: FloatArray, z: FloatArray) -> FloatArray:
-        return self._between(theta, 2 * z + self.shift)
+    def fenchel_gap(self, theta: FloatArray, miss: FloatArray) -> FloatArray:
+        return self._between(theta, 2 * miss)
 
-    def _between(self, theta: FloatArray, b: FloatArray) -> FloatArray:
+    def _between(self, theta: FloatArray, e: FloatArray) -> FloatArray:
         # With a = asinh(2 theta/Delta): (Delta/4)[cosh b - cosh a - (b - a) sinh a],
-        # written with e = b - a as (1/8)[e^{L+a}(expm1(e) - e) + e^{L-a}(expm1(-e) + e)],
+        # written with e = b - a as (1/8)[e^{L+a}(e^e - 1 - e) + e^{L-a}(e^{-e} - 1 + e)],
         # a sum of two non-negative terms.
         a = self._asinh(theta)
-        e = b - a
-        log_delta = self.log_balancedness
-        with np.errstate(over="ignore"):
-            return 0.125 * (
-                np.exp(log_delta + a) * expm1_minus(e) + np.exp(log_delta - a) * expm1_minus(-e)
-            )
+        L = self.log_balancedness
+        return 0.125 * (_scaled_expm1_minus(L + a, e) + _scaled_expm1_minus(L - a, -e))
+
+    def mirror_miss(
+        self, theta: FloatArray, z: FloatArray, tail: FloatArray | float = 0.0
+    ) -> FloatArray:
+        # 2 z and s cancel where the reference point dwarfs theta: they go first.
+        b = (2 * z + self.shift) + 2 * tail
+        miss = 0.5 * (b - self._asinh(theta))
+        # A coordinate that underflows is zero to every digit of float64: it is
+        # stationary for every z that keeps it below the threshold.
+        excess = 0.5 * (self.log_balancedness + np.abs(b) - LOG_TINY)
+        tiny = (np.abs(theta) < TINY) & (self.log_balancedness < LOG_TINY)
+        return np.where(tiny, np.copysign(np.maximum(excess, 0.0), b), miss)
 
     def reference_point(self) -> FloatArray:
         size = np.abs(self.shift)
@@ -295,6 +315,15 @@ def expm1_minus(x: FloatArray) -> FloatArray:
     with np.errstate(over="ignore"):
         direct = np.expm1(np.where(small, 0.0, x)) - np.where(small, 0.0, x)
     return np.where(small, series, direct)
+
+
+def _scaled_expm1_minus(log_scale: FloatArray, x: FloatArray) -> FloatArray:
+    """exp(log_scale) (exp(x) - 1 - x), where exp(x) alone may overflow."""
+    near = np.abs(x) < 30.0
+    with np.errstate(over="ignore"):
+        inside = np.exp(log_scale) * expm1_minus(np.where(near, x, 0.0))
+        outside = np.exp(log_scale + x) - np.exp(log_scale) * (1 + x)
+    return np.where(near, inside, outside)
 
 
 def hyperbolic_potential(

@@ -34,8 +34,8 @@ class Products(ABC):
         """X theta - y, as precise as can be, shape (B, n)."""
 
     @abstractmethod
-    def adjoint(self, nu: FloatArray, nu_tail: FloatArray) -> FloatArray:
-        """X^T (nu + nu_tail), as precise as can be, shape (B, d)."""
+    def adjoint(self, nu: FloatArray, nu_tail: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """X^T (nu + nu_tail) in two parts, as precise as can be, each of shape (B, d)."""
 
     @abstractmethod
     def row_size(self) -> FloatArray:
@@ -61,8 +61,8 @@ class DenseProducts(Products):
         """X theta - y."""
         return compensated.residual(self.X, theta, y)
 
-    def adjoint(self, nu: FloatArray, nu_tail: FloatArray) -> FloatArray:
-        """X^T (nu + nu_tail)."""
+    def adjoint(self, nu: FloatArray, nu_tail: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """X^T (nu + nu_tail) in two parts."""
         return compensated.adjoint(self.X, nu, nu_tail)
 
     def row_size(self) -> FloatArray:
@@ -97,11 +97,9 @@ class SparseProducts(Products):
         """X theta - y."""
         return compensated.sparse_residual(self.X, theta, y)
 
-    def adjoint(self, nu: FloatArray, nu_tail: FloatArray) -> FloatArray:
-        """X^T (nu + nu_tail)."""
-        zero = np.zeros((nu.shape[0], self.X.shape[1]))
-        tail: FloatArray = (self.XT @ nu_tail.T).T
-        return compensated.sparse_residual(self.XT, nu, zero) + tail
+    def adjoint(self, nu: FloatArray, nu_tail: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """X^T (nu + nu_tail) in two parts."""
+        return compensated.sparse_adjoint(self.XT, nu, nu_tail)
 
     def row_size(self) -> FloatArray:
         """Root mean square row norm."""
@@ -130,10 +128,10 @@ class OperatorProducts(Products):
         """X theta - y."""
         return self.forward(theta) - y
 
-    def adjoint(self, nu: FloatArray, nu_tail: FloatArray) -> FloatArray:
-        """X^T (nu + nu_tail)."""
+    def adjoint(self, nu: FloatArray, nu_tail: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """X^T (nu + nu_tail) in two parts."""
         both = np.asarray(self.X.rmatmat(np.concatenate([nu, nu_tail]).T), dtype=np.float64).T
-        return both[: nu.shape[0]] + both[nu.shape[0] :]
+        return both[: nu.shape[0]], both[nu.shape[0] :]
 
     def row_size(self) -> FloatArray:
         """Root mean square row norm, estimated from a few random products."""
@@ -157,6 +155,9 @@ def products_of(X: Any) -> Products:
 
 def _pseudo_solve(H: FloatArray, r: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return H^+ r and the part of r in directions where H is rounding."""
+    # Overflowed weights belong to a pair that is no solution; its error is NaN.
+    whole = np.asarray(np.isfinite(H).all(axis=(-2, -1)))
+    H, r = np.where(whole[:, None, None], H, 0.0), np.where(whole[:, None], r, np.nan)
     values, vectors = np.linalg.eigh(H)
     kept = values > 16 * H.shape[-1] * _EPS * values[:, -1:]
     inverse = np.where(kept, 1 / np.where(kept, values, 1.0), 0.0)

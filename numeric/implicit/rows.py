@@ -85,8 +85,8 @@ class Rows(ABC):
         """X theta - y, in twice the working precision where the entries of X are at hand."""
 
     @abstractmethod
-    def precise_adjoint(self, nu: FloatArray, nu_tail: FloatArray) -> FloatArray:
-        """X^T (nu + nu_tail), as precise as `precise_residual`."""
+    def precise_adjoint(self, nu: FloatArray, nu_tail: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """X^T (nu + nu_tail) in two parts, as precise as `precise_residual`."""
 
     # -- what follows ------------------------------------------------------
 
@@ -261,7 +261,7 @@ class DenseRows(Rows):
     def precise_residual(self, theta: FloatArray, y: FloatArray) -> FloatArray:
         return compensated.residual(self.X, theta, y)
 
-    def precise_adjoint(self, nu: FloatArray, nu_tail: FloatArray) -> FloatArray:
+    def precise_adjoint(self, nu: FloatArray, nu_tail: FloatArray) -> tuple[FloatArray, FloatArray]:
         return compensated.adjoint(self.X, nu, nu_tail)
 
     def _range(self) -> tuple[FloatArray, FloatArray]:

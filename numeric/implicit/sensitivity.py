@@ -127,7 +127,7 @@ def sensitivity(
             f"the problem of the solution, with batch {batch}", f"batch {stacked.batch}"
         )
     theta = solution.theta.reshape(-1, solution.theta.shape[-1])
-    z = stacked.rows.precise_adjoint(
+    z, _ = stacked.rows.precise_adjoint(
         solution.dual.reshape(theta.shape[0], -1), solution.dual_tail.reshape(theta.shape[0], -1)
     )
     slope = stacked.potential.slope(z, theta)
