@@ -90,7 +90,9 @@ class KullbackLeibler(Potential):
     ) -> FloatArray:
         return theta * self.log_reference
 
-    def partials(self, theta: FloatArray, slope: FloatArray) -> dict[str, FloatArray]:
+    def partials(
+        self, z: FloatArray, theta: FloatArray, slope: FloatArray
+    ) -> dict[str, FloatArray]:
         return {"reference": theta / self.reference_point(), "log_reference": theta}
 
     def mirror(self, theta: FloatArray) -> FloatArray:
@@ -237,7 +239,9 @@ class DepthEntropy(Potential):
     ) -> FloatArray:
         return theta * np.minimum(self.log_height, 0.0) + slope * self.shift / self.rate
 
-    def partials(self, theta: FloatArray, slope: FloatArray) -> dict[str, FloatArray]:
+    def partials(
+        self, z: FloatArray, theta: FloatArray, slope: FloatArray
+    ) -> dict[str, FloatArray]:
         return {"log_height": theta, "shift": slope / self.rate}
 
     def _inverse_h(self, value: FloatArray) -> FloatArray:
@@ -344,7 +348,9 @@ class WeightedL2(Potential):
     def curvature_scale(self) -> FloatArray:
         return np.asarray(np.inf)  # linear: every step is exact
 
-    def partials(self, theta: FloatArray, slope: FloatArray) -> dict[str, FloatArray]:
+    def partials(
+        self, z: FloatArray, theta: FloatArray, slope: FloatArray
+    ) -> dict[str, FloatArray]:
         return {
             "weights": -(theta - self.reference) / self.weights,
             "reference": np.ones_like(theta),

@@ -110,12 +110,14 @@ class Potential(ABC):
         """Whether `relaxed` does anything."""
         return False
 
-    def partials(self, theta: FloatArray, slope: FloatArray) -> dict[str, FloatArray]:
+    def partials(
+        self, z: FloatArray, theta: FloatArray, slope: FloatArray
+    ) -> dict[str, FloatArray]:
         """Return partial derivatives of theta by its own parameters at fixed z.
 
         By name of the parameter, each of shape (..., d); for sensitivities.
         """
-        del theta, slope
+        del z, theta, slope
         return {}
 
     # -- primal half -------------------------------------------------------
@@ -251,11 +253,15 @@ class HyperbolicEntropy(Potential):
     ) -> FloatArray:
         return theta * (self.log_balancedness - self._start()) + 0.5 * slope * self.shift
 
-    def partials(self, theta: FloatArray, slope: FloatArray) -> dict[str, FloatArray]:
-        delta = self.balancedness
+    def partials(
+        self, z: FloatArray, theta: FloatArray, slope: FloatArray
+    ) -> dict[str, FloatArray]:
+        # (theta - (slope/2) tanh s)/Delta cancels; it is sinh(2 z) / (2 cosh s).
+        size, shift = 2 * np.abs(z), np.abs(self.shift)
+        by_delta = -0.5 * np.exp(size - shift) * np.expm1(-2 * size) / (1 + np.exp(-2 * shift))
         return {
-            "balancedness": (theta - 0.5 * slope * np.tanh(self.shift)) / delta,
-            "reference": slope / np.hypot(2 * self.reference_point(), delta),
+            "balancedness": np.copysign(by_delta, z),
+            "reference": slope / np.hypot(2 * self.reference_point(), self.balancedness),
             "log_balancedness": theta,
             "shift": 0.5 * slope,
         }

@@ -131,7 +131,7 @@ def sensitivity(
         solution.dual.reshape(theta.shape[0], -1), solution.dual_tail.reshape(theta.shape[0], -1)
     )
     slope = stacked.potential.slope(z, theta)
-    partials = stacked.potential.partials(theta, slope)
+    partials = stacked.potential.partials(z, theta, slope)
     return Sensitivity(
         slope=slope.reshape(solution.theta.shape),
         partials={k: np.broadcast_to(v, theta.shape) for k, v in partials.items()},
