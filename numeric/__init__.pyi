@@ -12,8 +12,10 @@ from .problems import (
     load_regression as load_regression,
     sparse_regression as sparse_regression,
 )
+from .sensitivity import FlowSensitivity as FlowSensitivity, flow_sensitivity as flow_sensitivity
 from .trajectory import (
     Path as Path,
     RunStatus as RunStatus,
+    SignChanges as SignChanges,
     Trajectory as Trajectory,
 )

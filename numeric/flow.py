@@ -17,7 +17,7 @@ from momentumflow.numeric.initialisation import Init, initial_weights
 from momentumflow.numeric.problems import Regression
 from momentumflow.numeric.progress import meter
 from momentumflow.numeric.runs import FEATURE_PAD
-from momentumflow.numeric.trajectory import Path, RunStatus, Trajectory
+from momentumflow.numeric.trajectory import Path, RunStatus, SignChanges, Trajectory
 from momentumflow.numeric.validation import (
     FloatArray,
     broadcast_shapes,
@@ -30,6 +30,8 @@ from momentumflow.symbolic.errors import InputError
 
 # Accepted steps between two looks at Ctrl-C and the progress meter.
 _BUDGET = 20_000
+# Sign changes whose times are kept, for each run; all of them are counted.
+_MAX_EVENTS = 10_000
 _GOING_ON, _CONVERGED, _FAILED, _AT_END = 0, 1, 2, 3
 
 
@@ -171,7 +173,8 @@ class _Flow:
         self.G, self.Q = np.zeros(padded), np.zeros((2, padded))
         self.crossing = np.zeros((2, padded), dtype=np.bool_)
         self.flips, self.clock = np.zeros(2), np.zeros(3)
-        self.counters = np.zeros(3, dtype=np.int64)
+        self.counters = np.zeros(4, dtype=np.int64)
+        self.events = np.empty((_MAX_EVENTS, 3))
 
     @classmethod
     def start(
@@ -212,7 +215,7 @@ class _Flow:
         self.state = integrate(
             self.X, self.y, self.lam, self.Y, self.G, self.Q, self.crossing, self.flips,
             self.clock, self.counters, limits.rtol, limits.tol, limits.t_end, budget, self.d,
-            self.times, self.out, np.empty((16, 4, padded)), np.empty(padded),
+            self.times, self.out, self.events, np.empty((16, 4, padded)), np.empty(padded),
         )  # fmt: skip
 
     def ended(self, limits: _Limits) -> bool:
@@ -236,6 +239,13 @@ class _Flow:
         defined = self.lam * (self.Q[:, : self.d] - self.start_rates)
         remainders: FloatArray = np.where(self.crossing[:, : self.d], regular, defined)
         return remainders
+
+    def crossings(self) -> SignChanges:
+        """Times and places of the sign changes, in the order of the steps."""
+        rows = self.events[: int(self.counters[3])]
+        order = np.argsort(rows[:, 0], kind="stable")
+        weight = np.where(rows[order, 1] == 0, "w_plus", "w_minus")
+        return SignChanges(rows[order, 0].copy(), weight, rows[order, 2].astype(np.int64))
 
     def path(self) -> tuple[FloatArray, FloatArray]:
         """Recorded times and weights (records, 2, d); after the end, the last state."""
@@ -302,8 +312,7 @@ def _result(
     S = stacked([flow.remainders() for flow in flows])
     theta = (end[..., 0, :] ** 2 - end[..., 1, :] ** 2) / 4
     to_convergence = settings["t_end"] is None
-    statuses: NDArray[Any] = np.empty(len(flows), dtype=object)
-    statuses[:] = [flow.status(to_convergence, interrupted) for flow in flows]
+    statuses = [flow.status(to_convergence, interrupted) for flow in flows]
     path = None
     if flows and flows[0].times.size:
         recorded = [flow.path() for flow in flows]
@@ -324,8 +333,17 @@ def _result(
         time=stacked([flow.clock[0] for flow in flows]),
         steps=stacked([flow.counters[0] for flow in flows]),
         sign_changes=stacked([flow.flips.astype(np.int64) for flow in flows]),
-        status=statuses.reshape(shape) if shape else statuses[0],
+        status=_one_or_array(statuses, shape),
         settings=settings,
         squared_rates=stacked([flow.Q[:, :d] for flow in flows]),
+        sign_change_times=_one_or_array([flow.crossings() for flow in flows], shape),
         path=path,
     )
+
+
+def _one_or_array(items: list[Any], shape: tuple[int, ...]) -> Any:
+    """The single item of a run without batch axes; else an object array of that shape."""
+    array: NDArray[Any] = np.empty(len(items), dtype=object)
+    for i, item in enumerate(items):
+        array[i] = item
+    return array.reshape(shape) if shape else array[0]

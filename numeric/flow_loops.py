@@ -167,12 +167,14 @@ def integrate(
     d,
     times,
     out,
+    events,
     K,
     g_stage,
 ):
     """Take up to `budget` accepted steps; return 0 going on, 1 converged, 2 failed, 3 at t_end.
 
-    clock = [t, h, have_slope]; counters = [accepted, rejected, records written].
+    clock = [t, h, have_slope]; counters = [accepted, rejected, records written, events
+    written]. `events` receives (time, weight, coordinate) of each sign change.
     tol < 0 integrates to t_end whatever the residual. K (16, 4, D) and g_stage
     (D,) are scratch; K[0] carries the slope from call to call.
     """  # fmt: skip
@@ -233,9 +235,18 @@ def integrate(
             if clock[1] < 1e-15 * max(clock[0], 1e-15):
                 return 2
             continue
+        # the gradient entries at the new state; the extra stages reuse g_stage
+        for j in range(D):
+            first_g[j] = g_stage[j]
+        extended = False
         while counters[2] < times.size and times[counters[2]] <= clock[0] + h:
-            _dense(X, y, lam, Y, new, K, h, (times[counters[2]] - clock[0]) / h,
-                   out[counters[2]], stage, g_stage, theta)  # fmt: skip
+            if not extended:
+                _extra_stages(X, y, lam, Y, K, h, stage, g_stage, theta)
+                extended = True
+            share = (times[counters[2]] - clock[0]) / h
+            for c in range(2):
+                for j in range(D):
+                    out[counters[2], c, j] = _interpolate(Y, new, K, h, share, c, j)
             counters[2] += 1
         for c in range(2):
             for j in range(D):
@@ -244,11 +255,19 @@ def integrate(
                     if Y[c, j] * new[c, j] < 0.0:
                         flips[c] += 1.0
                         crossing[c, j] = True
+                        if not extended:
+                            _extra_stages(X, y, lam, Y, K, h, stage, g_stage, theta)
+                            extended = True
+                        if counters[3] < events.shape[0]:
+                            share = _zero_of(Y, new, K, h, c, j)
+                            events[counters[3], 0] = clock[0] + share * h
+                            events[counters[3], 1] = c
+                            events[counters[3], 2] = j
+                            counters[3] += 1
                     elif lam * abs(new[c + 2, j]) > CROSSING_RATE * abs(new[c, j]):
                         crossing[c, j] = True
         for j in range(D):
             G[j] += h * dG[j]
-            first_g[j] = g_stage[j]
         for c in range(4):
             for j in range(D):
                 Y[c, j] = new[c, j]
@@ -306,21 +325,38 @@ def _first_step(Y, F, lam, d, t_end):
 
 
 @njit(**_OPTIONS)
-def _dense(X, y, lam, Y, new, K, h, x, out, stage, g, theta):
-    """Write w_+ and w_- at share x of the step to out (2, D): DOP853's seventh-order output."""
+def _extra_stages(X, y, lam, Y, K, h, stage, g, theta):
+    """Evaluate the three stages that the dense output of a step needs."""
     for s in range(3):
         _combine(Y, K, _A[STAGES + 1 + s], h, STAGES + 1 + s, stage)
         field(X, y, lam, stage, K[STAGES + 1 + s], g, theta)
-    for c in range(2):
-        for j in range(Y.shape[1]):
-            delta = new[c, j] - Y[c, j]
-            f1 = h * K[0, c, j] - delta
-            f2 = 2 * delta - h * (K[STAGES, c, j] + K[0, c, j])
-            value = 0.0
-            for row in range(3, -1, -1):
-                term = 0.0
-                for i in range(16):
-                    term += _D[row, i] * K[i, c, j]
-                value += h * term
-                value *= x if (row % 2 == 1) else (1.0 - x)
-            out[c, j] = Y[c, j] + x * (delta + (1.0 - x) * (f1 + x * (f2 + value)))
+
+
+@njit(**_OPTIONS)
+def _interpolate(Y, new, K, h, x, c, j):
+    """Weight c of coordinate j at share x of the step: DOP853's seventh-order output."""
+    delta = new[c, j] - Y[c, j]
+    first = h * K[0, c, j] - delta
+    second = 2 * delta - h * (K[STAGES, c, j] + K[0, c, j])
+    value = 0.0
+    for row in range(3, -1, -1):
+        term = 0.0
+        for i in range(16):
+            term += _D[row, i] * K[i, c, j]
+        value += h * term
+        value *= x if (row % 2 == 1) else (1.0 - x)
+    return Y[c, j] + x * (delta + (1.0 - x) * (first + x * (second + value)))
+
+
+@njit(**_OPTIONS)
+def _zero_of(Y, new, K, h, c, j):
+    """Share of the step at which weight c of coordinate j crosses zero, by bisection."""
+    low = 0.0
+    high = 1.0
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        if (_interpolate(Y, new, K, h, middle, c, j) < 0.0) == (Y[c, j] < 0.0):
+            low = middle
+        else:
+            high = middle
+    return 0.5 * (low + high)

@@ -68,6 +68,24 @@ class Path:
 
 
 @dataclass(frozen=True, eq=False)
+class SignChanges:
+    """Where the weights of one flow crossed zero.
+
+    Attributes
+    ----------
+    time : ndarray, shape (events,)
+        Located on the dense output, increasing.
+    weight : ndarray of str, shape (events,)
+        "w_plus" or "w_minus".
+    coordinate : ndarray of int, shape (events,)
+    """
+
+    time: FloatArray
+    weight: NDArray[np.str_]
+    coordinate: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
 class Trajectory:
     """The end of one run, or of a batch of runs (leading axes `...`).
 
@@ -97,6 +115,8 @@ class Trajectory:
     squared_rates : ndarray, shape (..., 2, d), optional
         Flows only: the integrals of (w'/w)^2 dt for w_+ and w_-; under gradient
         flow both are the integral of g^2 dt.
+    sign_change_times : SignChanges, or object array of them, optional
+        Flows only.
     path : Path, optional
         Recorded states, if they were asked for.
     """
@@ -118,6 +138,7 @@ class Trajectory:
     status: Any
     settings: dict[str, Any] = field(repr=False)
     squared_rates: FloatArray | None = field(default=None, repr=False)
+    sign_change_times: Any = field(default=None, repr=False)
     path: Path | None = field(default=None, repr=False)
 
     @property

@@ -70,19 +70,31 @@ def step(w_plus, w_minus, p_plus, p_minus, g, gamma, beta):
 @njit(**_OPTIONS)
 def _move(gamma, beta, W, P, G, S, flips, g):
     """Move every coordinate of one run by its gradient entry."""
+    # Rows and counters as local names: a sum kept in an array entry, which
+    # might overlap another array, would keep the loop from SIMD.
+    weights0 = W[0]
+    moves0 = P[0]
+    sums0 = S[0]
+    flips0 = 0.0
+    weights1 = W[1]
+    moves1 = P[1]
+    sums1 = S[1]
+    flips1 = 0.0
     for j in range(g.size):
         w0, w1, p0, p1, s0, s1, f0, f1 = step(
-            W[0, j], W[1, j], P[0, j], P[1, j], g[j], gamma, beta
+            weights0[j], weights1[j], moves0[j], moves1[j], g[j], gamma, beta
         )
+        weights0[j] = w0
+        moves0[j] = p0
+        sums0[j] += s0
+        flips0 += f0
+        weights1[j] = w1
+        moves1[j] = p1
+        sums1[j] += s1
+        flips1 += f1
         G[j] += g[j]
-        W[0, j] = w0
-        P[0, j] = p0
-        S[0, j] += s0
-        flips[0] += f0
-        W[1, j] = w1
-        P[1, j] = p1
-        S[1, j] += s1
-        flips[1] += f1
+    flips[0] += flips0
+    flips[1] += flips1
 
 
 @njit(**_OPTIONS)

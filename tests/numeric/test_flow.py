@@ -7,6 +7,7 @@ from scipy.integrate import solve_ivp
 from momentumflow.numeric import (
     Regression,
     RunStatus,
+    flow_sensitivity,
     implicit_solution,
     momentum_flow,
     sparse_regression,
@@ -86,6 +87,47 @@ def test_dense_output_and_records():
         np.testing.assert_allclose(run.path.theta[k], u * v, rtol=1e-7, atol=1e-9)
 
 
+def test_sign_changes_are_located():
+    run = momentum_flow(PROBLEM, 1.0, 0.01, t_end=60.0)
+    events = run.sign_change_times
+    assert len(events.time) == run.sign_changes.sum() > 10
+    assert (np.diff(events.time) >= 0).all()
+    states = peer(PROBLEM, 1.0, 0.01, 60.0)
+    for time, weight, j in zip(events.time, events.weight, events.coordinate, strict=True):
+        u, v, du, dv, _ = states(time)
+        sign = 1 if weight == "w_plus" else -1
+        # what is left of the weight, as a delay
+        assert abs((u[j] + sign * v[j]) / (du[j] + sign * dv[j])) < 1e-9
+
+
+def test_sensitivity_against_the_variational_equation():
+    problem, lam, alpha, t_end = sparse_regression(4, 7, 3, seed=2), 0.4, 0.3, 5.0
+    X, d = problem.X, problem.d
+
+    def field(t, state):
+        w, v, dw, dv = state.reshape(4, 2, d)
+        signs = np.array([[1.0], [-1.0]])
+        g = X.T @ (X @ ((w[0] ** 2 - w[1] ** 2) / 4) - problem.y) / problem.n
+        dg = X.T @ (X @ ((w[0] * dw[0] - w[1] * dw[1]) / 2)) / problem.n
+        acceleration = (-v - signs * g * w) / lam
+        # lambda w'' + w' + s g w = 0, differentiated with respect to lambda
+        slope = (-acceleration - dv - signs * (g * dw + dg * w)) / lam
+        return np.stack((v, acceleration, dv, slope)).ravel()
+
+    start = np.zeros((4, 2, d))
+    start[0] = np.sqrt(2) * alpha
+    end = solve_ivp(
+        field, (0, t_end), start.ravel(), method="DOP853", rtol=1e-12, atol=1e-14
+    ).y[:, -1].reshape(4, 2, d)  # fmt: skip
+    found = flow_sensitivity(problem, lam, alpha, t_end)
+    np.testing.assert_allclose(found.w_plus, end[2, 0], atol=1e-8)
+    np.testing.assert_allclose(
+        found.theta, (end[0, 0] * end[2, 0] - end[0, 1] * end[2, 1]) / 2, atol=1e-8
+    )
+    assert np.abs(found.w_plus - end[2, 0]).max() < 10 * found.error
+    assert np.abs(found.theta).max() > 1e-2
+
+
 @pytest.mark.parametrize(
     ("lam", "alpha"), [(0.01, 1.0), (0.3, 1e-2), (1.0, 1e-2), (10.0, 1.0), (10.0, 1e-4)]
 )
@@ -148,6 +190,8 @@ BAD = [
     (lambda: momentum_flow(PROBLEM, 1.0, 0.1, t_end=1.0, t_eval=[2.0]), "t_eval within"),
     (lambda: momentum_flow(PROBLEM, 1.0, 0.1, rtol=1.0), "rtol in"),
     (lambda: momentum_flow(PROBLEM, np.inf, 0.1), "finite values in lam"),
+    (lambda: flow_sensitivity(PROBLEM, 0.0, 0.1, 1.0), "lam > 0"),
+    (lambda: flow_sensitivity(PROBLEM, [1.0], 0.1, 1.0), "lam as one number"),  # type: ignore[arg-type]
     (lambda: momentum_flow(PROBLEM, [1.0, 2.0, 3.0], np.ones((2, 1))), "broadcast"),
 ]
 

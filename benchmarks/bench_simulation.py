@@ -1,0 +1,215 @@
+"""Heavy ball on the diagonal network: one run, a batch, a large problem, beside peers.
+
+    python benchmarks/bench_simulation.py [--plot growth.png]
+
+Peers take the same steps; they accumulate nothing, while momentumflow also sums
+the remainders, the gradient integral and the sign changes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+
+import harness
+import numpy as np
+from harness import Contestant, console
+
+from momentumflow.numeric import Regression, momentum_descent, sparse_regression
+
+GAMMA, BETA, ALPHA = 1e-3, 0.9, 0.1
+
+
+def ours(problem: Regression, runs: int, steps: int) -> Contestant:
+    gamma = GAMMA if runs == 1 else np.full(runs, GAMMA)
+    return Contestant(
+        "momentumflow",
+        lambda: momentum_descent(problem, gamma, BETA, ALPHA, max_steps=steps, tol=None),
+        runs * steps,
+    )
+
+
+def numpy_loop(problem: Regression, runs: int, steps: int) -> Contestant:
+    X, y, n = problem.X, problem.y, problem.n
+
+    def work() -> object:
+        w = np.full((2, problem.d, runs), np.sqrt(2) * ALPHA)
+        p = np.zeros_like(w)
+        for _ in range(steps):
+            r = X @ ((w[0] ** 2 - w[1] ** 2) / 4) - y[:, None]
+            g = X.T @ r / n
+            p *= BETA
+            p[0] -= GAMMA * g * w[0]
+            p[1] += GAMMA * g * w[1]
+            w += p
+        return w
+
+    return Contestant("NumPy loop", work, runs * steps)
+
+
+def numba_loop(problem: Regression, steps: int) -> Contestant:
+    from numba import njit
+
+    @njit(fastmath=True)
+    def loop(X, y, steps):  # what one would write by hand
+        n, d = X.shape
+        w = np.full((2, d), np.sqrt(2) * ALPHA)
+        p = np.zeros((2, d))
+        for _ in range(steps):
+            g = np.zeros(d)
+            for i in range(n):
+                r = -y[i]
+                for j in range(d):
+                    r += X[i, j] * (w[0, j] ** 2 - w[1, j] ** 2) / 4
+                for j in range(d):
+                    g[j] += r * X[i, j] / n
+            for j in range(d):
+                p[0, j] = BETA * p[0, j] - GAMMA * g[j] * w[0, j]
+                p[1, j] = BETA * p[1, j] + GAMMA * g[j] * w[1, j]
+                w[0, j] += p[0, j]
+                w[1, j] += p[1, j]
+        return w
+
+    return Contestant("numba loop", lambda: loop(problem.X, problem.y, steps), steps)
+
+
+def jax_scan(problem: Regression, runs: int, steps: int) -> Contestant:
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    jnp = jax.numpy
+    X, y = jnp.asarray(problem.X), jnp.asarray(problem.y)
+
+    def train(gamma):
+        def body(state, _):
+            w, p = state
+            g = X.T @ (X @ ((w[0] ** 2 - w[1] ** 2) / 4) - y) / problem.n
+            p = BETA * p + gamma * jnp.stack((-g * w[0], g * w[1]))
+            return (w + p, p), None
+
+        start = jnp.full((2, problem.d), np.sqrt(2) * ALPHA)
+        return jax.lax.scan(body, (start, jnp.zeros_like(start)), None, length=steps)[0]
+
+    compiled = jax.jit(train if runs == 1 else jax.vmap(train))
+    gamma = GAMMA if runs == 1 else jnp.full(runs, GAMMA)
+    name = "JAX scan" if runs == 1 else "JAX vmap of scan"
+    return Contestant(name, lambda: jax.block_until_ready(compiled(gamma)), runs * steps)
+
+
+def torch_loop(problem: Regression, steps: int) -> Contestant:
+    import torch
+
+    X, y = torch.tensor(problem.X), torch.tensor(problem.y)
+
+    def work() -> object:
+        u = torch.full((problem.d,), np.sqrt(2) * ALPHA, dtype=torch.float64, requires_grad=True)
+        v = torch.zeros(problem.d, dtype=torch.float64, requires_grad=True)
+        optimiser = torch.optim.SGD([u, v], lr=GAMMA, momentum=BETA)
+        for _ in range(steps):
+            optimiser.zero_grad()
+            loss = ((X @ (u * v) - y) ** 2).sum() / (2 * problem.n)
+            loss.backward()
+            optimiser.step()
+        return u
+
+    return Contestant("torch.optim.SGD loop", work, steps)
+
+
+def available(builders: list) -> list[Contestant]:
+    found = []
+    for build in builders:
+        try:
+            found.append(build())
+        except ImportError as error:
+            console.print(f"[yellow]left out: {error}; install the bench extra[/]")
+    return found
+
+
+def share_of_peak(seconds: dict[str, list[float]], flops: float) -> float:
+    """Median over rounds of (flops a run-step / our time) over DGEMM's rate."""
+    pairs = zip(seconds["momentumflow"], seconds["DGEMM (flop)"], strict=True)
+    return statistics.median(flops * gemm / mine for mine, gemm in pairs)
+
+
+def one_run(problem: Regression) -> None:
+    field = available(
+        [
+            lambda: ours(problem, 1, 200_000),
+            lambda: numba_loop(problem, 100_000),
+            lambda: jax_scan(problem, 1, 50_000),
+            lambda: numpy_loop(problem, 1, 2_000),
+            lambda: torch_loop(problem, 300),
+        ]
+    )
+    seconds = harness.rounds(field)
+    harness.report("one run, n = 20, d = 30: one step", seconds, "momentumflow", "ns", 1e9)
+
+
+def batch(problem: Regression) -> None:
+    field = available(
+        [
+            lambda: ours(problem, 256, 10_000),
+            lambda: jax_scan(problem, 256, 2_000),
+            lambda: numpy_loop(problem, 256, 500),
+            harness.dgemm,
+        ]
+    )
+    seconds = harness.rounds(field)
+    share = share_of_peak(seconds, 4 * problem.n * problem.d)
+    seconds.pop("DGEMM (flop)")
+    harness.report("batch of 256, n = 20, d = 30: a run-step", seconds, "momentumflow", "ns", 1e9)
+    console.print(f"share of DGEMM peak, 4nd flops a run-step: {100 * share:.0f} %")
+
+
+def large() -> None:
+    problem = sparse_regression(200, 2000, 20)
+    field = available(
+        [
+            lambda: ours(problem, 64, 100),
+            lambda: numpy_loop(problem, 64, 100),
+            lambda: jax_scan(problem, 64, 50),
+            harness.dgemm,
+        ]
+    )
+    seconds = harness.rounds(field, 5)
+    share = share_of_peak(seconds, 4 * problem.n * problem.d)
+    seconds.pop("DGEMM (flop)")
+    harness.report("batch of 64, n = 200, d = 2000: a run-step", seconds, "momentumflow", "us", 1e6)
+    console.print(f"share of DGEMM peak, 4nd flops a run-step: {100 * share:.0f} %")
+
+
+def growth(target: str) -> None:
+    """Plot the time of a run-step over n, d, batch and steps, with fitted exponents."""
+    import matplotlib.pyplot as plt
+
+    def seconds(n: int, d: int, runs: int, steps: int) -> float:
+        work = ours(sparse_regression(n, d, 3), runs, steps)
+        return min(harness.rounds([work], 3)["momentumflow"]) * runs * steps
+
+    sweeps = {
+        "rows n": ([40, 80, 160, 320], 1, lambda k: seconds(k, 400, 32, 300)),
+        "features d": ([100, 200, 400, 800, 1600], 1, lambda k: seconds(50, k, 32, 300)),
+        "runs": ([64, 128, 256, 512, 1024], 1, lambda k: seconds(20, 30, k, 2000)),
+        "steps": ([10_000, 30_000, 100_000, 300_000], 1, lambda k: seconds(20, 30, 1, k)),
+    }
+    figure, axes = plt.subplots(1, 4, figsize=(13, 3.2), layout="constrained")
+    for axis, (label, (sizes, expected, measure)) in zip(axes, sweeps.items(), strict=True):
+        times = [measure(k) for k in sizes]
+        slope = harness.fitted_exponent(sizes, times)
+        axis.loglog(sizes, times, "o-", color="k")
+        axis.set(xlabel=label, ylabel="seconds")
+        axis.set_title(f"exponent {slope:.2f}, expected {expected}", fontsize=9)
+        console.print(f"growth with {label}: exponent {slope:.2f}, expected {expected}")
+    figure.savefig(target, dpi=150)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--plot", help="also measure growth and write this figure")
+    arguments = parser.parse_args()
+    small = sparse_regression(20, 30, 5, seed=1)
+    one_run(small)
+    batch(small)
+    large()
+    if arguments.plot:
+        growth(arguments.plot)
