@@ -24,9 +24,9 @@ class FlowSensitivity:
 
     Attributes
     ----------
-    theta, w_plus, w_minus : ndarray, shape (..., d)
+    theta, w_plus, w_minus : ndarray, shape (d,)
         d theta/d lambda and so on.
-    error : ndarray, shape (...)
+    error : ndarray, shape ()
         Largest change that the last extrapolation step made, over the three:
         an estimate from above in the asymptotic regime.
     """
@@ -72,4 +72,5 @@ def flow_sensitivity(problem: Regression, lam: float, init: Init, t_end: float) 
         previous = table
         table = table[1:] + (table[1:] - table[:-1]) / (4.0**order - 1)
     change = np.abs(table[-1] - previous[-1]).max()
-    return FlowSensitivity(*table[-1], error=np.asarray(change))
+    theta, w_plus, w_minus = table[-1]
+    return FlowSensitivity(theta, w_plus, w_minus, np.asarray(change))
