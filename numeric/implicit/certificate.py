@@ -145,8 +145,10 @@ def _first_order_error(
     displaced = h * miss
     right = r - products.forward(displaced)
     correction, left = products.weighted_least_norm(h, right)
-    remaining, unresolved = products.weighted_least_norm(np.ones_like(h), left)
-    u = displaced + correction + remaining
+    u, unresolved = displaced + correction, left
+    if np.any(left):
+        remaining, unresolved = products.weighted_least_norm(np.ones_like(h), left)
+        u = u + remaining
     size = np.linalg.norm(theta, axis=-1)
     # What even the unweighted Gram matrix cannot resolve is rank deficiency; on
     # a consistent problem it is rounding, of the size of the residual itself.

@@ -142,20 +142,19 @@ def solve_dual(
 
         # Continuation: the longest dt whose outcome is close to its linear prediction.
         dt = np.where(final, 0.0, np.minimum(1.0 - t, stride))
-        moving = ~final
+        moving = np.flatnonzero(~final)
         for _ in range(40):
-            if not moving.any():
+            if moving.size == 0:
                 break
-            new_z = z + z_corrector + dt[:, None] * z_predictor
-            new_theta = pot.relaxed((t + dt)[:, None]).primal(new_z)
-            linear = (
-                theta + slope * (z_corrector + dt[:, None] * z_predictor) + dt[:, None] * tangent
-            )
-            miss = np.abs(new_theta - linear).sum(axis=-1)
-            ok = miss <= _PREDICTION_MISS * np.abs(linear).sum(axis=-1)
-            dt = np.where(moving & ~ok, 0.4 * dt, dt)
-            moving &= ~ok
-        stepped = ~final & ~moving
+            ahead = dt[moving, None]
+            dz = z_corrector[moving] + ahead * z_predictor[moving]
+            linear = theta[moving] + slope[moving] * dz + ahead * tangent[moving]
+            later = pot.take(moving).relaxed(t[moving, None] + ahead)
+            miss = np.abs(later.primal(z[moving] + dz) - linear).sum(axis=-1)
+            moving = moving[~(miss <= _PREDICTION_MISS * np.abs(linear).sum(axis=-1))]
+            dt[moving] *= 0.4
+        stepped = ~final
+        stepped[moving] = False
         some = ~stepped
         length = np.ones_like(t)
         if some.any():
