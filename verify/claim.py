@@ -216,6 +216,10 @@ class Claim:
         ``draw(evidence) -> Figure``.
     caption : str
         What the figure shows.
+    question : bool
+        Whether this is a statement that people make and evidence is asked about,
+        not a law that momentumflow rests on: its verdict is reported, whatever it
+        is, and does not fail a verification.
     """
 
     name: str
@@ -229,6 +233,7 @@ class Claim:
     proofs: Callable[[], tuple[Identity, ...]] | None = None
     draw: Callable[[Evidence], Figure] | None = None
     caption: str = ""
+    question: bool = False
 
 
 @dataclass(frozen=True)

@@ -36,12 +36,15 @@ class Comparison:
         |CVXPY - Newton| / |Newton|; empty if CVXPY was not asked for.
     open : tuple of str
         For each run without verdict: how far it got and why.
+    unconfirmed : tuple of str
+        For each prediction that CVXPY was asked to confirm and could not: why.
     """
 
     distance: FloatArray
     balancedness_error: FloatArray
     solver_distance: FloatArray
     open: tuple[str, ...]
+    unconfirmed: tuple[str, ...] = ()
 
     @classmethod
     def join(cls, parts: list[Comparison]) -> Comparison:
@@ -51,6 +54,7 @@ class Comparison:
             np.concatenate([p.balancedness_error for p in parts]),
             np.concatenate([p.solver_distance for p in parts]),
             tuple(reason for p in parts for reason in p.open),
+            tuple(reason for p in parts for reason in p.unconfirmed),
         )
 
     def measurements(self, settings: Settings, *, share: float = 1.0) -> tuple[Measurement, ...]:
@@ -84,19 +88,38 @@ class Comparison:
                     settings,
                 )
             )
-        total = self.distance.size + len(self.open)
-        reached = self.distance.size / total
         found.append(
-            Measurement(
+            _share(
                 "share of runs that converged and have a certified prediction",
-                reached,
-                f">= {share:g}",
-                Verdict.SUPPORTED if reached >= share else Verdict.UNDECIDED,
-                samples=total,
-                reason=f"{len(self.open)} of {total} without: {self.open[0]}" if self.open else "",
+                self.distance.size,
+                self.open,
+                share,
             )
         )
+        if self.solver_distance.size or self.unconfirmed:
+            found.append(
+                _share(
+                    "share of predictions that CVXPY confirms",
+                    self.solver_distance.size,
+                    self.unconfirmed,
+                    share,
+                )
+            )
         return tuple(found)
+
+
+def _share(quantity: str, reached: int, missing: tuple[str, ...], share: float) -> Measurement:
+    """Require a share of the runs; where there are fewer there is no verdict."""
+    total = reached + len(missing)
+    part = reached / total
+    return Measurement(
+        quantity,
+        part,
+        f">= {share:g}",
+        Verdict.SUPPORTED if part >= share else Verdict.UNDECIDED,
+        samples=total,
+        reason=f"{len(missing)} of {total} without: {missing[0]}" if missing else "",
+    )
 
 
 def relative_distance(a: FloatArray, b: FloatArray) -> FloatArray:
@@ -144,18 +167,21 @@ def compare(
     ]
     theta, predicted = rows(run.theta)[certified], newton.theta[certified]
     between = np.empty(0)
+    unconfirmed: list[str] = []
     if cvxpy:
         model = subject.solve(part, solver="cvxpy", **description)
         both = certified & np.atleast_1d(model.certified)
-        reasons += [
-            f"{label}{': ' if label else ''}CVXPY: {status.value}"
+        unconfirmed = [
+            f"{label}{': ' if label else ''}{status.value}"
             for status in np.atleast_1d(model.status)[certified & ~both]
         ]
         between = relative_distance(model.theta[both], newton.theta[both])
     # By logarithms, because after many sign changes the balancedness itself underflows.
     final = np.log(np.abs(rows(run.w_plus))) + np.log(np.abs(rows(run.w_minus)))
     error = np.max(np.abs(np.expm1(log_balancedness - final))[certified], axis=-1)
-    return Comparison(relative_distance(theta, predicted), error, between, tuple(reasons))
+    return Comparison(
+        relative_distance(theta, predicted), error, between, tuple(reasons), tuple(unconfirmed)
+    )
 
 
 def _standing(run: Trajectory, batch: tuple[int, ...]) -> np.ndarray:

@@ -44,6 +44,36 @@ def at_least(quantity: str, values: ArrayLike, bound: float) -> Measurement:
     )
 
 
+def mean_below(quantity: str, values: ArrayLike, bound: float) -> Measurement:
+    """Require the 95 % interval of the mean to lie below `bound`.
+
+    An interval that lies above it refutes; one that holds it gives no verdict.
+    """
+    return _mean_side(quantity, values, bound, -1, f"mean < {bound:g}")
+
+
+def mean_above(quantity: str, values: ArrayLike, bound: float) -> Measurement:
+    """Require the 95 % interval of the mean to lie above `bound`; see `mean_below`."""
+    return _mean_side(quantity, values, bound, 1, f"mean > {bound:g}")
+
+
+def _mean_side(
+    quantity: str, values: ArrayLike, bound: float, side: int, requirement: str
+) -> Measurement:
+    array = np.asarray(values, dtype=np.float64).ravel()
+    if array.size < 2 or not np.all(np.isfinite(array)):
+        return undecided(quantity, f"{array.size} values, some not finite", requirement)
+    low, high = mean_interval(array)
+    if low <= bound <= high:
+        verdict = Verdict.UNDECIDED
+        reason = f"the 95 % interval [{low:.3g}, {high:.3g}] of the mean holds {bound:g}"
+    else:
+        verdict, reason = _met(side * (low - bound) > 0), ""
+    return Measurement(
+        quantity, float(array.mean()), requirement, verdict, array.size, (low, high), reason
+    )
+
+
 def fitted_slopes(steps: ArrayLike, errors: ArrayLike) -> FloatArray:
     """Least-squares slopes of log(errors) over log(steps).
 

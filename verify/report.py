@@ -68,8 +68,9 @@ class Report:
 
     @property
     def verdict(self) -> Verdict:
-        """Joint verdict: supported only if every claim is."""
-        return Verdict.of(r.verdict for r in self.results)
+        """Joint verdict: supported only if every claim is; questions do not count."""
+        laws = [r.verdict for r in self.results if not r.claim.question]
+        return Verdict.of(laws or [r.verdict for r in self.results])
 
     @property
     def exit_code(self) -> int:
@@ -115,7 +116,8 @@ class Report:
     def complaints(self) -> tuple[str, ...]:
         """One sentence for each claim that is not supported."""
         return tuple(
-            f"{r.claim.name}: {r.verdict.value}: {r.explanation}"
+            f"{r.claim.name}: {r.verdict.value}{' (a question)' if r.claim.question else ''}: "
+            f"{r.explanation}"
             for r in self.results
             if r.verdict is not Verdict.SUPPORTED
         )
@@ -174,7 +176,11 @@ class Report:
                     name=result.claim.name,
                     time=f"{result.seconds:.3f}",
                 )
-                if result.verdict is Verdict.REFUTED:
+                if result.claim.question:
+                    ET.SubElement(
+                        case, "system-out"
+                    ).text = f"{result.verdict.value}: {_xml_text(result.explanation)}"
+                elif result.verdict is Verdict.REFUTED:
                     failures += 1
                     ET.SubElement(case, "failure", message=_xml_text(result.explanation))
                 elif result.verdict is Verdict.UNDECIDED:
@@ -284,6 +290,7 @@ def _claim_dict(result: ClaimResult) -> dict[str, Any]:
         "statement": claim.statement,
         "formulas": list(claim.formulas),
         "source": claim.source,
+        "question": claim.question,
         "verdict": result.verdict.value,
         "explanation": result.explanation,
         "seconds": result.seconds,

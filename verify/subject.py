@@ -50,6 +50,14 @@ class Subject:
         which the potential measures.
     log_shrinkage : callable
         (lam, integral of g^2 dt) -> first-order ln(Delta_inf/Delta_0).
+    balancedness_law : callable
+        (lam, q', q, q_+, q_-) -> what the balancedness law says is zero, with
+        q_pm = w_pm'/w_pm and q = q_+ + q_-.
+    sign_bound : callable
+        sup |g| -> the lambda up to which no weight changes sign.
+    sam_rate : callable
+        (noise variance, column mean square) -> rate at which weight noise decays the
+        imbalance u^2 - v^2.
     """
 
     descent: Callable[..., Trajectory]
@@ -63,6 +71,9 @@ class Subject:
     log_balancedness: Callable[[Trajectory], FloatArray]
     shift: Callable[[Trajectory], FloatArray]
     log_shrinkage: Callable[[Number, FloatArray], FloatArray]
+    balancedness_law: Callable[[Number, Number, Number, Number, Number], Number]
+    sign_bound: Callable[[Number], Number]
+    sam_rate: Callable[[Number, Number], Number]
 
 
 @cache
@@ -100,4 +111,9 @@ def shipped() -> Subject:
         log_balancedness=lambda run: run.log_balancedness,
         shift=lambda run: run.shift,
         log_shrinkage=lambda lam_, integral: -2 * np.asarray(lam_) * integral,
+        balancedness_law=lambda lam_, dq, q, plus, minus: (
+            lam_ * dq + q + lam_ * (plus**2 + minus**2)
+        ),
+        sign_bound=lambda largest: 1 / (4 * largest),
+        sam_rate=lambda variance, square: 2 * variance * square,
     )

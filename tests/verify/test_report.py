@@ -219,7 +219,4 @@ def test_prose_sets_symbols_and_powers(plain, set_):
 
 
 def test_an_arrow_survives_the_removal_of_sized_brackets():
-    assert len(str(formula.svg(r"a \rightarrow b"))) > 1.2 * len(str(formula.svg("a b")))
-    assert "arrow" not in formula._source(r"\left( a \rightarrow b \right)").replace(
-        r"\rightarrow", ""
-    )
+    assert formula._source(r"\left(a \rightarrow b\right)") == r"(a \rightarrow b)"

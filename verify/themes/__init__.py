@@ -13,9 +13,23 @@ if TYPE_CHECKING:
 @cache
 def claims() -> tuple[Claim, ...]:
     """Return the built-in claims, in the order in which the theory builds on them."""
-    from momentumflow.verify.themes import balancedness, dynamics, limit
+    from momentumflow.verify.themes import (
+        balancedness,
+        dynamics,
+        inertia,
+        limit,
+        relatives,
+        sparsity,
+    )
 
-    return (*dynamics.CLAIMS, *limit.CLAIMS, *balancedness.CLAIMS)
+    return (
+        *dynamics.CLAIMS,
+        *limit.CLAIMS,
+        *balancedness.CLAIMS,
+        *inertia.CLAIMS,
+        *sparsity.CLAIMS,
+        *relatives.CLAIMS,
+    )
 
 
 def data_claims(

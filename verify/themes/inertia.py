@@ -1,0 +1,254 @@
+"""Small inertia: gradient flow as the limit, the balancedness law, sign changes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from momentumflow.numeric import sparse_regression
+from momentumflow.numeric.validation import FloatArray
+from momentumflow.verify.claim import Claim, Evidence, Mutation, Settings
+from momentumflow.verify.measure import at_least, at_most, order
+from momentumflow.verify.oracles import gradient_flow
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from momentumflow.symbolic import Identity
+    from momentumflow.verify.subject import Subject
+
+PPF = "Papazov, Pesme, Flammarion, arXiv 2403.05293"
+ALPHA = 0.5
+
+# Gradient flow as lambda tends to 0 ------------------------------------------------
+
+LAMBDAS = (0.04, 0.02, 0.01, 0.005)
+T = 3.0
+
+
+def _check_gradient_flow(subject: Subject, settings: Settings) -> Evidence:
+    rng = settings.rng("gradient-flow-limit")
+    time = np.linspace(0, T, 61)
+    errors = []
+    for _ in range(settings.seeds):
+        problem = sparse_regression(5, 10, 2, seed=rng)
+        exact = gradient_flow(problem.X, problem.y, ALPHA, time=time)
+        run = subject.flow(problem, np.array(LAMBDAS), ALPHA, t_end=T, t_eval=time)
+        assert run.path is not None
+        gap = np.maximum(
+            np.abs(run.path.w_plus - exact.w_plus), np.abs(run.path.w_minus - exact.w_minus)
+        )
+        errors.append(gap.max(axis=(-2, -1)))
+    table = np.array(errors)
+    return Evidence(
+        (
+            order("order in lambda of the distance to gradient flow", LAMBDAS, table, 1, settings),
+            at_most("distance at the smallest lambda", table[:, -1], 0.05, settings),
+        ),
+        {"lambda": np.array(LAMBDAS), "error": table},
+    )
+
+
+def _draw_gradient_flow(evidence: Evidence) -> Figure:
+    from momentumflow.verify.figures import convergence, panels, slope_guide
+
+    s = evidence.series
+    figure, (axes,) = panels(width=5.2, height=3.5)
+    convergence(axes, s["lambda"], s["error"], label="momentum flow to gradient flow", which=0)
+    slope_guide(axes, s["lambda"], 1.8 * float(np.median(s["error"][:, 0])), 1)
+    axes.set_xlabel(r"$\lambda$")
+    axes.set_ylabel("largest distance of the weights")
+    axes.legend(loc="lower right")
+    return figure
+
+
+def _slowed(subject: Subject) -> Subject:
+    def flow(problem, lam, init, **options):  # type: ignore[no-untyped-def]
+        return subject.flow(problem, np.asarray(lam) + 0.05, init, **options)
+
+    return replace(subject, flow=flow)
+
+
+WITH_INERTIA = Mutation(
+    "constant-inertia", "the flow at lambda + 0.05, which keeps its inertia", _slowed, "code"
+)
+
+# The balancedness law --------------------------------------------------------------
+
+LAW_LAMBDA = 0.1
+SPACINGS = (0.02, 0.01, 0.005, 0.0025)
+
+
+def _check_law(subject: Subject, settings: Settings) -> Evidence:
+    problem = sparse_regression(
+        5, 10, 2, seed=settings.rng("balancedness-law"), batch=(settings.seeds,)
+    )
+    defects, steepest = [], np.empty(0)
+    for h in SPACINGS:
+        time = h * np.arange(round(T / h) + 1)
+        run = subject.flow(problem, LAW_LAMBDA, ALPHA, t_end=T, t_eval=time)
+        assert run.path is not None
+        plus = np.log(np.abs(run.path.w_plus))
+        minus = np.log(np.abs(run.path.w_minus))
+        q_plus, q_minus = (_slope(a, h) for a in (plus, minus))
+        total = plus + minus
+        curvature = (total[..., 2:, :] - 2 * total[..., 1:-1, :] + total[..., :-2, :]) / h**2
+        defect = subject.balancedness_law(LAW_LAMBDA, curvature, q_plus + q_minus, q_plus, q_minus)
+        defects.append(np.abs(defect).max(axis=(-2, -1)))
+        steepest = np.diff(total, axis=-2).max(axis=(-2, -1))
+    table = np.stack(defects, axis=-1)
+    return Evidence(
+        (
+            order("order in the spacing of the law's defect", SPACINGS, table, 2, settings),
+            # Once a weight stands still, rounding of its logarithm is all that moves.
+            at_most("largest increase of ln Delta between records", steepest, 1e-13, settings),
+        )
+    )
+
+
+def _slope(a: FloatArray, h: float) -> FloatArray:
+    return (a[..., 2:, :] - a[..., :-2, :]) / (2 * h)
+
+
+WRONG_LAW = Mutation(
+    "opposite-law",
+    "the balancedness law with a growing right-hand side",
+    lambda subject: replace(
+        subject,
+        balancedness_law=lambda lam, dq, q, plus, minus: lam * dq + q - lam * (plus**2 + minus**2),
+    ),
+)
+NO_INERTIA_LAW = Mutation(
+    "law-without-memory",
+    "the balancedness law without its derivative term",
+    lambda subject: replace(
+        subject,
+        balancedness_law=lambda lam, dq, q, plus, minus: q + lam * (plus**2 + minus**2),
+    ),
+)
+
+# Sign changes ----------------------------------------------------------------------
+
+MULTIPLES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 64.0)
+
+
+def _check_signs(subject: Subject, settings: Settings) -> Evidence:
+    rng = settings.rng("sign-changes")
+    within, crossings = [], []
+    for _ in range(settings.seeds):
+        problem = sparse_regression(5, 10, 2, seed=rng)
+        # |g| starts at |X^T y|/n and, where the flow oscillates, may exceed it.
+        start = float(np.abs(problem.X.T @ problem.y).max()) / problem.n
+        lams = np.array(MULTIPLES) * float(subject.sign_bound(start))
+        time = np.linspace(0, 20.0, 801)
+        run = subject.flow(problem, lams, ALPHA, t_end=20.0, t_eval=time)
+        assert run.path is not None
+        residual = np.einsum("nd,...d->...n", problem.X, run.path.theta) - problem.y
+        g = np.einsum("nd,...n->...d", problem.X, residual) / problem.n
+        largest = np.abs(g).max(axis=(-2, -1))
+        changes = run.sign_changes.sum(axis=-1)
+        obeys = lams <= subject.sign_bound(largest)
+        within.extend(changes[obeys].tolist())
+        crossings.append(changes)
+    table = np.array(crossings, dtype=np.float64)
+    return Evidence(
+        (
+            at_most("sign changes in any run within the bound", within, 0.0, settings),
+            at_least("runs within the bound", len(within), settings.seeds),
+            at_least(
+                "runs with sign changes at 64 times the bound", (table[:, -1] > 0).mean(), 0.5
+            ),
+        ),
+        {"multiple": np.array(MULTIPLES), "changes": table},
+    )
+
+
+def _draw_signs(evidence: Evidence) -> Figure:
+    from momentumflow.verify.figures import SERIES, panels
+
+    s = evidence.series
+    figure, (axes,) = panels(width=5.2, height=3.3)
+    share = (s["changes"] > 0).mean(axis=0)
+    look = SERIES[0]
+    axes.plot(s["multiple"], share, color=look.color, marker=look.marker, linestyle=look.linestyle)
+    axes.axvline(1.0, color="0.4", linewidth=0.9)
+    axes.annotate(
+        "bound", (1.0, 0.9), textcoords="offset points", xytext=(4, 0), fontsize=8, color="0.3"
+    )
+    axes.set_xscale("log", base=2)
+    axes.set_xlabel(r"$4\lambda\,\max|g(0)|$")
+    axes.set_ylabel("share of runs with sign changes")
+    axes.set_ylim(-0.03, 1.03)
+    return figure
+
+
+LOOSE_BOUND = Mutation(
+    "bound-64-times-too-large",
+    "16/sup|g| in place of 1/(4 sup|g|) as the bound on lambda",
+    lambda subject: replace(subject, sign_bound=lambda largest: 64 * subject.sign_bound(largest)),
+)
+
+
+def _law_proof() -> tuple[Identity, ...]:
+    from momentumflow.symbolic import DiagonalNetwork
+
+    network = DiagonalNetwork()
+    names = ("Riccati equation of w_+", "Riccati equation of w_-", "balancedness law")
+    return tuple(network.identity(name) for name in names)
+
+
+CLAIMS = (
+    Claim(
+        name="gradient-flow-limit",
+        theme="The path of momentum",
+        title="Momentum gradient flow tends to gradient flow as lambda tends to 0",
+        statement=(
+            "The largest distance of the weights on [0, 3] is of first order in lambda, for random "
+            "problems with n = 5, d = 10."
+        ),
+        formulas=(r"\max_{t \leq T} \| w^{(\lambda)}(t) - w^{(0)}(t) \| = O(\lambda)",),
+        source=f"{PPF}, section 3; singular perturbation",
+        check=_check_gradient_flow,
+        controls=(WITH_INERTIA,),
+        draw=_draw_gradient_flow,
+        caption="Median over the seeds, range shaded; gradient flow integrated by SciPy.",
+    ),
+    Claim(
+        name="balancedness-law",
+        theme="Balancedness",
+        title="Balancedness obeys a law with memory, and decreases",
+        statement=(
+            "Along momentum gradient flow without sign changes the logarithmic rate q of the "
+            "balancedness obeys a linear equation driven by the squared rates of the weights, and "
+            "so the balancedness of every coordinate decreases monotonically."
+        ),
+        formulas=(
+            r"\lambda \dot q + q = -\lambda\,(q_+^2 + q_-^2), \quad q = \frac{d}{dt}\ln \Delta, "
+            r"\quad q_\pm = \dot w_\pm / w_\pm",
+        ),
+        source=f"{PPF}, section 4",
+        check=_check_law,
+        controls=(WRONG_LAW, NO_INERTIA_LAW),
+        proofs=_law_proof,
+    ),
+    Claim(
+        name="sign-changes",
+        theme="Balancedness",
+        title="No weight changes sign below a bound on lambda",
+        statement=(
+            "Where four lambda times the largest gradient entry along the run is at most one, no "
+            "weight changes sign. Far above the bound, most runs have sign changes."
+        ),
+        formulas=(r"4\,\lambda\, \sup_t \| g(t) \|_\infty \leq 1",),
+        source="sufficient condition; argued, here checked and not proved",
+        check=_check_signs,
+        controls=(LOOSE_BOUND,),
+        draw=_draw_signs,
+        caption=(
+            "Share of runs in which a weight changes sign, over lambda in units of the bound at "
+            "the start. The bound is sufficient, not sharp."
+        ),
+    ),
+)

@@ -1,0 +1,353 @@
+"""What the asymptotic balancedness means for sparse recovery."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.optimize import linprog
+
+from momentumflow.numeric import Regression, sparse_regression
+from momentumflow.numeric.validation import FloatArray
+from momentumflow.verify.claim import Claim, Evidence, Mutation, Settings, undecided
+from momentumflow.verify.limits import relative_distance
+from momentumflow.verify.measure import at_most, mean_below, order
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from momentumflow.numeric.trajectory import Trajectory
+    from momentumflow.symbolic import Identity
+    from momentumflow.verify.subject import Subject
+
+THEME = "Sparsity"
+PPF = "Papazov, Pesme, Flammarion, arXiv 2403.05293"
+
+# The perturbed initialisation --------------------------------------------------------
+
+ALPHAS = (1e-2, 1e-4, 1e-6, 1e-8)
+SMALL_LAMBDA = 0.02
+
+
+def _check_perturbed(subject: Subject, settings: Settings) -> Evidence:
+    # As many non-zeros as rows, so that runs from 1e-8 converge.
+    problem = sparse_regression(
+        5, 15, 5, seed=settings.rng("perturbed-start"), batch=(settings.seeds,)
+    )
+    sizes, effects = [], []
+    for alpha in ALPHAS:
+        run = subject.flow(problem, SMALL_LAMBDA, alpha, tol=1e-11, t_max=1e5)
+        if not np.all(run.converged):
+            return Evidence((undecided("limits of the flow", run.message),))
+        shift, log_delta = subject.shift(run), subject.log_balancedness(run)
+        reference = np.exp(log_delta) / 2 * np.sinh(shift)
+        sizes.append(np.abs(reference).max(axis=-1))
+        without = subject.solve(problem, log_balancedness=log_delta, shift=np.zeros_like(shift))
+        effects.append(relative_distance(without.theta, run.theta))
+    size, effect = np.stack(sizes, axis=-1), np.stack(effects, axis=-1)
+    return Evidence(
+        (
+            at_most(
+                "|theta_tilde_0| over alpha^2", size / np.array(ALPHAS) ** 2, 0.5, settings,
+                scaled=False,
+            ),
+            order("order in alpha of |theta_tilde_0|", ALPHAS, size, 2, settings),
+            # The median: a nearly degenerate problem has a limit that anything moves.
+            at_most(
+                "median relative change of the limit without it",
+                np.median(effect, axis=0),
+                2e-2,
+                settings,
+            ),
+        ),
+        {"alpha": np.array(ALPHAS), "effect": effect},
+    )  # fmt: skip
+
+
+def _draw_perturbed(evidence: Evidence) -> Figure:
+    from momentumflow.verify.figures import convergence, panels
+
+    s = evidence.series
+    figure, (axes,) = panels(width=5.2, height=3.5)
+    convergence(axes, s["alpha"], s["effect"], label="relative change of the limit", which=0)
+    axes.set_xlabel(r"initialisation scale $\alpha$")
+    axes.set_ylabel("without the perturbed start")
+    axes.legend(loc="lower right")
+    return figure
+
+
+LINEAR_START = Mutation(
+    "start-of-order-alpha",
+    "a perturbed initialisation of the order of alpha, not alpha^2",
+    lambda subject: replace(
+        subject,
+        shift=lambda run: np.arcsinh(
+            2 * np.sqrt(run.initial_balancedness) / np.exp(run.log_balancedness)
+        ),
+    ),
+)
+
+# Recovery ------------------------------------------------------------------------------
+
+RECOVERY_LAMBDAS = (0.02, 0.1, 0.3, 1.0, 3.0, 10.0)
+RECOVERY_ALPHA = 1.0
+
+
+def _designs(settings: Settings) -> dict[str, Regression]:
+    """Gaussian designs with random signs, centred and not."""
+    seeds = 2 * settings.seeds
+    problem = sparse_regression(20, 30, 5, seed=settings.rng("recovery"), batch=(seeds,))
+    assert problem.teacher is not None
+    shifted: FloatArray = problem.X + 1.0
+    X, teacher = shifted, np.abs(problem.teacher)
+    y = np.einsum("bnd,bd->bn", X, teacher)
+    return {"centred": problem, "uncentred": Regression(X, y, teacher=teacher)}
+
+
+def _train(subject: Subject, problem: Regression, lam: float) -> Trajectory:
+    top = np.linalg.eigvalsh(problem.X @ np.swapaxes(problem.X, -1, -2) / problem.n).max()
+    gamma = 0.2 / top
+    if lam == 0:
+        return subject.descent(
+            problem, gamma / 2, 0.0, RECOVERY_ALPHA, method="gradient_descent", tol=1e-9
+        )
+    gamma = min(gamma, lam / 4)
+    return subject.descent(problem, gamma, 1 - np.sqrt(gamma / lam), RECOVERY_ALPHA, tol=1e-9)
+
+
+def recovery_ratios(subject: Subject, problem: Regression, lams: tuple[float, ...]) -> FloatArray:
+    """Return ln of the recovery error over that of gradient descent; (runs, lams), NaN if open."""
+    teacher = problem.teacher
+    assert teacher is not None
+
+    def log_error(lam: float) -> FloatArray:
+        run = _train(subject, problem, lam)
+        error = np.linalg.norm(run.theta - teacher, axis=-1)
+        logs: FloatArray = np.where(run.converged, np.log(error), np.nan)
+        return logs
+
+    base = log_error(0.0)
+    return np.stack([log_error(lam) - base for lam in lams], axis=-1)
+
+
+def _check_recovery(subject: Subject, settings: Settings) -> Evidence:
+    series: dict[str, FloatArray] = {"lambda": np.array(RECOVERY_LAMBDAS)}
+    measured = []
+    for name, problem in _designs(settings).items():
+        table = recovery_ratios(subject, problem, RECOVERY_LAMBDAS)
+        series[name] = table
+        for j in (1, 5):
+            column = table[np.isfinite(table[:, j]), j]
+            measured.append(
+                mean_below(
+                    f"ln(error/error of gradient descent), {name} design, "
+                    f"lambda = {RECOVERY_LAMBDAS[j]:g}",
+                    column,
+                    0.0,
+                )
+            )
+    return Evidence(tuple(measured), series)
+
+
+def _draw_recovery(evidence: Evidence) -> Figure:
+    from momentumflow.verify.figures import SERIES, panels
+    from momentumflow.verify.measure import mean_interval
+
+    s = evidence.series
+    figure, (axes,) = panels(width=5.4, height=3.5)
+    axes.axhline(0, color="0.5", linewidth=0.8)
+    for which, name in enumerate(("centred", "uncentred")):
+        columns = [c[np.isfinite(c)] for c in s[name].T]
+        means = np.array([c.mean() for c in columns])
+        ends = np.array([mean_interval(c) for c in columns]).T
+        look = SERIES[which]
+        axes.fill_between(s["lambda"], *ends, color=look.color, alpha=0.18, linewidth=0)
+        axes.plot(
+            s["lambda"], means, color=look.color, marker=look.marker, linestyle=look.linestyle,
+            label=f"{name} design",
+        )  # fmt: skip
+    axes.set_xscale("log")
+    axes.set_xlabel(r"$\lambda$")
+    axes.set_ylabel("ln of recovery error\nrelative to gradient descent")
+    axes.legend(loc="lower left")
+    return figure
+
+
+# The two limits of the entropy -----------------------------------------------------------
+
+LARGE_DELTA = (1e1, 2e1, 4e1, 8e1)
+SMALL_DELTA = (1e-3, 1e-6, 1e-9, 1e-12)
+
+
+def basis_pursuit(X: FloatArray, y: FloatArray) -> FloatArray:
+    """Return argmin |theta|_1 with X theta = y, by SciPy's HiGHS."""
+    d = X.shape[1]
+    found = linprog(np.ones(2 * d), A_eq=np.hstack([X, -X]), b_eq=y, bounds=(0, None))
+    if not found.success:
+        raise RuntimeError(f"the reference linear program stopped: {found.message}")
+    parts = np.asarray(found.x, dtype=np.float64)
+    theta: FloatArray = parts[:d] - parts[d:]
+    return theta
+
+
+def _check_entropy(subject: Subject, settings: Settings) -> Evidence:
+    # As many non-zeros as rows: the l1 solution is then a non-degenerate vertex.
+    problem = sparse_regression(
+        8, 20, 8, seed=settings.rng("entropy-limits"), batch=(settings.seeds,)
+    )
+    toward_l2 = np.stack(
+        [
+            relative_distance(subject.solve(problem, delta, 0.0).theta, problem.least_norm_solution)
+            for delta in LARGE_DELTA
+        ],
+        axis=-1,
+    )
+    corners = np.stack([basis_pursuit(X, y) for X, y in zip(problem.X, problem.y, strict=True)])
+    least = np.abs(corners).sum(axis=-1)
+    excess = np.stack(
+        [
+            np.abs(np.asarray(subject.solve(problem, delta, 0.0).theta)).sum(axis=-1) / least - 1
+            for delta in SMALL_DELTA
+        ],
+        axis=-1,
+    )
+    logs = np.log(1 / np.array(SMALL_DELTA))
+    return Evidence(
+        (
+            order(
+                "order in 1/Delta of the distance to the least l2 norm",
+                1 / np.array(LARGE_DELTA), toward_l2, 2, settings,
+            ),
+            at_most("excess l1 norm times ln(1/Delta)", excess * logs, 1.0, settings, scaled=False),
+            at_most("excess l1 norm at Delta = 1e-12", excess[:, -1], 1e-2, settings),
+        ),
+        {
+            "large": np.array(LARGE_DELTA), "l2": toward_l2,
+            "small": np.array(SMALL_DELTA), "l1": np.maximum(excess, 1e-16),
+        },
+    )  # fmt: skip
+
+
+def _draw_entropy(evidence: Evidence) -> Figure:
+    from momentumflow.verify.figures import convergence, panels, slope_guide
+
+    s = evidence.series
+    figure, (left, right) = panels(2, width=3.9, height=3.3)
+    convergence(left, s["small"], s["l1"], label=r"excess $\ell_1$ norm", which=1)
+    left.set_xlabel(r"$\Delta$")
+    left.set_ylabel("relative excess over basis pursuit")
+    convergence(right, s["large"], s["l2"], label=r"distance to least $\ell_2$ norm", which=0)
+    slope_guide(right, s["large"], 0.6 * float(np.median(s["l2"][:, -1])), -2)
+    right.set_xlabel(r"$\Delta$")
+    right.set_ylabel("relative distance")
+    for axes in (left, right):
+        axes.legend()
+    return figure
+
+
+def _entropy_proof() -> tuple[Identity, ...]:
+    import sympy as sp
+
+    from momentumflow.symbolic import DiagonalNetwork, Identity
+    from momentumflow.symbolic.symbols import Delta, theta
+
+    psi = DiagonalNetwork().entropy
+    size, large = sp.Symbol("r", positive=True), sp.Symbol("D", positive=True)
+    kernel = (psi.subs(Delta, 1 / large) / large).subs(theta, size)
+    rich = psi.subs(theta, size) / sp.log(1 / Delta)
+    return (
+        Identity(
+            "l2 limit of the entropy",
+            sp.limit(kernel.subs(large, 1 / sp.Symbol("Delta", positive=True)), Delta, sp.oo),
+            size**2 / 2,
+            assumptions="Delta psi_Delta(theta) as Delta tends to infinity, r = |theta|",
+            source=f"{PPF}, section 4; Woodworth et al. 2020",
+        ),
+        Identity(
+            "l1 limit of the entropy",
+            sp.limit(rich.rewrite(sp.log), Delta, 0, "+"),
+            size / 2,
+            assumptions="psi_Delta(theta) / ln(1/Delta) as Delta tends to 0, r = |theta|",
+            source=f"{PPF}, section 4; Woodworth et al. 2020",
+        ),
+    )
+
+
+HALVED_DELTA = Mutation(
+    "balancedness-of-order-one",
+    "the potential with sqrt(Delta) in place of Delta",
+    lambda subject: replace(
+        subject, solve=lambda problem, delta, *a, **k: subject.solve(problem, delta**0.5, *a, **k)
+    ),
+    "code",
+)
+
+CLAIMS = (
+    Claim(
+        name="perturbed-start",
+        theme=THEME,
+        title="The perturbed initialisation is negligible as alpha tends to 0",
+        statement=(
+            "Without sign changes the perturbed initialisation is at most alpha^2/2 and of second "
+            "order in alpha; leaving it out changes the limit by less than 2 % in the median. "
+            "(After sign changes it can be large: only the centre from which the divergence "
+            "measures.) n = 5, d = 15, "
+            f"lambda = {SMALL_LAMBDA:g}."
+        ),
+        formulas=(
+            r"\tilde\theta_0 = \frac{1}{4}(w_{+,0}^2 e^{-2 I_+} - w_{-,0}^2 e^{-2 I_-}), \quad "
+            r"\| \tilde\theta_0 \|_\infty \leq \alpha^2/2",
+        ),
+        source=f"{PPF}, section 4",
+        check=_check_perturbed,
+        controls=(LINEAR_START,),
+        draw=_draw_perturbed,
+        caption="Median over the seeds, range shaded.",
+    ),
+    Claim(
+        name="small-lambda-recovers",
+        theme=THEME,
+        title="Does momentum help to recover sparse solutions?",
+        statement=(
+            "Asked here: is the mean recovery error |theta_inf - teacher| of heavy ball below that "
+            "of gradient descent from the same initialisation (alpha = 1, n = 20, d = 30, five "
+            "non-zeros), at lambda = 0.1 and at lambda = 10, on centred Gaussian designs and on "
+            "designs with mean one and a positive teacher? The balancedness shrinks in both, but "
+            "most where the gradient is large, which is on the support."
+        ),
+        formulas=(r"\ln \| \theta_\infty^{(\lambda)} - \theta^* \| < "
+                  r"\ln \| \theta_\infty^{(0)} - \theta^* \|",),
+        source=f"{PPF}, section 5 (experiments)",
+        check=_check_recovery,
+        controls=(),
+        draw=_draw_recovery,
+        caption=(
+            "Mean logarithmic ratio of recovery errors, with its 95 % interval over the seeds. "
+            "Below zero momentum helps."
+        ),
+        question=True,
+    ),
+    Claim(
+        name="entropy-limits",
+        theme=THEME,
+        title="The potential tends to l1 for small and to l2 for large balancedness",
+        statement=(
+            "As Delta grows the solution tends to the one of least l2 norm, with order two; as "
+            "Delta tends to 0 its l1 norm exceeds that of basis pursuit by at most the order of "
+            "1/ln(1/Delta). Random problems, n = 8, d = 20, Delta from 1e-12 to 80."
+        ),
+        formulas=(
+            r"\Delta\, \psi_\Delta(\theta) \rightarrow \frac{1}{2} \|\theta\|_2^2 \;\;"
+            r"(\Delta \rightarrow \infty), \quad "
+            r"\psi_\Delta(\theta) / \ln(1/\Delta) \rightarrow \frac{1}{2} \|\theta\|_1 \;\;"
+            r"(\Delta \rightarrow 0)",
+        ),
+        source="Woodworth et al., Kernel and rich regimes, COLT 2020",
+        check=_check_entropy,
+        controls=(HALVED_DELTA,),
+        proofs=_entropy_proof,
+        draw=_draw_entropy,
+        caption="Median over the seeds, range shaded; basis pursuit by SciPy's HiGHS.",
+    ),
+)  # fmt: skip
