@@ -195,9 +195,24 @@ def _solve_one(
     """Return the solver's dual (None if it has none) and its iteration count."""
     inside = rows.padding[0] == 0
     whitener = rows.whitener[0][inside]
+    potential, origin = _recentred(rows.X[0], potential)
     form = conic_form(potential)
     constraint = (whitener @ rows.X[0]) @ form.theta == whitener @ y
     count = run_conic_solver(form.objective, [constraint], solver)
     if count is None:
         return None, 0
-    return -whitener.T @ np.atleast_1d(constraint.dual_value) / form.weight, count
+    return origin - whitener.T @ np.atleast_1d(constraint.dual_value) / form.weight, count
+
+
+def _recentred(X: FloatArray, potential: Potential) -> tuple[Potential, FloatArray]:
+    """Move the part of the shift that lies in the row space of X into the dual variable.
+
+    Only X^T nu + s/2 enters the problem, so s + 2 X^T nu_0 with the dual counted
+    from nu_0 states the same one. A trajectory with large lambda has shifts of
+    50 and more, nearly all of it in the row space; left in, they would make the
+    centres p0 and q0 differ by forty orders of magnitude.
+    """
+    if not isinstance(potential, HyperbolicEntropy):
+        return potential, np.zeros(X.shape[0])
+    origin = -0.5 * np.linalg.lstsq(X.T, potential.shift, rcond=None)[0]
+    return replace(potential, shift=potential.shift + 2 * X.T @ origin), origin

@@ -193,8 +193,9 @@ def test_limit_theorem_to_nine_digits(alpha, lam, batch_size):
     )
     assert run.status is RunStatus.CONVERGED, run.message
     scale = np.linalg.norm(run.theta)
-    limit = run.predicted_limit()
+    limit, conic = run.predicted_limit(), run.predicted_limit("cvxpy")
     assert np.linalg.norm(limit.theta - run.theta) < 1e-9 * scale
+    assert np.linalg.norm(conic.theta - limit.theta) < 1e-7 * scale
     # negative control: the initial balancedness gives another point
     from momentumflow.numeric import implicit_solution
 
