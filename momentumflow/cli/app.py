@@ -9,7 +9,17 @@ from typing import Annotated, Any
 import typer
 
 from momentumflow._version import __version__
-from momentumflow.cli import FINE, INTERRUPTED, MISUSED, derive, kernels, predict, verify
+from momentumflow.cli import (
+    FINE,
+    INTERRUPTED,
+    MISUSED,
+    cite,
+    derive,
+    doctor,
+    kernels,
+    predict,
+    verify,
+)
 from momentumflow.symbolic.errors import InputError
 
 # The base of all usage errors, wherever typer takes it from: recent releases
@@ -25,7 +35,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("cite")(cite.cite)
 app.command("derive")(derive.derive)
+app.command("doctor")(doctor.doctor)
 app.command("kernels")(kernels.kernels)
 app.command("predict")(predict.predict)
 app.command("verify")(verify.verify)

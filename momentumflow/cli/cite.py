@@ -1,0 +1,45 @@
+"""`momentumflow cite`: what to cite."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from momentumflow.symbolic.errors import InputError
+
+
+def cite(
+    *,
+    claim: Annotated[
+        list[str] | None,
+        typer.Option(help="Also what this claim of `momentumflow verify` rests on."),
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every work that the package draws on.")
+    ] = False,
+    bibtex: Annotated[bool, typer.Option("--bibtex", help="Print BibTeX entries.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the works as JSON, and nothing else.")
+    ] = False,
+) -> None:
+    """List the works to cite: the software, the paper, and what a claim rests on."""
+    from momentumflow.citing import Citation, cite as works
+    from momentumflow.sources import SOURCES
+
+    if bibtex and as_json:
+        raise InputError("one of --bibtex and --json", "both")
+    chosen = []
+    if claim:
+        from momentumflow.verify import claims
+        from momentumflow.verify.runner import select
+
+        chosen = list(select(claim, claims()))
+    found = Citation(tuple(SOURCES.values())) if everything else works(*chosen)
+    if as_json:
+        rows = [asdict(source) for source in found.sources]
+        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+    else:
+        typer.echo(found.bibtex() if bibtex else str(found))

@@ -1,0 +1,104 @@
+"""`momentumflow doctor`: a sound installation passes, and each way to break one is seen."""
+
+from __future__ import annotations
+
+import json
+from importlib import metadata
+
+import pytest
+
+import momentumflow as mf
+from momentumflow import diagnosis
+from momentumflow.cli import main
+
+
+@pytest.fixture(scope="module")
+def healthy():
+    return mf.diagnose()
+
+
+def named(found, name):
+    (check,) = [c for c in found.checks if c.name == name]
+    return check
+
+
+def test_this_installation_is_sound(healthy):
+    assert healthy.sound, str(healthy)
+    names = [check.name for check in healthy.checks]
+    assert len(names) == len(set(names))
+    assert {"Python", "sympy", "numpy", "data files", "simulation", "convex solvers"} <= set(names)
+    assert "BROKEN" not in str(healthy)
+    assert all(check.remedy == "" for check in healthy.checks)
+
+
+def only(*parts):
+    """Return a diagnosis of these parts alone, which saves the runs."""
+    return diagnosis.Diagnosis(tuple(check for part in parts for check in part()))
+
+
+def test_a_missing_dependency_is_seen(monkeypatch):
+    real = metadata.version
+
+    def version(name):
+        if name == "clarabel":
+            raise metadata.PackageNotFoundError(name)
+        return real(name)
+
+    monkeypatch.setattr(metadata, "version", version)
+    found = only(diagnosis._dependencies)
+    assert not found.sound
+    check = named(found, "clarabel")
+    assert (check.sound, check.found) == (False, "not installed")
+    assert check.remedy == "pip install 'clarabel<1,>=0.9'"
+    assert named(found, "numpy").sound
+
+
+def test_a_dependency_out_of_bounds_is_seen(monkeypatch):
+    real = metadata.version
+    monkeypatch.setattr(metadata, "version", lambda n: "1.26.4" if n == "numpy" else real(n))
+    check = named(only(diagnosis._dependencies), "numpy")
+    assert not check.sound
+    assert check.found == "1.26.4, outside <3,>=2.0"
+
+
+def test_a_missing_template_is_seen(monkeypatch):
+    monkeypatch.setattr(diagnosis, "_DATA", (*diagnosis._DATA, "symbolic/templates/gone.j2"))
+    check = named(only(diagnosis._files), "data files")
+    assert (check.sound, check.found) == (False, "symbolic/templates/gone.j2 missing")
+    assert "install momentumflow again" in check.remedy
+
+
+def test_an_old_installation_under_new_sources_is_seen(monkeypatch):
+    monkeypatch.setattr(diagnosis, "__version__", "99.0.0")
+    assert not named(only(diagnosis._dependencies), "distribution").sound
+
+
+def test_a_layer_that_raises_is_a_broken_check_and_no_traceback():
+    def fails():
+        raise ImportError("libllvm is missing\nsecond line")
+
+    check = diagnosis._attempt("simulation", fails)
+    assert (check.sound, check.found) == (False, "ImportError: libllvm is missing")
+    assert check.remedy
+
+
+def test_a_wrong_answer_is_a_broken_check():
+    assert not diagnosis._attempt("derivation", lambda: (False, "lambda_hat = 0")).sound
+
+
+def test_the_command_ends_by_the_finding(monkeypatch, capsys, healthy):
+    monkeypatch.setattr(diagnosis, "diagnose", lambda: healthy)
+    assert main(["doctor"]) == 0
+    assert capsys.readouterr().out == f"{healthy}\n"
+    broken = diagnosis.Diagnosis((diagnosis.Check("numpy", False, "1.0", "pip install numpy"),))
+    monkeypatch.setattr(diagnosis, "diagnose", lambda: broken)
+    assert main(["doctor", "--json"]) == 1
+    shown = json.loads(capsys.readouterr().out)
+    assert shown == {
+        "sound": False,
+        "checks": [
+            {"name": "numpy", "sound": False, "found": "1.0", "remedy": "pip install numpy"}
+        ],
+    }
+    assert main(["doctor"]) == 1
+    assert "BROKEN  numpy  1.0" in capsys.readouterr().out
