@@ -121,6 +121,16 @@ def momentum_descent(
     Notes
     -----
     Papazov, Pesme, Flammarion, arXiv 2403.05293, equation (MGD).
+
+    Examples
+    --------
+    >>> from momentumflow.numeric import momentum_descent, sparse_regression
+    >>> problem = sparse_regression(20, 30, 5, seed=0)
+    >>> run = momentum_descent(problem, gamma=0.01, beta=[0.0, 0.9], init=0.1)
+    >>> run.theta.shape
+    (2, 30)
+    >>> run.converged
+    array([ True,  True])
     """
     method = choice("method", method, METHODS)
     engine = choice("engine", engine, ENGINES)

@@ -100,6 +100,16 @@ def momentum_flow(
     Notes
     -----
     DOP853 of Dormand and Prince; see `momentumflow.numeric.flow_loops`.
+
+    Examples
+    --------
+    >>> from momentumflow.numeric import Regression, momentum_flow
+    >>> problem = Regression([[1.0, 2.0]], [2.5])
+    >>> flow = momentum_flow(problem, 0.5, 0.3)
+    >>> flow.status.name
+    'CONVERGED'
+    >>> bool(abs(flow.theta - flow.predicted_limit().theta).max() < 1e-9)
+    True
     """
     lam_array = constrained("lam", lam, ">= 0", lambda a: a >= 0)
     w_plus, w_minus = initial_weights(init, problem.d)

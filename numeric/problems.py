@@ -242,6 +242,15 @@ def sparse_regression(
     -------
     Regression
         X of shape (*batch, n, d) with independent standard normal entries.
+
+    Examples
+    --------
+    >>> from momentumflow.numeric import sparse_regression
+    >>> problem = sparse_regression(20, 30, 5, seed=0)
+    >>> problem
+    Regression('sparse n=20 d=30 s=5', n=20, d=30)
+    >>> float(problem.residual(problem.teacher))
+    0.0
     """
     n, d = count("n", n), count("d", d)
     sparsity = count("sparsity", sparsity)
@@ -312,6 +321,12 @@ def diabetes_regression(rows: int = 40) -> Regression:
     -----
     Efron, Hastie, Johnstone, Tibshirani, "Least angle regression", Annals of
     Statistics 32 (2004), doi:10.1214/009053604000000067.
+
+    Examples
+    --------
+    >>> from momentumflow.numeric import diabetes_regression
+    >>> diabetes_regression()
+    Regression('diabetes 40 rows', n=40, d=65, rank=39)
     """
     from sklearn.datasets import load_diabetes
     from sklearn.preprocessing import PolynomialFeatures

@@ -203,7 +203,7 @@ def modified_equation(
     --------
     >>> from momentumflow.symbolic.methods import HeavyBall
     >>> print(modified_equation(HeavyBall(), 2, "slow"))
-    w' = gamma/(1 - beta) f - gamma**2*(beta + 1)/(2*(1 - beta)**3) f'f
+    w' = gamma/(1 - beta) f - gamma**2*(1 + beta)/(2*(1 - beta)**3) f'f
     """
     _check_method(method)
     if regime == "slow":
@@ -214,7 +214,14 @@ def modified_equation(
 
 
 def leading_equation(method: MomentumMethod) -> ModifiedEquation:
-    """Return the inertial equation at eps = 0: `lambda w'' + w' = f` for heavy ball."""
+    """Return the inertial equation at eps = 0: `lambda w'' + w' = f` for heavy ball.
+
+    Examples
+    --------
+    >>> from momentumflow.symbolic import HeavyBall, leading_equation
+    >>> print(leading_equation(HeavyBall()))
+    w'' = 1/lambda (f - v)
+    """
     _check_method(method)
     return _inertial_equation(method, 0)
 
@@ -230,6 +237,12 @@ def memoryless_map(method: MomentumMethod, order: int) -> TreeSeries:
     ------
     InputError
         Order out of range.
+
+    Examples
+    --------
+    >>> from momentumflow.symbolic import HeavyBall, memoryless_map
+    >>> print(memoryless_map(HeavyBall(), 2))
+    w_{k+1} - w_k = gamma/(1 - beta) f - beta*gamma**2/(1 - beta)**3 f'f
     """
     _check_method(method)
     series = slow_series(method.recurrence, check_order(order, "slow"))

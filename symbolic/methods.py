@@ -405,6 +405,12 @@ class HeavyBall(MomentumMethod):
         The momentum.
     gamma : symbol
         The step.
+
+    Examples
+    --------
+    >>> from momentumflow.symbolic import HeavyBall
+    >>> print(HeavyBall())
+    heavy ball: beta*w[k - 1] + (-beta - 1)*w[k] + w[k + 1] = gamma*f(w[k])
     """
 
     def __init__(self, *, beta: Any = symbols.beta, gamma: sp.Symbol = symbols.gamma) -> None:

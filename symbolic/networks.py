@@ -108,6 +108,19 @@ class DiagonalNetwork:
     `uv` is the network in its own weights, `balanced` the same network in
     w_pm = u pm v, where the force decouples; `identities` are the laws that
     the limit theorem is made of.
+
+    Examples
+    --------
+    >>> from momentumflow.symbolic import DiagonalNetwork
+    >>> law = DiagonalNetwork().identity("balancedness in w_pm")
+    >>> print(law)
+    balancedness in w_pm: u**2 - v**2 = w_+*w_-
+    >>> print(law.prove())
+    balancedness in w_pm: proved in 4 step(s)
+      difference of the two sides: u**2 - v**2 - w_+*w_-
+      w_+ = u + v: u**2 - v**2 - w_-*(u + v)
+      w_- = u - v: u**2 - v**2 - (u - v)*(u + v)
+      expand: 0
     """
 
     @cached_property

@@ -124,6 +124,12 @@ def refined_parameter(method: MomentumMethod, order: Any = 1) -> sp.Expr:
     InputError
         If `order` is negative or no number, or the method has no symbolic
         momentum parameter.
+
+    Examples
+    --------
+    >>> from momentumflow.symbolic import HeavyBall, refined_parameter
+    >>> refined_parameter(HeavyBall())
+    gamma*(beta + 1)/(2*(1 - beta)**2)
     """
     if order == sp.oo:
         return 1 / friction(method)
@@ -149,6 +155,12 @@ def acceleration_rule(method: MomentumMethod, rho: sp.Symbol = symbols.rho) -> A
     InputError
         If the method has no symbolic momentum parameter, or no parameters
         leave its leading equation as it is.
+
+    Examples
+    --------
+    >>> from momentumflow.symbolic import HeavyBall, acceleration_rule
+    >>> print(acceleration_rule(HeavyBall()))
+    (gamma, beta) -> (gamma*rho**2, 1 - rho*(1 - beta)), leaving gamma/(1 - beta)**2
     """
     scaling = inertial_scaling(method)
     momentum = method.momentum

@@ -129,6 +129,13 @@ def check(
     ------
     InputError
         If there is no claim of that name.
+
+    Examples
+    --------
+    >>> from momentumflow.verify import Settings, check
+    >>> result = check("discretisation", settings=Settings(seeds=2, quick=True))
+    >>> result.verdict.value
+    'supported'
     """
     from momentumflow.verify.subject import shipped
     from momentumflow.verify.themes import claims

@@ -97,6 +97,15 @@ def implicit_solution(
     -----
     Papazov, Pesme, Flammarion, arXiv 2403.05293, theorem 1: this is where
     momentum gradient flow ends, with the asymptotic balancedness.
+
+    Examples
+    --------
+    >>> from momentumflow.numeric import Regression, implicit_solution
+    >>> solution = implicit_solution(Regression([[1.0, 2.0]], [2.5]), 1e-6)
+    >>> solution.status.name
+    'CERTIFIED'
+    >>> solution.theta.round(4)  # little balancedness: the sparser fit of least l1 norm
+    array([0.0006, 1.2497])
     """
     solver = choice("solver", solver, SOLVERS)
     tolerance = float(constrained("tolerance", tolerance, "> 0", lambda a: a > 0))
