@@ -136,6 +136,8 @@ class InLanes(Engine):
             # equal blocks, at least one for each thread
             count = max(-(-members.size // widest), min(self.threads, -(-members.size // 8)))
             blocks += np.array_split(members, count)
+        # numba calls SciPy's BLAS, which must be loaded before it can be limited
+        import_module("scipy.linalg.cython_blas")
         with threadpool_limits(1, user_api="blas"):
             spread(lambda block: self._block(block, check_every, checks), blocks, self.threads)
 
@@ -144,7 +146,10 @@ class InLanes(Engine):
         runs, blas = self.runs, self.by_blas
         X = runs.X[runs.design[members[0]]]
         n, d = X.shape
-        if not blas:
+        panels = np.empty((0, n, 0))
+        if blas:
+            panels = np.ascontiguousarray(X.reshape(n, -1, runs.panel).swapaxes(0, 1))
+        else:
             X = np.pad(X, ((0, -n % 4), (0, 0)))
         while members.size and checks:
             lanes = members.size
@@ -154,10 +159,10 @@ class InLanes(Engine):
             flips = np.zeros((2, 4 * lanes))
             states = np.zeros(lanes, dtype=np.int64)
             theta, r = np.empty((d, lanes)), np.empty((X.shape[0], lanes))
-            g = np.empty((d if blas else 4, lanes))
+            g = np.empty((runs.panel if blas else 4, lanes))
             taken = kernels.converge_lanes(
-                X, y, gamma, beta, W.reshape(2, -1), P.reshape(2, -1), G.reshape(-1),
-                S.reshape(2, -1), flips, theta, r, g, self.tol, check_every, checks, states, blas,
+                X, panels, y, gamma, beta, W.reshape(2, -1), P.reshape(2, -1), G.reshape(-1),
+                S.reshape(2, -1), flips, theta, r, g, self.tol, check_every, checks, states,
             )  # fmt: skip
             runs.W[members], runs.P[members] = _from_lanes(W), _from_lanes(P)
             runs.S[members], runs.G[members] = _from_lanes(S), _from_lanes(G)

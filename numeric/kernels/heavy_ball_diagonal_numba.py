@@ -343,34 +343,54 @@ def advance_lanes(X, y, gamma, beta, W, P, G, S, flips, theta, r, g, steps):
 
 
 @njit(**_OPTIONS)
-def advance_blas(X, y, gamma, beta, W, P, G, S, flips, theta, r, g, steps):
-    """Like `advance_lanes`, the two products by BLAS; g (d, lanes)."""
-    rows, lanes = y.shape
-    d = X.shape[1]
+def _add_panel(panel, theta, y, part, r, first):
+    """r += panel theta, from -y where this is the first panel."""
+    np.dot(panel, theta, part)
+    rows, lanes = r.shape
+    for i in range(rows):
+        for k in range(lanes):
+            r[i, k] = part[i, k] + (-y[i, k] if first else r[i, k])
+
+
+@njit(**_OPTIONS)
+def advance_panels(X, y, gamma, beta, W, P, G, S, flips, theta, r, g, steps):
+    """Like `advance_lanes`, by BLAS, panel by panel of X (panels, n, width).
+
+    A panel's gradient, the move of its coordinates and its share of the next
+    residual are computed together, so that X and the state pass the cache
+    once a step. d = panels * width; g (width, lanes) is scratch.
+    """
+    panels, rows, width = X.shape
+    lanes = y.shape[1]
     scale = 1.0 / rows
-    flat_theta = theta.reshape(d * lanes)
-    flat_g = g.reshape(d * lanes)
+    flat_theta = theta.reshape(theta.size)
+    flat_g = g.reshape(g.size)
+    part = np.empty_like(r)
+    next_r = np.empty_like(r)
     fill_parameter(beta, W, P, flat_theta)
-    period = 4 * lanes
+    for q in range(panels):
+        _add_panel(X[q], theta[q * width : (q + 1) * width], y, part, r, q == 0)
     for _ in range(steps):
-        np.dot(X, theta, r)
-        for i in range(rows):
-            for k in range(lanes):
-                r[i, k] -= y[i, k]
-        np.dot(X.T, r, g)
-        for first in range(0, d * lanes, period):
-            part = flat_g[first : first + period]
-            move_lanes(gamma, beta, W, P, G, S, flips, flat_theta, part, first, scale)
+        for q in range(panels):
+            np.dot(X[q].T, r, g)
+            for first in range(0, width * lanes, 4 * lanes):
+                move_lanes(
+                    gamma, beta, W, P, G, S, flips, flat_theta,
+                    flat_g[first : first + 4 * lanes], q * width * lanes + first, scale,
+                )
+            _add_panel(X[q], theta[q * width : (q + 1) * width], y, part, next_r, q == 0)
+        r[:] = next_r
 
 
 @njit(**_OPTIONS)
 def converge_lanes(
-    X, y, gamma, beta, W, P, G, S, flips, theta, r, g, tol, check_every, checks, states, blas
+    X, panels, y, gamma, beta, W, P, G, S, flips, theta, r, g, tol, check_every, checks, states
 ):
     """Alternate steps and assessments until a lane ends; return the steps taken.
 
-    The products are taken by BLAS if `blas`, else in blocks of lanes (which
-    pays while X fits the first-level cache). `states` (lanes,) receives each lane's assessment, as `assess` codes it.
+    The steps are `advance_panels` if there are any panels, else
+    `advance_lanes`. `states` (lanes,) receives each lane's assessment, as
+    `assess` codes it.
     """
     rows, lanes = y.shape
     d = X.shape[1]
@@ -381,8 +401,8 @@ def converge_lanes(
     one_theta = np.empty(d)
     taken = 0
     for _ in range(checks):
-        if blas:
-            advance_blas(X, y, gamma, beta, W, P, G, S, flips, theta, r, g, check_every)
+        if panels.size:
+            advance_panels(panels, y, gamma, beta, W, P, G, S, flips, theta, r, g, check_every)
         else:
             advance_lanes(X, y, gamma, beta, W, P, G, S, flips, theta, r, g, check_every)
         taken += check_every
