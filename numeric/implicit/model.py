@@ -214,5 +214,6 @@ def _recentred(X: FloatArray, potential: Potential) -> tuple[Potential, FloatArr
     """
     if not isinstance(potential, HyperbolicEntropy):
         return potential, np.zeros(X.shape[0])
-    origin = -0.5 * np.linalg.lstsq(X.T, potential.shift, rcond=None)[0]
+    nearest = np.linalg.lstsq(X.T, potential.shift, rcond=None)[0]
+    origin = np.asarray(-0.5 * nearest, dtype=np.float64)
     return replace(potential, shift=potential.shift + 2 * X.T @ origin), origin

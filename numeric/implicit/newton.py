@@ -27,7 +27,11 @@ _EPS = float(np.finfo(np.float64).eps)
 # X theta alone asks for a step of order one: below it nothing is resolved.
 _FLOOR = 8 * _EPS
 # Share of |theta| by which a continuation step may miss its linear prediction.
-_PREDICTION_MISS = 0.25
+_PREDICTION_MISS = 0.5
+# A coordinate below this share of itself in the linear model has overshot, and is
+# aimed at no less than that share in one step.
+_OVERSHOT = 1 / 3
+_SHRINK_LIMIT = 1e-2
 # Below this relative residual an iteration without progress is at its rounding floor.
 _ROUNDING = 1e-8
 _STALLED = 3
@@ -96,6 +100,7 @@ def solve_dual(
     t = np.full(B, 1.0 if warm or not potential.has_continuation else 0.0)
     stride = np.full(B, 1.0)
     stalled = np.zeros(B, dtype=np.int64)
+    predicted, previous = np.full((B, d), np.inf), np.zeros((B, d))
 
     for _ in range(max_iterations):
         stage = pot.relaxed(t[:, None])
@@ -128,13 +133,16 @@ def solve_dual(
             if not keep.any():
                 break
             active, target, pot = active.take(keep), target[keep], pot.take(keep)
-            where, nu, z, t, stride, stalled, final, target_size = (
-                a[keep] for a in (where, nu, z, t, stride, stalled, final, target_size)
+            where, nu, z, t, stride, stalled, final = (
+                a[keep] for a in (where, nu, z, t, stride, stalled, final)
             )
+            target_size, predicted, previous = (a[keep] for a in (target_size, predicted, previous))
             stage, magnitude = stage.take(keep), magnitude[keep]
             theta, slope, r = theta[keep], slope[keep], r[keep]
 
         tangent = pot.relaxed_tangent(t[:, None], z, theta, slope) * ~final[:, None]
+        share = _secant_share(predicted, previous, theta)
+        slope = slope * np.where(final[:, None], share, 1.0)
         right = np.stack([r, -active.forward(tangent)], axis=-1)
         step, z_step = active.newton_steps(slope, right, _FLOOR * magnitude)
         corrector, predictor = step[..., 0], step[..., 1]
@@ -169,7 +177,9 @@ def solve_dual(
         nu = nu + length[:, None] * corrector + dt[:, None] * predictor
         # z is carried along rather than recomputed: its rounding then never shows
         # up as a residual, and `refine` makes it consistent with nu at the end.
-        z = z + length[:, None] * z_corrector + dt[:, None] * z_predictor
+        dz = length[:, None] * z_corrector + dt[:, None] * z_predictor
+        z = z + dz
+        predicted, previous = theta + slope * dz + dt[:, None] * tangent, theta
         t = np.where(stepped & (t + dt > 1 - 1e-12), 1.0, t + dt)
         stride = np.where(stepped, 3.0 * dt, stride)
 
@@ -177,6 +187,21 @@ def solve_dual(
     status = np.full(B, None, dtype=object)
     status[~(reached | (best < _ROUNDING))] = ImplicitStatus.RAISE_MAX_ITERATIONS
     return DualPoint(best_theta, best_nu, np.zeros_like(best_nu), best_z, best, iterations, status)
+
+
+def _secant_share(predicted: FloatArray, previous: FloatArray, theta: FloatArray) -> FloatArray:
+    """Secant over tangent slope of coordinates that shrink, but far slower than predicted.
+
+    An exponential that is to vanish shrinks by a factor e a Newton step only.
+    The secant of theta(z) from where it is to where the last linear model
+    wanted it aims there at once; elsewhere the share is one.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(theta == 0, 1.0, predicted / theta)
+        shrinks = np.where(theta == 0, False, previous / theta > 1.5)
+    above = shrinks & (ratio < _OVERSHOT)
+    kept = np.where(above, np.maximum(ratio, _SHRINK_LIMIT), 0.5)
+    return np.where(above, (1 - kept) / -np.log(kept), 1.0)
 
 
 def refine(
