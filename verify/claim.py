@@ -136,12 +136,15 @@ class Settings:
         Factor on every numerical tolerance, > 0; 1 is what the theory is held to.
     base_seed : int
         Root of all randomness, >= 0. The same settings give the same numbers.
+    control : bool
+        Set for negative controls: the smallest case that tells right from wrong.
     """
 
     seeds: int = 20
     quick: bool = False
     tolerance_scale: float = 1.0
     base_seed: int = 0
+    control: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "seeds", count("seeds", self.seeds, minimum=2))
@@ -160,7 +163,7 @@ class Settings:
 
     def for_controls(self) -> Settings:
         """Return the settings of negative controls: a wrong theory fails on a few seeds."""
-        return replace(self, seeds=min(self.seeds, 3), quick=True)
+        return replace(self, seeds=min(self.seeds, 3), quick=True, control=True)
 
 
 Check = Callable[["Subject", Settings], Evidence]

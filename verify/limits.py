@@ -178,7 +178,8 @@ def compare(
         between = relative_distance(model.theta[both], newton.theta[both])
     # By logarithms, because after many sign changes the balancedness itself underflows.
     final = np.log(np.abs(rows(run.w_plus))) + np.log(np.abs(rows(run.w_minus)))
-    error = np.max(np.abs(np.expm1(log_balancedness - final))[certified], axis=-1)
+    with np.errstate(over="ignore"):  # a wrong prediction may be any number of orders off
+        error = np.max(np.abs(np.expm1(log_balancedness - final))[certified], axis=-1)
     return Comparison(
         relative_distance(theta, predicted), error, between, tuple(reasons), tuple(unconfirmed)
     )

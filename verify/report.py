@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 from momentumflow.symbolic.errors import InputError
-from momentumflow.verify.claim import ClaimResult, Measurement, Settings, Verdict
+from momentumflow.verify.claim import ClaimResult, Measurement, Mutation, Settings, Verdict
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -112,6 +112,15 @@ class Report:
                 f"{r.seconds:.1f}",
             )
         return table
+
+    def mutants(self) -> tuple[tuple[Mutation, tuple[tuple[str, bool], ...]], ...]:
+        """Return each planted mistake with the claims that had to catch it: (name, caught)."""
+        seen: dict[str, tuple[Mutation, list[tuple[str, bool]]]] = {}
+        for result in self.results:
+            for control in result.controls:
+                _, catchers = seen.setdefault(control.mutation.name, (control.mutation, []))
+                catchers.append((result.claim.name, control.rejected))
+        return tuple((mutation, tuple(catchers)) for mutation, catchers in seen.values())
 
     def complaints(self) -> tuple[str, ...]:
         """One sentence for each claim that is not supported."""

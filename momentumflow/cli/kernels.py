@@ -33,7 +33,7 @@ def kernels(
         ),
     ] = None,
     name: Annotated[str, typer.Option(help="Name of --parametrisation.")] = "separable",
-    backend: Annotated[str, typer.Option(help="numba or numpy.")] = "numba",
+    backend: Annotated[str, typer.Option(help="numba, numpy, jax, torch or c.")] = "numba",
     out: Annotated[
         Path | None, typer.Option(help="Write the module to this folder instead of printing it.")
     ] = None,
@@ -57,13 +57,13 @@ def kernels(
         code = _committed(write=not check, as_json=as_json)
         raise typer.Exit(code)
     from momentumflow.symbolic import write_kernels
-    from momentumflow.symbolic.modules import module_name, render
+    from momentumflow.symbolic.modules import file_name, render
 
     chosen, network = _method(method), _network(parametrisation, name)
     source = render(chosen, network, backend)
     path = None if out is None else write_kernels(out, chosen, network, backend)
     if as_json:
-        module = f"{module_name(chosen, network, backend)}.py"
+        module = file_name(chosen, network, backend)
         done = {"module": module, "path": None if path is None else str(path), "source": source}
         typer.echo(json.dumps(done, indent=2, ensure_ascii=False))
     else:
@@ -83,14 +83,9 @@ def _network(text: str | None, name: str) -> SeparableNetwork:
 
     if text is None:
         return DiagonalNetwork().balanced
-    import sympy as sp
-
     from momentumflow.symbolic.symbols import canonical
 
-    try:
-        parameter = canonical(text)
-    except (sp.SympifyError, SyntaxError, TypeError, AttributeError):
-        raise InputError("an expression such as 'u*v'", repr(text)) from None
+    parameter = canonical(text)
     weights = tuple(sorted(parameter.free_symbols, key=lambda s: s.name))
     if not weights:
         raise InputError("an expression with at least one weight", repr(text))

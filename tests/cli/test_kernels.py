@@ -52,8 +52,8 @@ def test_a_stale_kernel_is_named_and_fails(command, monkeypatch):
     ("arguments", "sentence"),
     [
         (("--method", "adam"), "expected method to be one of 'heavy_ball', 'nesterov', "),
-        (("--backend", "fortran"), "expected a backend among numba, numpy, received 'fortran'."),
-        (("--parametrisation", "u**"), "expected an expression such as 'u*v', received 'u**'."),
+        (("--backend", "fortran"), "expected a backend among numba, numpy, "),
+        (("--parametrisation", "u**"), "expected a formula, received 'u**'; "),
         (("--parametrisation", "3"), "expected an expression with at least one weight, "),
         (("--method", "quasi_hyperbolic"), "expected a method w_{k+1} = ... of w_k, w_{k-1} and "),
     ],

@@ -18,12 +18,14 @@ def claims() -> tuple[Claim, ...]:
         dynamics,
         inertia,
         limit,
+        models,
         relatives,
         sparsity,
     )
 
     return (
         *dynamics.CLAIMS,
+        *models.CLAIMS,
         *limit.CLAIMS,
         *balancedness.CLAIMS,
         *inertia.CLAIMS,

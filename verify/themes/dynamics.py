@@ -12,6 +12,7 @@ from momentumflow.numeric import Regression, sparse_regression
 from momentumflow.numeric.validation import FloatArray
 from momentumflow.verify.claim import Claim, Evidence, Mutation, Settings
 from momentumflow.verify.measure import at_most, order
+from momentumflow.verify.mutants import BIASED_GRADIENT, FORGOTTEN_MOMENTUM, SWAPPED_FORCE
 from momentumflow.verify.oracles import central_scheme
 
 if TYPE_CHECKING:
@@ -304,7 +305,14 @@ CLAIMS = (
         ),
         source=f"{PPF}, proposition 1",
         check=_check_scheme,
-        controls=(WRONG_POWER, TWICE_LAMBDA, SLIGHT_LAMBDA),
+        controls=(
+            WRONG_POWER,
+            TWICE_LAMBDA,
+            SLIGHT_LAMBDA,
+            SWAPPED_FORCE,
+            FORGOTTEN_MOMENTUM,
+            BIASED_GRADIENT,
+        ),
         proofs=_scheme_proof,
     ),
     Claim(

@@ -16,6 +16,7 @@ from momentumflow.numeric import Regression, diabetes_regression, sparse_regress
 from momentumflow.numeric.validation import FloatArray
 from momentumflow.verify.claim import Claim, Evidence, Mutation, Settings
 from momentumflow.verify.limits import LIMIT_TOLERANCE, Comparison, compare
+from momentumflow.verify.mutants import BIASED_GRADIENT, DROPPED_REMAINDER, INVERTED_RATIO
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -67,8 +68,10 @@ FAMILIES = (
 
 def _grid(settings: Settings) -> tuple[tuple[Family, ...], tuple[float, ...]]:
     """Return the families and lambdas to look at."""
+    if settings.control:
+        return (Family(10, 30, (1.0,)),), LAMBDAS[2:]
     if settings.quick:
-        return (FAMILIES[0], FAMILIES[2]), LAMBDAS[2:]
+        return (Family(20, 30, (1.0,)), FAMILIES[2]), LAMBDAS[2:]
     return FAMILIES, LAMBDAS
 
 
@@ -286,7 +289,7 @@ _THEOREM = (
         formulas=(_BREGMAN, _POTENTIAL, _DISCRETE),
         source=f"{PPF}, discrete form of theorem 1",
         check=_check(_heavy_ball, "limit-heavy-ball"),
-        controls=CONTROLS,
+        controls=(*CONTROLS, BIASED_GRADIENT, DROPPED_REMAINDER, INVERTED_RATIO),
         proofs=_proofs("discrete Riccati recursion", "remainder summand at z = 1", *_MIRROR),
         draw=_draw,
         caption=CAPTION,

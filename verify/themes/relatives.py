@@ -119,7 +119,8 @@ def _network_distance(
 
     distances, residuals = [], []
     rng = settings.rng("other-networks", name)
-    for _ in range(settings.seeds):
+    # SciPy's flow costs a second a problem.
+    for _ in range(3 if settings.quick else min(settings.seeds, 8)):
         problem = sparse_regression(5, 12, 5, seed=rng)
         X, y = problem.X, problem.y
         potential: Any

@@ -1,0 +1,119 @@
+"""Wrong code, planted on purpose: real kernels with one line changed.
+
+The NumPy kernel that the symbolic room generated is taken as text, one
+expression in it is replaced, and the discrete method runs on the result. A
+claim that lists such a `Mutation` among its controls has to refute it; a test
+holds that the same detour without a change is accepted.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from momentumflow.verify.claim import Mutation
+
+if TYPE_CHECKING:
+    from momentumflow.verify.subject import Subject
+
+Swap = tuple[str, str]
+
+
+def changed_kernel(*swaps: Swap) -> SimpleNamespace:
+    """Return the heavy-ball NumPy kernel with pieces of its source replaced.
+
+    Raises
+    ------
+    LookupError
+        If a piece does not occur exactly once: the mutant would plant nothing,
+        or more than it says.
+    """
+    from momentumflow.numeric.engines import kernels_for
+
+    source = inspect.getsource(kernels_for("heavy_ball", "numpy"))
+    for old, new in swaps:
+        if source.count(old) != 1:
+            raise LookupError(f"{old!r} occurs {source.count(old)} times in the kernel")
+        source = source.replace(old, new)
+    namespace: dict[str, Any] = {"np": np}
+    exec(compile(source, "<mutant>", "exec"), namespace)
+    return SimpleNamespace(**namespace)
+
+
+@contextmanager
+def _in_place_of(kernel: SimpleNamespace) -> Iterator[None]:
+    from momentumflow.numeric import descent, engines
+
+    real = engines.kernels_for
+
+    def chosen(method: str, backend: str) -> Any:
+        planted = (method, backend) == ("heavy_ball", "numpy")
+        return kernel if planted else real(method, backend)
+
+    modules: tuple[Any, ...] = (engines, descent)
+    try:
+        for module in modules:
+            module.kernels_for = chosen
+        yield
+    finally:
+        for module in modules:
+            module.kernels_for = real
+
+
+def with_kernel(*swaps: Swap) -> Callable[[Subject], Subject]:
+    """Return what replaces the discrete method by one that runs on a changed kernel."""
+
+    def plant(subject: Subject) -> Subject:
+        kernel = changed_kernel(*swaps)
+
+        def descent(*arguments: Any, **options: Any) -> Any:
+            with _in_place_of(kernel):
+                return subject.descent(*arguments, **options, engine="numpy")
+
+        return replace(subject, descent=descent)
+
+    return plant
+
+
+_SUMMAND = "(-beta*p_plus_next*w_plus + p_plus_next*w_plus_next) / (w_plus*w_plus_next)"
+
+SWAPPED_FORCE = Mutation(
+    "swapped-force",
+    "the force on w_- with the sign of that on w_+ (kernel changed)",
+    with_kernel(("beta*p_minus + w_minus*x0", "beta*p_minus - w_minus*x0")),
+    "code",
+)
+FORGOTTEN_MOMENTUM = Mutation(
+    "forgotten-momentum",
+    "w_- moves without its momentum (kernel changed)",
+    with_kernel(("p_minus_next = beta*p_minus", "p_minus_next = 0*p_minus")),
+    "code",
+)
+BIASED_GRADIENT = Mutation(
+    "biased-gradient",
+    "a gradient biased by a thousandth, differently in each coordinate (kernel changed)",
+    with_kernel(
+        ("x0 = g*gamma", "x0 = g*gamma*(1 + 1e-3*np.sin(np.arange(1.0, g.shape[-1] + 1)))")
+    ),
+    "code",
+)
+DROPPED_REMAINDER = Mutation(
+    "dropped-remainder",
+    "the remainder S_+ without its momentum term (kernel changed)",
+    with_kernel((_SUMMAND, "p_plus_next / w_plus")),
+    "code",
+)
+INVERTED_RATIO = Mutation(
+    "inverted-ratio",
+    "the remainder S_+ summed over w_k/w_{k+1} (kernel changed)",
+    with_kernel(
+        (_SUMMAND, "(-beta*p_plus_next*w_plus + p_plus_next*w_plus) / (w_plus*w_plus_next)")
+    ),
+    "code",
+)

@@ -1,0 +1,217 @@
+"""One parameter beyond the diagonal network: a ReLU network and handwritten digits.
+
+The statement that the path depends on (gamma, beta) through lambda alone is
+about any loss. It is checked here with plain NumPy heavy ball, on a two-layer
+ReLU network that learns from a teacher and on multinomial regression on
+scikit-learn's digits; the reference is heavy ball itself at a much smaller time
+step, because the flow of a ReLU network is not smooth enough for an integrator
+of high order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import softmax
+
+from momentumflow.numeric.validation import FloatArray
+from momentumflow.verify.claim import Claim, Evidence, Mutation, Settings
+from momentumflow.verify.measure import at_most, order
+from momentumflow.verify.themes.dynamics import ONLY_GAMMA
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from momentumflow.verify.subject import Subject
+
+Gradient = Callable[[FloatArray], FloatArray]
+
+LAMBDA = 1.0
+T = 3.2
+STEPS = (0.08, 0.04, 0.02)
+FINE = 0.0025
+
+
+def relu_teacher(rng: np.random.Generator) -> tuple[Gradient, FloatArray]:
+    """Return the gradient of a two-layer ReLU student's squared loss, and its start.
+
+    Student of 12 hidden units, teacher of 3, 200 Gaussian inputs in 5 dimensions.
+    """
+    inputs, hidden, teacher_units, rows = 5, 12, 3, 200
+    X = rng.standard_normal((rows, inputs))
+    A = rng.standard_normal((inputs, teacher_units)) / np.sqrt(inputs)
+    y = np.maximum(X @ A, 0) @ rng.standard_normal(teacher_units)
+
+    def gradient(w: FloatArray) -> FloatArray:
+        W, a = w[: inputs * hidden].reshape(inputs, hidden), w[inputs * hidden :]
+        pre = X @ W
+        active = np.maximum(pre, 0)
+        r = (active @ a - y) / rows
+        first = X.T @ (np.outer(r, a) * (pre > 0))
+        return np.concatenate([first.ravel(), active.T @ r])
+
+    start = np.concatenate(
+        [
+            rng.standard_normal(inputs * hidden) / np.sqrt(inputs),
+            rng.standard_normal(hidden) / np.sqrt(hidden),
+        ]
+    )
+    return gradient, start
+
+
+def digits(rng: np.random.Generator) -> tuple[Gradient, FloatArray]:
+    """Return the gradient of multinomial regression on 300 random digits, and its start."""
+    from sklearn.datasets import load_digits
+
+    data, labels = load_digits(return_X_y=True)
+    rows = rng.choice(len(labels), 300, replace=False)
+    X = data[rows] / 16.0
+    target = np.eye(10)[labels[rows]]
+
+    def gradient(w: FloatArray) -> FloatArray:
+        W = w.reshape(X.shape[1], 10)
+        g: FloatArray = X.T @ (softmax(X @ W, axis=1) - target) / len(rows)
+        return g.ravel()
+
+    return gradient, 0.1 * rng.standard_normal(X.shape[1] * 10)
+
+
+def heavy_ball(
+    gradient: Gradient, start: FloatArray, gamma: float, beta: float, steps: int, every: int
+) -> FloatArray:
+    """Return every `every`-th iterate of heavy ball, the start first."""
+    before, now = start, start
+    path = [now]
+    for k in range(1, steps + 1):
+        before, now = now, now - gamma * gradient(now) + beta * (now - before)
+        if k % every == 0:
+            path.append(now)
+    return np.array(path)
+
+
+def _parameters(subject: Subject, lam: float, eps: float) -> tuple[float, float]:
+    """Solve intrinsic(gamma, beta) = lam, time_step(gamma, beta) = eps for (gamma, beta).
+
+    Both formulas are the subject's, so that a wrong one leads to wrong runs.
+    """
+    from scipy.optimize import brentq
+
+    def gamma_for(beta: float) -> float:
+        # The time step is increasing in gamma at fixed beta.
+        return float(
+            brentq(lambda g: float(subject.time_step(g, beta)) - eps, 1e-12, 10.0, xtol=1e-15)
+        )
+
+    def off(beta: float) -> float:
+        return float(subject.intrinsic(gamma_for(beta), beta)) - lam
+
+    beta = float(brentq(off, 0.0, 1 - 1e-6, xtol=1e-14))
+    return gamma_for(beta), beta
+
+
+def _distance(coarse: FloatArray, fine: FloatArray) -> float:
+    # Over how far the path has come, not over the size of weights that hardly move.
+    return float(np.abs(coarse - fine).max() / np.abs(fine - fine[0]).max())
+
+
+def _check(
+    model: Callable[[np.random.Generator], tuple[Gradient, FloatArray]], name: str, tolerance: float
+) -> Callable[[Subject, Settings], Evidence]:
+    def check(subject: Subject, settings: Settings) -> Evidence:
+        rng = settings.rng("models", name)
+        errors, rule = [], []
+        for _ in range(min(settings.seeds, 3 if settings.quick else 6)):
+            gradient, start = model(rng)
+            gamma, beta = _parameters(subject, LAMBDA, FINE)
+            records = round(STEPS[0] / FINE)
+            fine = heavy_ball(gradient, start, gamma, beta, round(T / FINE), records)
+            row = []
+            for eps in STEPS:
+                every = round(STEPS[0] / eps)
+                gamma, beta = _parameters(subject, LAMBDA, eps)
+                steps = round(T / eps)
+                row.append(_distance(heavy_ball(gradient, start, gamma, beta, steps, every), fine))
+            errors.append(row)
+            fast_gamma, fast_beta = (float(x) for x in subject.accelerate(gamma, beta, 2.0))
+            run = heavy_ball(gradient, start, fast_gamma, fast_beta, steps // 2, every // 2)
+            rule.append(_distance(run, fine))
+        table = np.array(errors)
+        return Evidence(
+            (
+                order(
+                    "order in eps of the distance to the path of small eps",
+                    STEPS, table, 1, settings, tolerance=tolerance,
+                ),
+                at_most("distance at the smallest eps", table[:, -1], 0.05, settings),
+                at_most("distance of a run twice as fast", np.array(rule), 0.08, settings),
+            ),
+            {"steps": np.array(STEPS), "errors": table},
+        )  # fmt: skip
+
+    return check
+
+
+def _draw(evidence: Evidence) -> Figure:
+    from momentumflow.verify.figures import convergence, panels, slope_guide
+
+    s = evidence.series
+    figure, (axes,) = panels(width=5.2, height=3.5)
+    convergence(axes, s["steps"], s["errors"], label="iterates of equal lambda", which=0)
+    slope_guide(axes, s["steps"], 1.6 * float(np.median(s["errors"][:, 0])), 1)
+    axes.set_xlabel(r"time step $\varepsilon$")
+    axes.set_ylabel("distance to the path of small time step")
+    axes.legend(loc="lower right")
+    return figure
+
+
+THREE_HALVES = Mutation(
+    "power-three-halves",
+    "lambda = gamma/(1-beta)^1.5 in place of gamma/(1-beta)^2",
+    lambda subject: replace(subject, intrinsic=lambda g, b: g / (1 - b) ** 1.5),
+)
+
+
+def _claim(
+    name: str,
+    title: str,
+    what: str,
+    model: Callable[[np.random.Generator], tuple[Gradient, FloatArray]],
+    tolerance: float,
+) -> Claim:
+    return Claim(
+        name=name,
+        theme="The path of momentum",
+        title=title,
+        statement=(
+            f"Heavy ball on {what}: at lambda = {LAMBDA:g} the paths of all time steps approach "
+            "one path, to first order in eps, and a run accelerated by the rule follows it too."
+        ),
+        formulas=(r"\lambda\, \ddot w + \dot w + \nabla F(w) = 0",),
+        source="Papazov, Pesme, Flammarion, arXiv 2403.05293, section 3",
+        check=_check(model, name, tolerance),
+        controls=(THREE_HALVES, ONLY_GAMMA),
+        draw=_draw,
+        caption="Median over the seeds, range shaded.",
+    )
+
+
+CLAIMS = (
+    _claim(
+        "one-parameter-relu",
+        "The path of a ReLU network depends on lambda alone",
+        "a two-layer ReLU network of 12 units that learns from a teacher of 3",
+        relu_teacher,
+        # Kinks of the loss that a path crosses make the error less regular.
+        0.25,
+    ),
+    _claim(
+        "one-parameter-digits",
+        "The path of multinomial regression on digits depends on lambda alone",
+        "multinomial regression on 300 of scikit-learn's handwritten digits",
+        digits,
+        0.25,
+    ),
+)
