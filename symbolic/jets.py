@@ -16,6 +16,7 @@ wanted tree needs are computed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from math import comb, factorial
 from typing import Any
 
@@ -211,16 +212,32 @@ class JetSpace:
     ----------
     trees : iterable of Tree
         The trees whose elementary differentials are wanted.
+    branches_given : bool
+        Whether the differentials of their branches are known already.
     """
 
-    def __init__(self, trees: Iterable[Tree]) -> None:
-        self.trees = _with_branches(trees)
+    def __init__(self, trees: Iterable[Tree], *, branches_given: bool = False) -> None:
+        self.trees = tuple(trees) if branches_given else _with_branches(trees)
         kept: set[Monomial] = {()}
         for tau in self.trees:
             kept |= _sub_multisets(tau.children)
         self.monomials = frozenset(kept)
         self.degree = max(len(m) for m in kept)
         self._products: dict[tuple[Monomial, Monomial], Monomial | None] = {}
+        self._stages: list[tuple[tuple[Tree, ...], JetSpace]] | None = None
+
+    @property
+    def stages(self) -> list[tuple[tuple[Tree, ...], JetSpace]]:
+        """The trees by height, each height with the space that its evaluation needs."""
+        if self._stages is None:
+            heights: dict[int, list[Tree]] = {}
+            for tau in self.trees:
+                if tau is not VELOCITY:
+                    heights.setdefault(_height(tau), []).append(tau)
+            self._stages = [
+                (tuple(ts), JetSpace(ts, branches_given=True)) for _, ts in sorted(heights.items())
+            ]
+        return self._stages
 
     def times(self, a: Monomial, b: Monomial) -> Monomial | None:
         """Return the product of two monomials, or None where it is not kept."""
@@ -261,17 +278,25 @@ class JetSpace:
             if v is None:
                 raise InputError("a velocity v", "none", "the equation has velocity leaves")
             known[VELOCITY] = v
-        missing = [tau for tau in self.trees if tau is not VELOCITY]
-        while missing:
-            ready = [tau for tau in missing if all(child in known for child in tau.children)]
-            needed: dict[Monomial, Any] = {(): w}
-            needed |= {(child,): known[child] for tau in ready for child in tau.children}
-            space = self if len(ready) == len(missing) else JetSpace(ready)
-            result = _assembled(field(Jet(needed, space)), w, space)
-            for tau in ready:
-                known[tau] = result.get(_sorted_monomial(tau.children), 0.0) * _factorials(tau)
-            missing = [tau for tau in missing if tau not in known]
+        for trees, space in self.stages:
+            directions: dict[Monomial, Any] = {(): w}
+            for tau in trees:
+                directions |= {(child,): known[child] for child in tau.children}
+            result = _assembled(field(Jet(directions, space)), w, space)
+            for tau in trees:
+                known[tau] = result.get(tau.children, 0.0) * _factorials(tau)
         return {tau: np.broadcast_to(a, w.shape) for tau, a in known.items()}
+
+
+@lru_cache(maxsize=64)
+def jet_space(trees: tuple[Tree, ...]) -> JetSpace:
+    """Return the space of these trees, made once."""
+    return JetSpace(trees)
+
+
+def _height(tau: Tree) -> int:
+    """Return the number of field evaluations below the root; the velocity is given."""
+    return 1 + max((_height(c) for c in tau.children if c is not VELOCITY), default=0)
 
 
 def _assembled(value: Any, w: Array, space: JetSpace) -> dict[Monomial, Any]:

@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from momentumflow.symbolic import symbols
 from momentumflow.symbolic.codegen import identifier, kernel
 from momentumflow.symbolic.errors import InputError
-from momentumflow.symbolic.jets import JetSpace
+from momentumflow.symbolic.jets import jet_space
 from momentumflow.symbolic.trees import VELOCITY, Tree
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ class Evaluation:
                 raise InputError(f"v of the shape {point.shape} of w", f"shape {speed.shape}")
         if not self.trees:
             return np.zeros(point.shape)
-        found = JetSpace(self.trees).elementary_differentials(self.field, point, speed)
+        found = jet_space(self.trees).elementary_differentials(self.field, point, speed)
         total = np.zeros(point.shape)
         for tau, coefficient in zip(self.trees, self.coefficients, strict=True):
             total = total + coefficient[..., None] * found[tau]
