@@ -3,6 +3,8 @@
     python benchmarks/bench_implicit.py ratio batch grid growth million --out DIR
 
 Every section measures both sides in this one run and prints a line or a table.
+BLAS runs on `--threads` threads (default 1: on a machine that has other work,
+two spinning BLAS threads wait for each other many times longer than they work).
 `million` needs 3 GB of memory; `growth` draws growth.png with fitted exponents.
 """
 
@@ -10,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -18,6 +21,7 @@ from pathlib import Path
 
 import cvxpy as cp
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from momentumflow.numeric import implicit_solution, sparse_regression
 from momentumflow.numeric.implicit import ImplicitModel
@@ -187,11 +191,16 @@ print(json.dumps({"Delta": float(sys.argv[1]), "seconds": took, "peak_GiB": peak
 """
 
 
-def million(_args):
+def million(args):
     rows = []
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": str(args.threads)}
     for delta in ("1", "1e-4", "1e-8", "1e-30"):
         done = subprocess.run(
-            [sys.executable, "-c", MILLION, delta], capture_output=True, text=True, check=True
+            [sys.executable, "-c", MILLION, delta],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=environment,
         )
         rows.append(json.loads(done.stdout))
         print(f"n=100 d=1000000: {rows[-1]}", flush=True)
@@ -206,6 +215,7 @@ def main():
     parser.add_argument("sections", nargs="*", default=["ratio", "batch", "grid"])
     parser.add_argument("--out", type=Path, default=Path("benchmark-results"))
     parser.add_argument("--d", type=int, default=10_000)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--deltas", type=float, nargs="+", default=[1e-2, 1e-4])
     args = parser.parse_args()
     unknown = set(args.sections) - set(SECTIONS)
@@ -214,7 +224,8 @@ def main():
     args.out.mkdir(parents=True, exist_ok=True)
     # Compile and warm up once: start-up is not what is compared.
     implicit_solution(sparse_regression(5, 10, 2), 1e-3)
-    results = {name: SECTIONS[name](args) for name in args.sections}
+    with threadpool_limits(args.threads):
+        results = {name: SECTIONS[name](args) for name in args.sections}
     (args.out / "bench_implicit.json").write_text(json.dumps(results, indent=1, default=str))
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
 
