@@ -18,6 +18,7 @@ from momentumflow.cli import (
     doctor,
     kernels,
     predict,
+    sweep,
     verify,
 )
 from momentumflow.symbolic.errors import InputError
@@ -40,6 +41,7 @@ app.command("derive")(derive.derive)
 app.command("doctor")(doctor.doctor)
 app.command("kernels")(kernels.kernels)
 app.command("predict")(predict.predict)
+app.command("sweep")(sweep.sweep)
 app.command("verify")(verify.verify)
 
 

@@ -1,0 +1,191 @@
+"""Sweeps: the same bits however they are run, killed or resumed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from momentumflow.numeric import Regression, momentum_descent, sweep, sweeps
+from momentumflow.symbolic import InputError
+
+GRID = {
+    "gamma": [0.02, 0.04],
+    "lam": [0.1, 0.5, 1.0],
+    "alpha": [1.0, 0.5],
+    "seeds": 3,
+    "chunk": 5,
+    "max_steps": 20_000,
+}
+
+
+@pytest.fixture(scope="module")
+def expected() -> xr.Dataset:
+    return sweep(**GRID, jobs=1)
+
+
+def test_every_run_is_the_run_it_says(expected):
+    one = expected.isel(seed=2, gamma=1, lam=0, alpha=1)
+    setting = {name: one[name].item() for name in ("n", "d", "sparsity", "noise", "seed")}
+    problem, teacher = sweeps.draw_problem(0, setting)
+    assert isinstance(problem, Regression)
+    run = momentum_descent(problem, 0.04, 1 - np.sqrt(0.04 / 0.1), 0.5, tol=1e-10)
+    assert one.steps == run.steps
+    np.testing.assert_allclose(one.l1_norm, np.abs(run.theta).sum(), rtol=1e-12)
+    np.testing.assert_allclose(
+        one.recovery_error, np.linalg.norm(run.theta - teacher) / np.linalg.norm(teacher), rtol=1e-9
+    )
+    assert sweeps.statuses(one).item() == "CONVERGED"
+
+
+def test_dimensions_and_provenance(expected):
+    assert dict(expected.sizes) == {"seed": 3, "gamma": 2, "lam": 3, "alpha": 2}
+    assert expected.attrs["complete"] == 1
+    assert {"numpy", "numba", "momentumflow", "root_seed"} <= set(expected.attrs)
+    assert expected["residual"].attrs["description"]
+
+
+def test_workers_do_not_change_a_bit(expected):
+    assert sweep(**GRID, jobs=2).identical(expected)
+
+
+def test_a_dask_cluster_does_not_change_a_bit(expected, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    file = tmp_path / "scheduler.json"
+    common = [sys.executable, "-m", "distributed.cli"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": environment}
+    scheduler = subprocess.Popen(
+        [*common[:2], "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0",
+         "--no-dashboard", "--scheduler-file", str(file)], **quiet,
+    )  # fmt: skip
+    workers = [
+        subprocess.Popen(
+            [*common[:2], "distributed.cli.dask_worker", "--scheduler-file", str(file),
+             "--host", "127.0.0.1", "--nthreads", "1", "--no-dashboard",
+             "--local-directory", str(tmp_path)], **quiet,
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    try:
+        with distributed.Client(scheduler_file=str(file), timeout=60) as client:
+            client.wait_for_workers(2, timeout=60)
+            assert sweep(**GRID, client=client, store=tmp_path / "store").identical(expected)
+    finally:
+        for process in (*workers, scheduler):
+            process.kill()
+            process.wait()
+
+
+def test_a_store_resumes_and_runs_nothing_twice(expected, tmp_path, monkeypatch):
+    store = tmp_path / "store"
+    ran = []
+    original = sweeps.run_task
+
+    def counted(spec, task):
+        if len(ran) == 4:
+            raise KeyboardInterrupt
+        ran.append(task)
+        return original(spec, task)
+
+    monkeypatch.setattr(sweeps, "run_task", counted)
+    partial = sweep(**GRID, jobs=1, store=store)
+    assert partial.attrs["complete"] == 0
+    assert int((partial.status == -1).sum()) == 36 - 4 * 5
+    assert "MISSING" in sweeps.statuses(partial).values
+    first, ran[:] = list(ran), []
+    monkeypatch.setattr(sweeps, "run_task", lambda s, t: (ran.append(t), original(s, t))[1])
+    assert sweep(**GRID, jobs=1, store=store).identical(expected)
+    assert sorted(first + ran) == list(range(8))  # each task once
+    ran.clear()
+    assert sweep(**GRID, jobs=1, store=store).identical(expected)
+    assert ran == []
+
+
+def test_killed_at_any_moment_it_resumes_to_the_same_bits(expected, tmp_path):
+    store = tmp_path / "store"
+    program = (
+        f"from momentumflow.numeric import sweep; sweep(**{GRID!r}, jobs=1, store={str(store)!r})"
+    )
+    killed = 0
+    for attempt in range(12):
+        process = subprocess.Popen([sys.executable, "-c", program])
+        started = time.monotonic()
+        seen = _stored(store)
+        while process.poll() is None and time.monotonic() - started < 60:
+            # kill in the middle of writing the next task, at a varying moment
+            if _stored(store) > seen:
+                time.sleep(0.002 * attempt)
+                process.send_signal(signal.SIGKILL)
+                killed += 1
+                break
+            time.sleep(0.001)
+        process.wait()
+        if _stored(store) >= 8:
+            break
+    assert killed >= 2
+    assert sweep(**GRID, jobs=1, store=store).identical(expected)
+
+
+def _stored(store: Path) -> int:
+    chunks = store / "done" / "c"
+    return len(list(chunks.iterdir())) if chunks.is_dir() else 0
+
+
+def test_a_chunk_cut_short_is_run_again(expected, tmp_path):
+    store = tmp_path / "store"
+    sweep(**GRID, jobs=1, store=store)
+    (store / "done" / "c" / "3").write_bytes(b"")
+    assert sweep(**GRID, jobs=1, store=store).identical(expected)
+
+
+def test_prediction_and_minibatches():
+    found = sweep(
+        gamma=0.02, beta=[0.5, 0.8], alpha=1.0, batch_size=[4, 20], seeds=2, predict=True, jobs=1,
+        tol=1e-13,
+    )  # fmt: skip
+    assert dict(found.sizes) == {"seed": 2, "batch_size": 2, "beta": 2}
+    assert float(found.prediction_error.max()) < 1e-9
+    assert np.isfinite(found.prediction_error).all()
+
+
+def test_small_lambda_shrinks_balancedness_less():
+    found = sweep(gamma=0.01, lam=[0.02, 0.2], alpha=0.5, seeds=5, jobs=1)
+    assert (found.log_shrinkage.sel(lam=0.02) < 0).all()
+    assert (found.log_shrinkage.sel(lam=0.2) < found.log_shrinkage.sel(lam=0.02)).all()
+
+
+BAD = [
+    ({"gamma": 0.1}, "two of gamma, beta and lam, received gamma"),
+    ({"gamma": 0.1, "beta": 0.5, "lam": 1.0}, "two of gamma, beta and lam"),
+    ({"gamma": 0.1, "beta": 1.0}, r"beta in \[0, 1\)"),
+    ({"gamma": 0.1, "lam": 0.01}, "gamma <= lam"),
+    ({"gamma": 0.1, "beta": 0.5, "n": 30}, "every n below every d"),
+    ({"gamma": 0.1, "beta": 0.5, "sparsity": 31}, "sparsity <= d = 30"),
+    ({"gamma": 0.1, "beta": 0.5, "batch_size": 21}, "batch_size <= n = 20"),
+    ({"gamma": [0.1, 0.1], "beta": 0.5}, "distinct values of gamma"),
+    ({"gamma": [], "beta": 0.5}, "gamma as a number or a non-empty sequence"),
+    ({"gamma": 0.1, "beta": 0.5, "seeds": 0}, "seeds >= 1"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), BAD, ids=[s for _, s in BAD])
+def test_bad_input(arguments, sentence):
+    with pytest.raises(InputError, match=sentence):
+        sweep(**arguments)
+
+
+def test_another_sweeps_store_is_refused(tmp_path):
+    store = tmp_path / "store"
+    sweep(gamma=0.1, beta=0.5, alpha=1.0, seeds=1, jobs=1, store=store)
+    with pytest.raises(InputError, match=r"another one \(different axes\)"):
+        sweep(gamma=0.2, beta=0.5, alpha=1.0, seeds=1, jobs=1, store=store)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="an empty folder or a sweep's store"):
+        sweep(gamma=0.1, beta=0.5, seeds=1, store=tmp_path / "full")
