@@ -16,9 +16,12 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 LINES = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
 OPTIONAL = PROJECT["optional-dependencies"]
 # Not from the metadata of the installed package, which is as old as its installation.
+EXTRAS = ("sweep", "test", "docs")
 DECLARED = [
-    Requirement(text)
-    for text in (*PROJECT["dependencies"], *OPTIONAL["test"], *OPTIONAL.get("docs", ()))
+    requirement
+    for text in (*PROJECT["dependencies"], *(t for e in EXTRAS for t in OPTIONAL.get(e, ())))
+    # an extra may name another one of this package
+    if (requirement := Requirement(text)).name != PROJECT["name"]
 ]
 
 
