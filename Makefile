@@ -1,12 +1,13 @@
 # Two commands: `make verify` (check every claim, write report/) and `make test`
-# (lint, types, tests). Each sets up everything it needs.
+# (lint, types, tests). `make docs` builds the documentation. Each sets up everything
+# it needs.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 REPORT ?= report
 PYTEST_ARGS ?=
 
-.PHONY: verify test lint types check kernels bench clean
+.PHONY: verify test lint types docs kernels bench clean
 
 verify: $(VENV)/.core
 	$(BIN)/momentumflow verify --out $(REPORT)
@@ -20,6 +21,11 @@ lint: $(VENV)/.test
 
 types: $(VENV)/.test
 	$(BIN)/python tools/typecheck.py
+
+# The tutorials are executed; a warning fails the build.
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "open docs/_build/html/index.html"
 
 kernels: $(VENV)/.core
 	$(BIN)/python -m momentumflow kernels --committed
@@ -39,9 +45,13 @@ $(VENV)/.test: $(VENV)/.core
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[test]'
 	touch $@
 
+$(VENV)/.docs: $(VENV)/.core
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	touch $@
+
 $(VENV)/.bench: $(VENV)/.test
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[bench]'
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .typecheck .pytest_cache .mypy_cache .ruff_cache $(REPORT)
+	rm -rf $(VENV) build dist *.egg-info .typecheck .pytest_cache .mypy_cache .ruff_cache $(REPORT) docs/_build

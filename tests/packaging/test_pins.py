@@ -15,14 +15,21 @@ from .conftest import ROOT
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 LINES = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
 OPTIONAL = PROJECT["optional-dependencies"]
+
+
+def declared(texts: list[str]) -> list[Requirement]:
+    """Return requirements, extras of the package itself written out."""
+    found = []
+    for requirement in map(Requirement, texts):
+        if requirement.name == PROJECT["name"]:
+            found += declared([t for extra in requirement.extras for t in OPTIONAL[extra]])
+        else:
+            found.append(requirement)
+    return found
+
+
 # Not from the metadata of the installed package, which is as old as its installation.
-EXTRAS = ("sweep", "test", "docs")
-DECLARED = [
-    requirement
-    for text in (*PROJECT["dependencies"], *(t for e in EXTRAS for t in OPTIONAL.get(e, ())))
-    # an extra may name another one of this package
-    if (requirement := Requirement(text)).name != PROJECT["name"]
-]
+DECLARED = declared([*PROJECT["dependencies"], *OPTIONAL["test"], *OPTIONAL["docs"]])
 
 
 def closure() -> set[str]:
