@@ -386,15 +386,11 @@ def _straighten(weight: sp.Symbol, piece: sp.Expr, *, equal_start: bool) -> Stra
 
 
 def _solutions(expr: sp.Expr, unknown: sp.Symbol) -> list[sp.Expr]:
-    """Solve for an unknown; powers and logarithms by hand, so that the branch is the real one."""
-    a, p = sp.Wild("a", exclude=[unknown]), sp.Wild("p", exclude=[unknown, 0])
-    rest = sp.Wild("b", exclude=[unknown])
-    found = sp.expand(expr).match(a * sp.log(unknown) + rest)
-    if found and found[a] != 0:
-        return [sp.exp(sp.expand(-found[rest] / found[a]))]
-    found = sp.expand(expr).match(a * unknown**p + rest)
-    if found and found[a] != 0:
-        return [sp.powdenest(sp.factor(-found[rest] / found[a]) ** (1 / found[p]), force=True)]
+    """Solve for an unknown, layer by layer where it occurs once, so that the branch is real."""
+    expanded = sp.expand(expr)
+    if expanded.count(unknown) == 1:
+        found = _unwrapped(expanded, unknown, sp.S.Zero)
+        return [] if found is None else [sp.powdenest(found, force=True)]
     try:
         return [s for s in sp.solve(expr, unknown) if not s.has(sp.I)]
     except NotImplementedError:
@@ -419,29 +415,29 @@ def _inverse(dual_map: sp.Expr) -> sp.Expr | None:
             scale = 2 * sp.sqrt(-up[p] * down[p])
             shift = sp.expand_log(sp.log(-up[p] / down[p]) / 2)
             return (sp.asinh(symbols.theta / scale) - shift) / up[rate]
-    return _unwrapped(dual_map) if dual_map.count(mu) == 1 else None
+    return _unwrapped(dual_map, mu, symbols.theta) if dual_map.count(mu) == 1 else None
 
 
-def _unwrapped(dual_map: sp.Expr) -> sp.Expr | None:
-    """Return the inverse of a map in which mu occurs once, layer by layer.
+def _unwrapped(expr: sp.Expr, unknown: sp.Symbol, value: sp.Expr) -> sp.Expr | None:
+    """Solve `expr = value` for an unknown that occurs once, layer by layer.
 
-    Fractional powers take the positive branch, on which the map starts.
+    Fractional powers and inverse functions take their principal branch, on
+    which the flow starts; None where a layer cannot be undone.
     """
-    value: sp.Expr = symbols.theta
-    layer = dual_map
-    while layer != mu:
+    layer = expr
+    while layer != unknown:
         if isinstance(layer, sp.Add):
-            constant, layer = layer.as_independent(mu)
+            constant, layer = layer.as_independent(unknown)
             value = value - constant
         elif isinstance(layer, sp.Mul):
-            constant, layer = layer.as_independent(mu)
+            constant, layer = layer.as_independent(unknown)
             value = value / constant
-        elif isinstance(layer, sp.Pow) and not layer.exp.has(mu):
-            value, layer = value ** (1 / layer.exp), layer.base
-        elif isinstance(layer, sp.log):
-            value, layer = sp.exp(value), layer.args[0]
+        elif isinstance(layer, sp.Pow) and not layer.exp.has(unknown):
+            value, layer = sp.factor(value) ** (1 / layer.exp), layer.base
         elif isinstance(layer, sp.exp):
             value, layer = sp.log(value), layer.args[0]
+        elif isinstance(layer, sp.Function) and len(layer.args) == 1 and hasattr(layer, "inverse"):
+            value, layer = layer.inverse()(sp.expand(value)), layer.args[0]
         else:
             return None
     return sp.expand_power_base(value, force=True)
