@@ -55,6 +55,9 @@ class Subject:
         q_pm = w_pm'/w_pm and q = q_+ + q_-.
     sign_bound : callable
         sup |g| -> the lambda up to which no weight changes sign.
+    modified : callable
+        (truncation, gradient, eps, lam) -> right-hand side of the modified equation of
+        heavy ball through eps^truncation, with its `initial_velocity`.
     sam_rate : callable
         (noise variance, column mean square) -> rate at which weight noise decays the
         imbalance u^2 - v^2.
@@ -73,6 +76,7 @@ class Subject:
     log_shrinkage: Callable[[Number, FloatArray], FloatArray]
     balancedness_law: Callable[[Number, Number, Number, Number, Number], Number]
     sign_bound: Callable[[Number], Number]
+    modified: Callable[..., Any]
     sam_rate: Callable[[Number, Number], Number]
 
 
@@ -115,5 +119,14 @@ def shipped() -> Subject:
             lam_ * dq + q + lam_ * (plus**2 + minus**2)
         ),
         sign_bound=lambda largest: 1 / (4 * largest),
+        modified=_modified,
         sam_rate=lambda variance, square: 2 * variance * square,
     )
+
+
+def _modified(truncation: int, gradient: Any, eps: float, lam: float) -> Any:
+    from momentumflow.symbolic import HeavyBall, leading_equation, modified_equation
+
+    method = HeavyBall()
+    equation = modified_equation(method, truncation) if truncation else leading_equation(method)
+    return equation.rhs(gradient, eps=eps, lam=lam)

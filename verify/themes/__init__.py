@@ -19,12 +19,14 @@ def claims() -> tuple[Claim, ...]:
         inertia,
         limit,
         models,
+        orders,
         relatives,
         sparsity,
     )
 
     return (
         *dynamics.CLAIMS,
+        *orders.CLAIMS,
         *models.CLAIMS,
         *limit.CLAIMS,
         *balancedness.CLAIMS,
