@@ -16,6 +16,7 @@ from momentumflow.cli import (
     cite,
     derive,
     doctor,
+    figures,
     kernels,
     predict,
     sweep,
@@ -39,6 +40,7 @@ app = typer.Typer(
 app.command("cite")(cite.cite)
 app.command("derive")(derive.derive)
 app.command("doctor")(doctor.doctor)
+app.command("figures")(figures.figures)
 app.command("kernels")(kernels.kernels)
 app.command("predict")(predict.predict)
 app.command("sweep")(sweep.sweep)

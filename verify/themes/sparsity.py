@@ -94,8 +94,8 @@ RECOVERY_LAMBDAS = (0.02, 0.1, 0.3, 1.0, 3.0, 10.0)
 RECOVERY_ALPHA = 1.0
 
 
-def _designs(settings: Settings) -> dict[str, Regression]:
-    """Gaussian designs with random signs, centred and not."""
+def designs(settings: Settings) -> dict[str, Regression]:
+    """Draw Gaussian designs: centred with random signs, and of mean one with positive ones."""
     seeds = 2 * settings.seeds
     problem = sparse_regression(20, 30, 5, seed=settings.rng("recovery"), batch=(seeds,))
     assert problem.teacher is not None
@@ -105,7 +105,8 @@ def _designs(settings: Settings) -> dict[str, Regression]:
     return {"centred": problem, "uncentred": Regression(X, y, teacher=teacher)}
 
 
-def _train(subject: Subject, problem: Regression, lam: float) -> Trajectory:
+def train(subject: Subject, problem: Regression, lam: float) -> Trajectory:
+    """Run heavy ball (gradient descent at lam = 0) at a stable step, to a residual of 1e-9."""
     top = np.linalg.eigvalsh(problem.X @ np.swapaxes(problem.X, -1, -2) / problem.n).max()
     gamma = 0.2 / top
     if lam == 0:
@@ -122,7 +123,7 @@ def recovery_ratios(subject: Subject, problem: Regression, lams: tuple[float, ..
     assert teacher is not None
 
     def log_error(lam: float) -> FloatArray:
-        run = _train(subject, problem, lam)
+        run = train(subject, problem, lam)
         error = np.linalg.norm(run.theta - teacher, axis=-1)
         logs: FloatArray = np.where(run.converged, np.log(error), np.nan)
         return logs
@@ -134,7 +135,7 @@ def recovery_ratios(subject: Subject, problem: Regression, lams: tuple[float, ..
 def _check_recovery(subject: Subject, settings: Settings) -> Evidence:
     series: dict[str, FloatArray] = {"lambda": np.array(RECOVERY_LAMBDAS)}
     measured = []
-    for name, problem in _designs(settings).items():
+    for name, problem in designs(settings).items():
         table = recovery_ratios(subject, problem, RECOVERY_LAMBDAS)
         series[name] = table
         for j in (1, 5):
