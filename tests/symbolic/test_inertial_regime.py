@@ -256,6 +256,45 @@ def test_scaling_is_stated():
     assert sp.simplify(own.coefficient("f") - expected) == 0
 
 
+def test_further_parameters_may_enter_rationally():
+    """A look-ahead mu/(1+mu): the same equation as for mu, with mu replaced."""
+    mu = sp.Symbol("mu")
+    text = "w[k+1] = w[k] + beta*(w[k]-w[k-1]) + gamma*f(w[k] + ({})*(w[k]-w[k-1]))"
+    plain = modified_equation(MomentumMethod.parse(text.format("mu")), 2)
+    found = modified_equation(MomentumMethod.parse(text.format("mu/(1+mu)")), 2)
+    assert found.trees == plain.trees
+    for term in found:
+        expected = plain.coefficient(term.tree).subs(mu, mu / (1 + mu))
+        assert sp.cancel(sp.together(term.coefficient - expected)) == 0
+    # mu = beta = 1 - eps/lambda is Nesterov
+    nesterov = modified_equation(Nesterov(), 2)
+    for term in nesterov:
+        inserted = plain.coefficient(term.tree).subs(mu, 1 - eps / lam)
+        assert cut(inserted - term.coefficient, 2) == 0
+
+
+def test_a_momentum_of_another_name_and_form():
+    """With m = 1 - beta or beta squared for the parameter, the equation in eps and lambda stays."""
+    stated = MomentumMethod.parse("w[k+1] = w[k] + (1-m)*(w[k]-w[k-1]) + gamma*f(w[k])")
+    squared = MomentumMethod.parse("w[k+1] = w[k] + beta^2*(w[k]-w[k-1]) + gamma*f(w[k])")
+    plain = modified_equation(HeavyBall(), 3)
+    for method in (stated, squared):
+        found = modified_equation(method, 3)
+        assert {t.tree: t.coefficient for t in found} == {t.tree: t.coefficient for t in plain}
+
+
+def test_averaged_gradients_and_longer_memory():
+    """Two gradient points of fixed weights damp like a look-ahead of their mean place."""
+    averaged = MomentumMethod.parse(
+        "w[k+1] = w[k] + beta*(w[k]-w[k-1]) + gamma*(2*f(w[k]) - f(w[k-1]))"
+    )
+    equation = modified_equation(averaged, 1)
+    assert equation.coefficient("[v]") == eps / lam  # f(w) + eps f'v, as in Nesterov's method
+    longer = MomentumMethod.from_recurrence({1: 1, 0: -1 - beta, -1: beta}, [(1, {0: 2, -2: -1})])
+    assert modified_equation(longer, 1).initial_velocity is None
+    assert modified_equation(longer, 1).coefficient("[v]") == 2 * eps / lam
+
+
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [

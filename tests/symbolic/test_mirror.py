@@ -105,9 +105,9 @@ def test_commutation_is_decided():
     assert shared.status is MirrorStatus.OBSTRUCTED
     assert shared.brackets == {(0, 1): (0, c, -b)}
     assert shared.motion[0, 1] == (a * c, -a * b)
-    # brackets that turn the weights without moving theta
-    hidden = commutation([a, b, c + (a**2 * b)], [a, b, c])
-    assert hidden.status is not MirrorStatus.COMMUTING
+    nested = commutation([a, b, c + a**2 * b], [a, b, c])
+    assert nested.status is MirrorStatus.OBSTRUCTED
+    assert set(nested.brackets) == {(0, 2), (1, 2)}
 
 
 @pytest.mark.parametrize(
