@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.patheffects import withStroke
 
 from momentumflow.numeric import (
     Regression,
@@ -61,17 +62,19 @@ def _plane(seeds: int, resolution: int) -> Figure:
     figure, (axes,) = panels(width=5.4, height=4.2)
     mesh = axes.pcolormesh(gammas, lags, np.log10(loss), shading="nearest", rasterized=True)
     figure.colorbar(mesh, ax=axes, label=r"$\log_{10}$ test loss")
-    lam = gammas[None, :] / lags[:, None] ** 2
-    lines = axes.contour(
-        gammas,
-        lags,
-        np.log10(lam),
-        levels=np.arange(-2, 3),
-        colors="white",
-        linewidths=1.0,
-        linestyles="solid",
-    )
-    axes.clabel(lines, fmt=lambda level: rf"$\lambda=10^{{{level:.0f}}}$", fontsize=7.5)
+    for power in range(-2, 4):
+        lag = np.sqrt(gammas / 10.0**power)
+        inside = (lag >= lags.min()) & (lag <= lags.max())
+        if np.count_nonzero(inside) < 5:
+            continue
+        rim = [withStroke(linewidth=2.0, foreground="0.3")]  # white on yellow needs it
+        axes.plot(gammas[inside], lag[inside], color="white", linewidth=1.0, path_effects=rim)
+        middle = np.flatnonzero(inside)[np.count_nonzero(inside) // 3]
+        axes.annotate(
+            rf"$\lambda = 10^{{{power}}}$", (gammas[middle], lag[middle]), color="white",
+            textcoords="offset points", xytext=(2, 4), fontsize=7.5,
+            path_effects=rim,
+        )  # fmt: skip
     axes.set_facecolor("0.85")
     axes.set_xscale("log")
     axes.set_yscale("log")

@@ -22,7 +22,7 @@ THEME = "Balancedness"
 PPF = "Papazov, Pesme, Flammarion, arXiv 2403.05293"
 
 ALPHA = 0.5
-LAMBDAS = (0.08, 0.04, 0.02, 0.01)
+LAMBDAS = (0.02, 0.01, 0.005, 0.0025)
 
 
 def _check_shrinkage(subject: Subject, settings: Settings) -> Evidence:
