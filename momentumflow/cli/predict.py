@@ -11,6 +11,7 @@ import typer
 from momentumflow.cli import FAILED, FINE
 
 if TYPE_CHECKING:
+    from momentumflow.numeric.trajectory import Trajectory
     from momentumflow.verify.prediction import Prediction
 
 
@@ -70,13 +71,20 @@ def _print(found: Prediction, top: int) -> None:
     )
     console.print(
         f"training: {int(run.steps)} steps, relative residual {float(run.residual):.2e}, "
-        f"{int(run.sign_changes.sum())} sign changes, {run.status.value}"
+        f"{int(run.sign_changes.sum())} sign changes, {_in_words(run)}"
     )
     if found.newton is not None:
         console.print(_certificates(found))
         if top:
             console.print(_entries(found, top))
+            left_out = problem.d - min(top, problem.d)
+            if left_out:
+                console.print(f"({left_out} smaller entries left out; --top shows more)")
     console.print(f"{found.verdict.value}: {found.explanation}.", soft_wrap=True)
+
+
+def _in_words(run: Trajectory) -> str:
+    return str(run.status.name).lower().replace("_", " ")
 
 
 def _certificates(found: Prediction) -> Any:
@@ -113,7 +121,4 @@ def _entries(found: Prediction, top: int) -> Any:
     assert found.newton is not None
     for j in np.argsort(-np.abs(theta))[:top]:
         table.add_row(names[j], f"{theta[j]: .12f}", f"{found.newton.theta[j]: .12f}")
-    rest = theta.size - min(top, theta.size)
-    if rest:
-        table.caption = f"{rest} smaller entries left out; --top shows more"
     return table
