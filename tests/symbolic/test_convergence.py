@@ -150,7 +150,7 @@ def inertial_errors(method, equation, loss, *, corrected=True, time=1.5, strengt
         velocity = right.initial_velocity(start) if corrected else rest
         state = flow(
             lambda s, right=right: right.system(0.0, s),
-            np.concatenate([start, velocity]), time, 5, columns=7,
+            np.concatenate([start, velocity]), time, 5, columns=6,
         )  # fmt: skip
         w, buffer, before = start, rest, start
         for _ in range(round(time / size)):

@@ -29,6 +29,7 @@ w, v, p = sp.symbols("w v p", real=True)
 # a loss without symmetry, so that no term can hide
 LOSS = w**4 / 4 - w**3 / 5 + w**2 / 3 - w / 7
 FORCE = -sp.diff(LOSS, w)
+LAMBDA = sp.Rational(3, 4)  # a number for lambda, where the expansions are long
 
 
 def cut(expr, order):
@@ -69,7 +70,7 @@ def symplectic_euler_equation(order):
     X = (1/eps) log(Phi^*), log(1 + N) = sum (-1)^(k+1) N^k / k with N g = g o Phi - g,
     on the functions w and p; w'' = X X w, with p eliminated by v = X w.
     """
-    change_p = eps / lam * (FORCE - p)
+    change_p = eps / LAMBDA * (FORCE - p)
     change_w = sp.expand(eps * (p + change_p))
 
     def changed(function):
@@ -104,15 +105,15 @@ def test_heavy_ball_as_symplectic_euler(order):
     """Backward error analysis of the one-step map on (w, p): no recurrence, no trees."""
     (derived,) = modified_equation(HeavyBall(), order).specialise(LOSS, [w], [v])
     expected = symplectic_euler_equation(order)
-    assert sp.expand(derived - expected) == 0
+    assert sp.expand(derived.subs(lam, LAMBDA) - expected) == 0
     (wrong,) = modified_equation(Nesterov(), order).specialise(LOSS, [w], [v])
-    assert sp.expand(wrong - expected) != 0  # the oracle notices another method
+    assert sp.expand(wrong.subs(lam, LAMBDA) - expected) != 0  # the oracle notices another method
 
 
 def taylor(equation, count):
     """Derivatives w^(1), w^(2), ... along v' = Phi(w, v), as expressions of w and v."""
     (right,) = equation.specialise(LOSS, [w], [v])
-    rows = [v, sp.expand(right)]
+    rows = [v, sp.expand(right.subs(lam, LAMBDA))]
     while len(rows) < count:
         last = rows[-1]
         # the m-th derivative is multiplied by eps^m: higher powers are never seen
@@ -131,7 +132,7 @@ def test_the_start_is_the_start_of_the_method(method):
     order = 1 if method.name == "quasi-hyperbolic momentum" else 2
     equation = modified_equation(method, order)
     (start,) = equation.initial_velocity.specialise(LOSS, [w])
-    at = {w: sp.Rational(7, 5), lam: sp.Rational(3, 4)}
+    at = {w: sp.Rational(7, 5), lam: LAMBDA}
     rows = [row.subs(at) for row in taylor(equation, order + 3)]
     start = start.subs(at)
     path = sum(eps**m / sp.factorial(m) * row for m, row in enumerate(rows, start=1))
@@ -152,7 +153,7 @@ def test_the_start_is_the_start_of_the_method(method):
 def test_the_equation_satisfies_the_recurrence(method):
     """Taylor expansions of w(t + j eps) inserted into the recurrence leave O(eps^(order+3))."""
     order = 2
-    at = {w: sp.Rational(7, 5), v: sp.Rational(-2, 3), lam: sp.Rational(3, 4)}
+    at = {w: sp.Rational(7, 5), v: sp.Rational(-2, 3), lam: LAMBDA}
     rows = [row.subs(at) for row in taylor(modified_equation(method, order), order + 4)]
     momentum = 1 - eps / at[lam]
 
@@ -217,24 +218,28 @@ def test_quasi_hyperbolic_contains_both_ends():
 
 
 @pytest.mark.parametrize(
-    "method", [HeavyBall(), Nesterov(), QuasiHyperbolic(nu=sp.Rational(1, 2))], ids=lambda m: m.name
+    ("method", "order"),
+    [
+        *((m, order) for m in (HeavyBall(), Nesterov()) for order in (1, 2, 3)),
+        (QuasiHyperbolic(nu=sp.Rational(1, 2)), 1),
+    ],
+    ids=lambda item: getattr(item, "name", str(item)),
 )
-@pytest.mark.parametrize("order", [1, 2, 3])
 def test_energy_falls_at_the_stated_rate(method, order):
     """dE/dt + R along the equation is O(eps^(order+1)), on a loss of two variables."""
     x, y, a, b = sp.symbols("x y a b", real=True)
     loss = (1 - x) ** 2 / 10 + (y - x**2) ** 2
     found = energy(method, order)
-    stored = found.energy.specialise(loss, [x, y], [a, b])
-    lost = found.dissipation.specialise(loss, [x, y], [a, b])
-    forces = modified_equation(method, order).specialise(loss, [x, y], [a, b])
+    stored = found.energy.specialise(loss, [x, y], [a, b]).subs(lam, LAMBDA)
+    lost = found.dissipation.specialise(loss, [x, y], [a, b]).subs(lam, LAMBDA)
+    written = modified_equation(method, order).specialise(loss, [x, y], [a, b])
+    forces = [force.subs(lam, LAMBDA) for force in written]
     change = sp.diff(stored, x) * a + sp.diff(stored, y) * b
     change += sp.diff(stored, a) * forces[0] + sp.diff(stored, b) * forces[1]
     # a polynomial identity in all of them, tried at random rational points
     rng = random.Random(order)
     for _ in range(3):
         point = {s: sp.Rational(rng.randint(-99, 99), 50) for s in (x, y, a, b)}
-        point[lam] = sp.Rational(rng.randint(1, 99), 50)
         assert cut((change + lost).subs(point), order) == 0
         assert cut(change.subs(point), order) != 0
     assert all(tau is VELOCITY or tau.velocities >= 2 for tau, _ in found.dissipation.terms)

@@ -207,7 +207,7 @@ def test_special_cases_agree():
     assert not same(general.coefficient("[[]]").subs(nu, 0), damped.coefficient("[[]]"))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     st.fractions(min_value=0, max_value=Fraction(9, 10), max_denominator=20),
     st.fractions(min_value=-1, max_value=1, max_denominator=10),
