@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib import metadata
 
 import pytest
@@ -49,7 +50,7 @@ def test_a_missing_dependency_is_seen(monkeypatch):
     assert not found.sound
     check = named(found, "clarabel")
     assert (check.sound, check.found) == (False, "not installed")
-    assert check.remedy == "pip install 'clarabel<1,>=0.9'"
+    assert re.fullmatch(r"pip install 'clarabel[<>=.,\d]+'", check.remedy)
     assert named(found, "numpy").sound
 
 
@@ -58,7 +59,8 @@ def test_a_dependency_out_of_bounds_is_seen(monkeypatch):
     monkeypatch.setattr(metadata, "version", lambda n: "1.26.4" if n == "numpy" else real(n))
     check = named(only(diagnosis._dependencies), "numpy")
     assert not check.sound
-    assert check.found == "1.26.4, outside <3,>=2.0"
+    assert re.fullmatch(r"1\.26\.4, outside <3,>=2\.\d", check.found)
+    assert check.remedy.startswith("pip install 'numpy")
 
 
 def test_a_missing_template_is_seen(monkeypatch):
