@@ -216,6 +216,11 @@ class Kernel:
         exec(compile(self.source, f"<momentumflow kernel {self.name}>", "exec"), namespace)
         return namespace[self.name]
 
+    @property
+    def function(self) -> Any:
+        """The compiled function itself, which takes its arguments as they are."""
+        return self._function
+
     def __call__(self, *values: ArrayLike) -> Any:
         """Evaluate at `values`, in the order of `arguments`."""
         if len(values) != len(self.arguments):

@@ -73,7 +73,7 @@ def inertial_scaling(method: MomentumMethod) -> InertialScaling:
         raise InputError(
             "a method with a symbolic momentum parameter for the inertial regime",
             str(method),
-            'leave the parameter symbolic, or take regime="slow"',
+            'leave the parameter symbolic, name it as momentum=..., or take regime="slow"',
         )
     roots = [
         root

@@ -208,15 +208,19 @@ class MomentumMethod:
             object.__setattr__(self, "start", Recurrence.of({0: 1, -1: -1}, []))
         _check(self.recurrence, self.step)
         if self.momentum is None:
-            free = self.recurrence.free_symbols
+            # inertia comes from c_1 = A'(1) vanishing: the parameter must occur there
+            free = self.recurrence.left_moment(1).free_symbols
             chosen = symbols.beta if symbols.beta in free else None
             if len(free) == 1:
                 (chosen,) = free
             object.__setattr__(self, "momentum", chosen)
-        elif self.momentum not in self.recurrence.free_symbols:
-            raise InputError(
-                "the momentum parameter to occur in the recurrence", f"momentum = {self.momentum}"
-            )
+        else:
+            object.__setattr__(self, "momentum", symbols.canonical(self.momentum))
+            if self.momentum not in self.recurrence.free_symbols:
+                raise InputError(
+                    "the momentum parameter to occur in the recurrence",
+                    f"momentum = {self.momentum}",
+                )
 
     @classmethod
     def from_recurrence(
@@ -249,7 +253,9 @@ class MomentumMethod:
         return cls(name, Recurrence.of(left, gradients), step=step, momentum=momentum)
 
     @classmethod
-    def parse(cls, text: str, *, name: str = "stated method") -> MomentumMethod:
+    def parse(
+        cls, text: str, *, name: str = "stated method", momentum: sp.Symbol | None = None
+    ) -> MomentumMethod:
         """Return the method that an equation states.
 
         Parameters
@@ -260,7 +266,7 @@ class MomentumMethod:
             `"w[k+1] = w[k] + beta*(w[k]-w[k-1]) + gamma*f(w[k])"`. Fractions
             are written `1/2`.
         """
-        return cls(name, _parse_recurrence(text))
+        return cls(name, _parse_recurrence(text), momentum=momentum)
 
     @property
     def parameters(self) -> tuple[sp.Symbol, ...]:

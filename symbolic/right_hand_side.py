@@ -153,7 +153,7 @@ class Field:
             value = self.gradient(w)
             return [-part for part in value] if isinstance(value, list | tuple) else -value
         # the bare function: the kernel itself turns its arguments into arrays
-        return list(self.source._function(*(w[..., i] for i in range(self.components or 0))))
+        return list(self.source.function(*(w[..., i] for i in range(self.components or 0))))
 
 
 @dataclass(frozen=True)

@@ -288,6 +288,19 @@ def test_a_momentum_of_another_name_and_form():
         assert {t.tree: t.coefficient for t in found} == {t.tree: t.coefficient for t in plain}
 
 
+def test_the_momentum_parameter_is_found_or_named():
+    text = "w[k+1] = w[k] + {}*(w[k]-w[k-1]) + gamma*f(w[k] + q*(w[k]-w[k-1]))"
+    p, q = sp.symbols("p q")
+    found = MomentumMethod.parse(text.format("p"))
+    assert found.momentum == p  # q does not occur in A'(1)
+    assert modified_equation(found, 1).coefficient("[v]") == eps * q / lam
+    two = text.format("p*q")
+    with pytest.raises(InputError, match=r"name it as momentum=\.\.\., or take regime"):
+        modified_equation(MomentumMethod.parse(two), 1)
+    with pytest.raises(InputError, match="expected the momentum parameter to occur in the recurr"):
+        MomentumMethod.parse(two, momentum=sp.Symbol("r"))
+
+
 def test_averaged_gradients_and_longer_memory():
     """Two gradient points of fixed weights damp like a look-ahead of their mean place."""
     averaged = MomentumMethod.parse(

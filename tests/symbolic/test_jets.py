@@ -37,7 +37,8 @@ VARIANTS = {
     "joined": lambda w: np.concatenate(
         [X[:, :1].T @ (X @ w - Y) ** 3, X[:, 1:].T @ (X @ w - Y) ** 3]
     ),
-    "unpacked": lambda w: X.T @ (sum(column * entry for column, entry in zip(X.T, w, strict=True)) - Y) ** 3,
+    "unpacked": lambda w: X.T @ (
+        sum(column * entry for column, entry in zip(X.T, w, strict=True)) - Y) ** 3,
     "mean": lambda w: 4 * np.mean(X * ((X @ w - Y) ** 3)[:, None], axis=0),
     "moved axes": lambda w: (
         X.T[None] * (np.transpose(w[None] @ X.T) - Y[:, None]).T ** 3
