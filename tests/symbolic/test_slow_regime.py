@@ -291,3 +291,47 @@ def test_other_bad_requests():
         equation.coefficient("[[],[]]")
     with pytest.raises(InputError, match="notation to be"):
         equation.latex("pictures")
+
+
+def prunings(tau):
+    """All ways to let disjoint branches fall: (what keeps the root, what falls)."""
+    ways = [([], [])]
+    for child in tau.children:
+        options = [(None, [child]), *prunings(child)]
+        ways = [
+            ([*kept, branch] if branch is not None else kept, fallen + more)
+            for kept, fallen in ways
+            for branch, more in options
+        ]
+    return [(graft_root(kept), fallen) for kept, fallen in ways]
+
+
+def composed(outer, inner, tau):
+    """Coefficient of outer(inner(w)) (Hairer, Lubich, Wanner 2006, theorem III.1.10)."""
+    total = inner[tau]
+    for kept, fallen in prunings(tau):
+        term = outer[kept]
+        for branch in fallen:
+            term *= inner[branch]
+        total += term
+    return total
+
+
+def test_the_memoryless_map_satisfies_the_recurrence_under_composition():
+    """M(M(w)) - (1+beta) M(w) + beta w = gamma f(M(w)): composition of maps, no Lie derivative."""
+    b, step = Fraction(2, 7), memoryless_map(HeavyBall(), 7)
+    at = {beta: sp.Rational(2, 7), gamma: 1}
+    values = {
+        tau: Fraction(str(step.coefficient(tau).subs(at) * tau.symmetry)) for tau in trees_up_to(7)
+    }
+
+    def defect(m, tau):
+        along = Fraction(1)
+        for child in tau.children:
+            along *= m[child]
+        return composed(m, m, tau) - (1 + b) * m[tau] - along
+
+    assert [tau for tau in trees_up_to(7) if defect(values, tau) != 0] == []
+    spoilt = dict(values)
+    spoilt[bush(4)] += Fraction(1, 1000)
+    assert defect(spoilt, bush(4)) != 0
