@@ -138,20 +138,15 @@ def _first_order_error(
     """|theta - exact| / |theta| from the linearised optimality conditions.
 
     The exact solution differs by `D X^T H^+ r + (I - D X^T H^+ X) D miss`,
-    D = theta'(z), H = X D X^T. Directions in which H is below rounding are
-    charged at their least Euclidean norm.
+    D = theta'(z), H = X D X^T. Directions in which even D^{1/2} X^T is below
+    rounding are charged at their least Euclidean norm.
     """
     h = potential.slope(z, theta)
     displaced = h * miss
     right = r - products.forward(displaced)
     correction, left = products.weighted_least_norm(h, right)
-    u, unresolved = displaced + correction, left
-    if np.any(left):
-        remaining, unresolved = products.weighted_least_norm(np.ones_like(h), left)
-        u = u + remaining
     size = np.linalg.norm(theta, axis=-1)
-    # What even the unweighted Gram matrix cannot resolve is rank deficiency; on
-    # a consistent problem it is rounding, of the size of the residual itself.
-    total = np.linalg.norm(u, axis=-1) + np.linalg.norm(unresolved, axis=-1) / products.row_size()
+    total = np.linalg.norm(displaced, axis=-1) + np.linalg.norm(correction, axis=-1)
+    total += products.least_norm(left)
     error: FloatArray = np.asarray(total / np.where(size > 0, size, 1.0))
     return error

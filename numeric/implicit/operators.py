@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import LinearOperator, cg, lsmr
 
 from momentumflow.numeric.implicit import compensated
-from momentumflow.numeric.implicit.rows import Rows, range_from_gram
+from momentumflow.numeric.implicit.rows import GRAM_TRUSTED, Rows, range_from_gram
 from momentumflow.numeric.validation import FloatArray, float_array
 from momentumflow.symbolic.errors import InputError
 
@@ -64,13 +64,16 @@ class SingleRows(Rows):
         gram = self._gram(None)
         decided = range_from_gram(gram[None])
         if decided is None:
-            # Squaring loses the directions below sqrt(eps); a pivoted QR of the
-            # explicit rows, or of X^T on a basis, would not be matrix-free.
+            # Squaring hides the directions below sqrt(eps); the images of their
+            # eigenvectors under X^T tell small singular values from zero.
             values, vectors = np.linalg.eigh(gram)
-            values, vectors = values[::-1], vectors[:, ::-1]
-            kept = values > 10 * self.n * _EPS * values[0]
-            s = np.sqrt(np.where(kept, values, 0.0))
-            decided = vectors[None], s[None]
+            clear = values > GRAM_TRUSTED * values[-1]
+            weak = vectors[:, ~clear]
+            _, s, turn = np.linalg.svd(self._adjoint(weak), full_matrices=False)
+            cutoff = 10 * max(self.n, self.d) * _EPS * np.sqrt(values[-1])
+            U = np.concatenate([vectors[:, clear][:, ::-1], weak @ turn.T], axis=1)
+            s = np.concatenate([np.sqrt(values[clear][::-1]), np.where(s > cutoff, s, 0.0)])
+            decided = U[None], s[None]
         self._set_range(*decided)
 
 

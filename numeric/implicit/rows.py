@@ -25,7 +25,7 @@ _BLOCK = 1 << 13
 _KEEP_WHITENED = 1 << 24
 # Gram eigenvalues decide the rank only where they are far above their own
 # rounding; otherwise a singular value decomposition does.
-_GRAM_TRUSTED = 1e-9
+GRAM_TRUSTED = 1e-9
 _EPS = float(np.finfo(np.float64).eps)
 # Rounding of a whitened Gram matrix, relative to its mean diagonal.
 _GRAM_NOISE = 8 * _EPS
@@ -286,7 +286,7 @@ def range_from_gram(gram: FloatArray) -> tuple[FloatArray, FloatArray] | None:
     """
     eigenvalues, vectors = np.linalg.eigh(gram)
     eigenvalues, vectors = eigenvalues[..., ::-1], vectors[..., ::-1]
-    if np.all(eigenvalues[..., -1] > _GRAM_TRUSTED * eigenvalues[..., 0]):
+    if np.all(eigenvalues[..., -1] > GRAM_TRUSTED * eigenvalues[..., 0]):
         return vectors, np.sqrt(eigenvalues)
     return None
 

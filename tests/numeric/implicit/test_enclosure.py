@@ -86,12 +86,19 @@ def nasty(draw):
 def test_nothing_certified_is_wrong(case):
     """The hunt: whatever is certified must be enclosed within ten tolerances."""
     X, y, delta, reference = case
-    solution = implicit_solution((X, y), delta, reference)
+    try:
+        solution = implicit_solution((X, y), delta, reference)
+    except InputError as error:
+        # Rounding of y = X theta, seen through a nearly singular X, can leave its range.
+        if "in the range of X" not in str(error):
+            raise
+        event("refused as inconsistent")
+        return
     event(f"status {solution.status.name}")
     assume(solution.certified)
     proof = enclose((X, y), solution, digits=20)
-    event(f"proved {proof.proved}, full rank {solution.rank == X.shape[0]}")
-    assume(proof.proved)
+    event(f"full rank {solution.rank == X.shape[0]}")
+    assert proof.proved
     # On a numerically rank-deficient X the exact problem of the float64 rows is
     # another one; there only the chosen rows are compared.
     if solution.rank == X.shape[0]:
