@@ -13,6 +13,7 @@ import platform
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from importlib import metadata, resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -214,6 +215,11 @@ class Report:
 
     def figures(self) -> dict[str, Figure]:
         """Return the figure of each claim that has one, by claim name."""
+        return dict(self._drawn)
+
+    @cached_property
+    def _drawn(self) -> dict[str, Figure]:
+        # Drawn once: the page and the files show the same figures.
         from momentumflow.verify.figures import style
 
         drawn = {}
