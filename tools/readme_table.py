@@ -33,7 +33,7 @@ def table(report: dict[str, Any]) -> str:
             claim["title"],
             value,
             shown["requirement"],
-            claim["verdict"],
+            claim["verdict"] + (" (a question)" if claim["question"] else ""),
         )
         rows.append(f"| {' | '.join(cells)} |")
     proofs = [p for claim in report["claims"] for p in claim["proofs"]]
