@@ -7,26 +7,25 @@ polynomial with arrays for coefficients; it passes through NumPy code, so that
 a gradient written for arrays is differentiated exactly, to any order, without
 a tensor ever being built.
 
-The monomials to keep are multisets of trees: a generator stands for an
-elementary differential, and the coefficient of a product of generators gives
-the differential of the tree that has them as branches. Only those that some
-wanted tree needs are computed.
+Which monomials are kept, and how they multiply, is the business of a `JetSpace`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
-from math import comb, factorial
-from typing import Any
+from collections.abc import Callable, Sequence
+from math import comb
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from momentumflow.symbolic import taylor
 from momentumflow.symbolic.errors import InputError
-from momentumflow.symbolic.trees import VELOCITY, Tree, graft_root
+from momentumflow.symbolic.taylor import Array
+from momentumflow.symbolic.trees import Tree
 
-Array = NDArray[np.float64]
+if TYPE_CHECKING:
+    from momentumflow.symbolic.jet_space import JetSpace
+
 Monomial = tuple[Tree, ...]  # sorted, so that equal multisets are equal
 
 _SMOOTH = "compose it of +, -, *, /, **, @, exp, log, sin, cos, tanh and the like"
@@ -110,12 +109,12 @@ class Jet:
         """Return the matrix product."""
         return _matmul(self, other) if np.ndim(other) else self * other
 
-    def compose(self, taylor: Sequence[Any]) -> Jet:
-        """Return `sum_k taylor[k] (self - value)^k`: a function by its Taylor coefficients."""
+    def compose(self, series: Sequence[Any]) -> Jet:
+        """Return `sum_k series[k] (self - value)^k`: a function by its Taylor coefficients."""
         small = {m: a for m, a in self.coefficients.items() if m}
-        result: dict[Monomial, Any] = {(): taylor[0]}
+        result: dict[Monomial, Any] = {(): series[0]}
         power: dict[Monomial, Any] = small
-        for coefficient in taylor[1:]:
+        for coefficient in series[1:]:
             if not power:
                 break
             for m, a in power.items():
@@ -142,7 +141,7 @@ class Jet:
             return jet.map(lambda a: func(a, *rest, **kwargs))
         if func in _JOINING:
             parts, *rest = args
-            return _joined(func, parts, rest, kwargs)
+            return joined(func, parts, rest, kwargs)
         if func is np.dot:
             left, right = args
             return left * right if not (np.ndim(left) and np.ndim(right)) else left @ right
@@ -205,143 +204,6 @@ class Jet:
     __floordiv__ = __mod__ = _refuse
 
 
-class JetSpace:
-    """The monomials that a set of wanted trees needs, and how they multiply.
-
-    Parameters
-    ----------
-    trees : iterable of Tree
-        The trees whose elementary differentials are wanted.
-    branches_given : bool
-        Whether the differentials of their branches are known already.
-    """
-
-    def __init__(self, trees: Iterable[Tree], *, branches_given: bool = False) -> None:
-        self.trees = tuple(trees) if branches_given else _with_branches(trees)
-        kept: set[Monomial] = {()}
-        for tau in self.trees:
-            kept |= _sub_multisets(tau.children)
-        self.monomials = frozenset(kept)
-        self.degree = max(len(m) for m in kept)
-        self._products: dict[tuple[Monomial, Monomial], Monomial | None] = {}
-        self._stages: list[tuple[tuple[Tree, ...], JetSpace]] | None = None
-
-    @property
-    def stages(self) -> list[tuple[tuple[Tree, ...], JetSpace]]:
-        """The trees by height, each height with the space that its evaluation needs."""
-        if self._stages is None:
-            heights: dict[int, list[Tree]] = {}
-            for tau in self.trees:
-                if tau is not VELOCITY:
-                    heights.setdefault(_height(tau), []).append(tau)
-            self._stages = [
-                (tuple(ts), JetSpace(ts, branches_given=True)) for _, ts in sorted(heights.items())
-            ]
-        return self._stages
-
-    def times(self, a: Monomial, b: Monomial) -> Monomial | None:
-        """Return the product of two monomials, or None where it is not kept."""
-        key = (a, b)
-        if key not in self._products:
-            merged = _sorted_monomial(a + b)
-            self._products[key] = merged if merged in self.monomials else None
-        return self._products[key]
-
-    def product(self, a: Mapping[Monomial, Any], b: Mapping[Monomial, Any]) -> dict[Monomial, Any]:
-        """Return the product of two polynomials, cut to the monomials that are kept."""
-        result: dict[Monomial, Any] = {}
-        for m, x in a.items():
-            for n, y in b.items():
-                target = self.times(m, n)
-                if target is not None:
-                    term = x * y
-                    result[target] = result[target] + term if target in result else term
-        return result
-
-    def elementary_differentials(
-        self, field: Callable[[Any], Any], w: Array, v: Array | None = None
-    ) -> dict[Tree, Array]:
-        """Return the elementary differential of every tree at w.
-
-        One evaluation of the field for each height of the trees: the
-        differentials of height h are the directions of those of height h + 1.
-
-        Parameters
-        ----------
-        field : callable
-            `f`, from arrays to arrays of the same shape, in NumPy operations.
-        w, v : ndarray
-            The point and, where trees have velocity leaves, the velocity.
-        """
-        known: dict[Tree, Array] = {}
-        if VELOCITY in self.trees:
-            if v is None:
-                raise InputError("a velocity v", "none", "the equation has velocity leaves")
-            known[VELOCITY] = v
-        for trees, space in self.stages:
-            directions: dict[Monomial, Any] = {(): w}
-            for tau in trees:
-                directions |= {(child,): known[child] for child in tau.children}
-            result = _assembled(field(Jet(directions, space)), w, space)
-            for tau in trees:
-                known[tau] = result.get(tau.children, 0.0) * _factorials(tau)
-        return {tau: np.broadcast_to(a, w.shape) for tau, a in known.items()}
-
-
-@lru_cache(maxsize=64)
-def jet_space(trees: tuple[Tree, ...]) -> JetSpace:
-    """Return the space of these trees, made once."""
-    return JetSpace(trees)
-
-
-def _height(tau: Tree) -> int:
-    """Return the number of field evaluations below the root; the velocity is given."""
-    return 1 + max((_height(c) for c in tau.children if c is not VELOCITY), default=0)
-
-
-def _assembled(value: Any, w: Array, space: JetSpace) -> dict[Monomial, Any]:
-    """Return the coefficients of what a field returned, which may be a list of scalar jets."""
-    if isinstance(value, Jet):
-        jet = value
-    else:
-        parts = list(value) if isinstance(value, list | tuple | np.ndarray) else [value]
-        if not any(isinstance(part, Jet) for part in parts):
-            return {(): np.broadcast_to(np.asarray(value, dtype=np.float64), w.shape)}
-        jet = _joined(np.stack, parts, [], {"axis": -1})
-    if jet.shape != w.shape:
-        raise InputError(f"a gradient of the shape {w.shape} of its argument", f"shape {jet.shape}")
-    return jet.coefficients
-
-
-def _with_branches(trees: Iterable[Tree]) -> tuple[Tree, ...]:
-    found: set[Tree] = set()
-    stack = list(trees)
-    while stack:
-        tau = stack.pop()
-        if tau not in found:
-            found.add(tau)
-            stack += tau.children
-    return tuple(sorted(found, key=lambda tau: (tau.order, tau.text)))
-
-
-def _sub_multisets(children: Monomial) -> set[Monomial]:
-    found: set[Monomial] = {()}
-    for child in children:
-        found |= {(*m, child) for m in found}
-    return {_sorted_monomial(m) for m in found}
-
-
-def _sorted_monomial(m: Monomial) -> Monomial:
-    return graft_root(m).children
-
-
-def _factorials(tau: Tree) -> int:
-    result = 1
-    for _, times in tau.branches:
-        result *= factorial(times)
-    return result
-
-
 def _space_of(*items: Any) -> JetSpace:
     return next(item.space for item in items if isinstance(item, Jet))
 
@@ -396,7 +258,8 @@ def _matmul(a: Any, b: Any) -> Jet:
     return Jet(result, space)
 
 
-def _joined(func: Any, parts: Any, rest: list[Any], kwargs: dict[str, Any]) -> Jet:
+def joined(func: Any, parts: Any, rest: list[Any], kwargs: dict[str, Any]) -> Jet:
+    """Return a stack or concatenation of jets and arrays."""
     parts = list(parts)
     space = _space_of(*parts)
     if func is np.stack:  # constants among the components have the shape of the others
@@ -447,12 +310,12 @@ def _power(base: Any, exponent: Any) -> Jet:
     if number == int(number) and number >= 0:
         return _whole_power(base, int(number))
     x = np.asarray(base.value, dtype=np.float64)
-    taylor = []
+    series = []
     binomial = 1.0
     for k in range(base.space.degree + 1):
-        taylor.append(binomial * x ** (number - k))
+        series.append(binomial * x ** (number - k))
         binomial *= (number - k) / (k + 1)
-    return base.compose(taylor)
+    return base.compose(series)
 
 
 def _whole_power(base: Jet, exponent: int) -> Jet:
@@ -461,74 +324,20 @@ def _whole_power(base: Jet, exponent: int) -> Jet:
     return base.compose([comb(exponent, k) * x ** (exponent - k) for k in range(top + 1)])
 
 
-def _by_taylor(taylor: Callable[[Array, int], list[Any]]) -> Callable[[Jet], Jet]:
+def _by_taylor(coefficients: Callable[[Array, int], list[Any]]) -> Callable[[Jet], Jet]:
     """Return the jet version of a function given by its Taylor coefficients at x."""
 
     def apply(jet: Jet) -> Jet:
-        return jet.compose(taylor(np.asarray(jet.value, dtype=np.float64), jet.space.degree))
+        return jet.compose(coefficients(np.asarray(jet.value, dtype=np.float64), jet.space.degree))
 
     return apply
 
 
-def _cycle(*functions: Callable[[Array], Any]) -> Callable[[Array, int], list[Any]]:
-    """Taylor coefficients of a function whose derivatives repeat."""
-
-    def taylor(x: Array, degree: int) -> list[Any]:
-        values = [function(x) for function in functions]
-        return [values[k % len(values)] / factorial(k) for k in range(degree + 1)]
-
-    return taylor
-
-
-def _log_taylor(x: Array, degree: int) -> list[Any]:
-    return [np.log(x)] + [-((-1.0 / x) ** k) / k for k in range(1, degree + 1)]
-
-
-def _riccati(
-    value: Callable[[Array], Any], a: float, b: float, c: float
-) -> Callable[[Array, int], list[Any]]:
-    """Taylor coefficients of a solution of `y' = a + b y + c y^2` by recurrence."""
-
-    def taylor(x: Array, degree: int) -> list[Any]:
-        y = [value(x)]
-        for k in range(degree):
-            square = sum(y[i] * y[k - i] for i in range(k + 1))
-            y.append(((a if k == 0 else 0.0) + b * y[k] + c * square) / (k + 1))
-        return y
-
-    return taylor
-
-
-def _integral_of_power(
-    value: Callable[[Array], Any], sign: int, p: float
-) -> Callable[[Array, int], list[Any]]:
-    """Taylor coefficients of y with `y' = (1 + sign x^2)^p`."""
-
-    def taylor(x: Array, degree: int) -> list[Any]:
-        q = [1 + sign * x * x, 2 * sign * x, sign + 0.0 * x]
-        r = [q[0] ** p]
-        for k in range(1, degree):
-            total = sum((i * (p + 1) - k) * q[i] * r[k - i] for i in range(1, min(k, 2) + 1))
-            r.append(total / (k * q[0]))
-        return [value(x)] + [r[k] / (k + 1) for k in range(degree)]
-
-    return taylor
-
-
-def _expit(x: Array) -> Any:
-    return 0.5 * (1.0 + np.tanh(0.5 * x))
-
-
-def _softplus_taylor(x: Array, degree: int) -> list[Any]:
-    slope = _riccati(_expit, 0.0, 1.0, -1.0)(x, max(degree - 1, 0))
-    return [np.logaddexp(0.0, x)] + [slope[k] / (k + 1) for k in range(degree)]
-
-
-_exp = _by_taylor(_cycle(np.exp))
+_exp = _by_taylor(taylor.cyclic(np.exp))
 
 
 def _logaddexp(a: Any, b: Any) -> Jet:
-    return _by_taylor(_softplus_taylor)(_add(b, -a)) + a
+    return _by_taylor(taylor.softplus)(_add(b, -a)) + a
 
 
 _UFUNCS: dict[str, Callable[..., Any]] = {
@@ -552,23 +361,23 @@ _UFUNCS: dict[str, Callable[..., Any]] = {
     "reciprocal": lambda a: _power(a, -1),
     "exp": _exp,
     "exp2": lambda a: _exp(a * np.log(2.0)),
-    "expm1": _by_taylor(lambda x, n: [np.expm1(x), *_cycle(np.exp)(x, n)[1:]]),
-    "log": _by_taylor(_log_taylor),
-    "log1p": _by_taylor(lambda x, n: [np.log1p(x), *_log_taylor(1 + x, n)[1:]]),
-    "log2": lambda a: _by_taylor(_log_taylor)(a) / np.log(2.0),
-    "log10": lambda a: _by_taylor(_log_taylor)(a) / np.log(10.0),
-    "sin": _by_taylor(_cycle(np.sin, np.cos, lambda x: -np.sin(x), lambda x: -np.cos(x))),
-    "cos": _by_taylor(_cycle(np.cos, lambda x: -np.sin(x), lambda x: -np.cos(x), np.sin)),
-    "sinh": _by_taylor(_cycle(np.sinh, np.cosh)),
-    "cosh": _by_taylor(_cycle(np.cosh, np.sinh)),
-    "tan": _by_taylor(_riccati(np.tan, 1.0, 0.0, 1.0)),
-    "tanh": _by_taylor(_riccati(np.tanh, 1.0, 0.0, -1.0)),
-    "expit": _by_taylor(_riccati(_expit, 0.0, 1.0, -1.0)),
+    "expm1": _by_taylor(lambda x, n: [np.expm1(x), *taylor.cyclic(np.exp)(x, n)[1:]]),
+    "log": _by_taylor(taylor.logarithm),
+    "log1p": _by_taylor(lambda x, n: [np.log1p(x), *taylor.logarithm(1 + x, n)[1:]]),
+    "log2": lambda a: _by_taylor(taylor.logarithm)(a) / np.log(2.0),
+    "log10": lambda a: _by_taylor(taylor.logarithm)(a) / np.log(10.0),
+    "sin": _by_taylor(taylor.cyclic(np.sin, np.cos, lambda x: -np.sin(x), lambda x: -np.cos(x))),
+    "cos": _by_taylor(taylor.cyclic(np.cos, lambda x: -np.sin(x), lambda x: -np.cos(x), np.sin)),
+    "sinh": _by_taylor(taylor.cyclic(np.sinh, np.cosh)),
+    "cosh": _by_taylor(taylor.cyclic(np.cosh, np.sinh)),
+    "tan": _by_taylor(taylor.riccati(np.tan, 1.0, 0.0, 1.0)),
+    "tanh": _by_taylor(taylor.riccati(np.tanh, 1.0, 0.0, -1.0)),
+    "expit": _by_taylor(taylor.riccati(taylor.expit, 0.0, 1.0, -1.0)),
     "logaddexp": _logaddexp,
-    "arctan": _by_taylor(_integral_of_power(np.arctan, 1, -1.0)),
-    "arcsinh": _by_taylor(_integral_of_power(np.arcsinh, 1, -0.5)),
-    "arctanh": _by_taylor(_integral_of_power(np.arctanh, -1, -1.0)),
-    "arcsin": _by_taylor(_integral_of_power(np.arcsin, -1, -0.5)),
+    "arctan": _by_taylor(taylor.integral_of_power(np.arctan, 1, -1.0)),
+    "arcsinh": _by_taylor(taylor.integral_of_power(np.arcsinh, 1, -0.5)),
+    "arctanh": _by_taylor(taylor.integral_of_power(np.arctanh, -1, -1.0)),
+    "arcsin": _by_taylor(taylor.integral_of_power(np.arcsin, -1, -0.5)),
     "arccos": lambda a: -_UFUNCS["arcsin"](a) + np.pi / 2,
 }
 

@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from momentumflow.symbolic import symbols
 from momentumflow.symbolic.codegen import identifier, kernel
 from momentumflow.symbolic.errors import InputError
-from momentumflow.symbolic.jets import jet_space
+from momentumflow.symbolic.jet_space import jet_space
 from momentumflow.symbolic.trees import VELOCITY, Tree
 
 if TYPE_CHECKING:

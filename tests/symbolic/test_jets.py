@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from momentumflow.symbolic.errors import InputError
-from momentumflow.symbolic.jets import Jet, JetSpace
+from momentumflow.symbolic.jet_space import JetSpace
+from momentumflow.symbolic.jets import Jet
 from momentumflow.symbolic.trees import tree, trees_up_to
 
 RNG = np.random.default_rng(7)

@@ -15,7 +15,8 @@ from momentumflow.symbolic import (
     Nesterov,
     modified_equation,
 )
-from momentumflow.symbolic.jets import _UFUNCS, JetSpace
+from momentumflow.symbolic.jet_space import JetSpace
+from momentumflow.symbolic.jets import _UFUNCS
 from momentumflow.symbolic.symbols import beta, eps, gamma, lam
 from momentumflow.symbolic.trees import tree, trees_up_to
 
