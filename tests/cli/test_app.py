@@ -111,7 +111,11 @@ def test_a_user_file_gets_the_same_verdict(command, table):
     code, out, _ = command("verify", "--quick", *data, "--json")
     report = json.loads(out)
     assert code == 0
-    assert [c["name"] for c in report["claims"]] == ["data-heavy-ball", "data-minibatch"]
+    assert [c["name"] for c in report["claims"]] == [
+        "data-flow",
+        "data-heavy-ball",
+        "data-minibatch",
+    ]
     assert all(c["controls"][0]["rejected"] for c in report["claims"])
 
 

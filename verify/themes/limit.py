@@ -366,6 +366,14 @@ def _draw_profile(evidence: Evidence) -> Figure:
 _PROFILE_CAPTION = "Coefficients that training ends at, inside those that the theorem predicts."
 
 
+# Forms of the theorem on given data: end of the claim's name, and what is run.
+_FORMS = {
+    "flow": "momentum gradient flow",
+    "heavy-ball": "heavy ball",
+    "minibatch": "heavy ball on minibatches of half the rows",
+}
+
+
 def _data_claim(
     load: Callable[[], Regression],
     described: str,
@@ -374,26 +382,28 @@ def _data_claim(
     init: float,
     *,
     prefix: str,
-    minibatch: bool,
+    form: str,
 ) -> Claim:
-    form = "heavy ball on minibatches of half the rows" if minibatch else "heavy ball"
-    kind = "minibatch" if minibatch else "heavy-ball"
+    lam = gamma / (1 - beta) ** 2
 
     def run(subject: Subject, data: Regression, settings: Settings) -> Trajectory:
-        size = max(1, data.n // 2) if minibatch else None
-        seed = settings.rng(prefix, kind)
+        if form == "flow":
+            return subject.flow(data, lam, init, tol=RESIDUAL)
+        size = max(1, data.n // 2) if form == "minibatch" else None
+        seed = settings.rng(prefix, form)
         return subject.descent(data, gamma, beta, init, batch_size=size, seed=seed)
 
+    parameters = f"lambda = {lam:g}" if form == "flow" else f"gamma = {gamma:g}, beta = {beta:g}"
     return Claim(
-        name=f"{prefix}-{kind}",
+        name=f"{prefix}-{form}",
         theme=THEME,
-        title=f"The limit theorem on {described}: {form}",
+        title=f"The limit theorem on {described}: {_FORMS[form]}",
         statement=(
-            f"Trained with {form} at gamma = {gamma:g}, beta = {beta:g} and initialisation "
+            f"Trained with {_FORMS[form]} at {parameters} and initialisation "
             f"scale {init:g}, the network ends at the solution of the convex problem."
         ),
-        formulas=(_BREGMAN, _DISCRETE),
-        source=f"{PPF}, discrete form of theorem 1",
+        formulas=(_BREGMAN, _CONTINUOUS if form == "flow" else _DISCRETE),
+        source=f"{PPF}, {'theorem 1' if form == 'flow' else 'discrete form of theorem 1'}",
         check=_data_check(load, run),
         controls=(INITIAL_BALANCEDNESS,),
         draw=_draw_profile,
@@ -426,8 +436,7 @@ def on_data(
         Begin of the claims' names.
     """
     return tuple(
-        _data_claim(load, described, gamma, beta, init, prefix=prefix, minibatch=minibatch)
-        for minibatch in (False, True)
+        _data_claim(load, described, gamma, beta, init, prefix=prefix, form=form) for form in _FORMS
     )
 
 
