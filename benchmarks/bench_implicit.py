@@ -166,6 +166,8 @@ def growth(args):
             print(f"growth with {name} at Delta={delta:g}: exponent {slope:.2f}", flush=True)
         other = "n = 100" if name == "d" else "d = 20 000"
         ax.set(xlabel=name, ylabel="seconds", title=f"time at {other}")
+        ax.set_xticks(x, [f"{v:,}".replace(",", " ") for v in x], rotation=30, fontsize=8)
+        ax.minorticks_off()
         ax.legend(frameon=False)
     path = args.out / "growth.png"
     figure.savefig(path, dpi=120)

@@ -1,10 +1,29 @@
 from .descent import momentum_descent as momentum_descent
 from .flow import momentum_flow as momentum_flow
 from .implicit import (
+    Certificate as Certificate,
+    ConstrainedSolution as ConstrainedSolution,
+    DepthEntropy as DepthEntropy,
+    DerivedPotential as DerivedPotential,
+    Enclosure as Enclosure,
     HyperbolicEntropy as HyperbolicEntropy,
+    ImplicitModel as ImplicitModel,
     ImplicitSolution as ImplicitSolution,
     ImplicitStatus as ImplicitStatus,
+    KullbackLeibler as KullbackLeibler,
+    Potential as Potential,
+    RegularisationPath as RegularisationPath,
+    WeightedL1 as WeightedL1,
+    WeightedL2 as WeightedL2,
+    certify as certify,
+    enclose as enclose,
     implicit_solution as implicit_solution,
+    kernel_limit as kernel_limit,
+    linear_program as linear_program,
+    nearest_consistent_target as nearest_consistent_target,
+    plot_path as plot_path,
+    regularisation_path as regularisation_path,
+    rich_limit as rich_limit,
 )
 from .problems import (
     Regression as Regression,
