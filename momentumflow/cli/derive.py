@@ -59,10 +59,10 @@ def derive(
         Path | None, typer.Option("--output", "-o", help="Write to this file instead.")
     ] = None,
 ) -> None:
-    """Derive the differential equation that a momentum method follows, exactly.
+    r"""Derive the differential equation that a momentum method follows, exactly.
 
     The method is one of the known ones or a recurrence, for example
-    "w[k+1] = w[k] + beta*(w[k]-w[k-1]) + gamma*f(w[k])" with f = -grad F. The
+    "w\[k+1] = w\[k] + beta*(w\[k]-w\[k-1]) + gamma*f(w\[k])" with f = -grad F. The
     other topics are its memoryless map, modified loss, energy, scaling, friction
     and flow on quadratics, and the mirror flow of a reparametrisation.
     """

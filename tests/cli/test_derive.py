@@ -85,3 +85,11 @@ def test_misuse_is_one_sentence(command, arguments, sentence):
     assert (done.code, done.out) == (2, "")
     assert sentence in done.err
     assert done.err.count("\n") == 1
+
+
+def test_the_help_shows_how_a_recurrence_is_written(capsys):
+    # rich takes square brackets for markup unless they are escaped
+    from momentumflow.cli import main
+
+    main(["derive", "--help"])
+    assert '"w[k+1] = w[k] + beta*(w[k]-w[k-1]) + gamma*f(w[k])"' in capsys.readouterr().out
