@@ -22,6 +22,7 @@ from .implicit import (
     linear_program as linear_program,
     nearest_consistent_target as nearest_consistent_target,
     plot_path as plot_path,
+    potential_of_map as potential_of_map,
     regularisation_path as regularisation_path,
     rich_limit as rich_limit,
 )

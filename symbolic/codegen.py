@@ -89,7 +89,9 @@ def identifier(symbol: sp.Symbol) -> str:
     """
     if symbol in _IDENTIFIERS:
         return _IDENTIFIERS[symbol]
-    name = re.sub(r"_\{(\w+)\}", r"_\1", symbol.name).replace("+", "plus").replace("-", "minus")
+    name = re.sub(r"_\{(\w+)\}", r"_\1", symbol.name)
+    for sign, word in (("+", "plus"), ("-", "minus"), ("(0)", "_start"), ("'", "_dot")):
+        name = name.replace(sign, word)
     if keyword.iskeyword(name):
         name += "_"
     if not name.isidentifier():

@@ -11,6 +11,7 @@ from .entropies import (
     WeightedL2 as WeightedL2,
 )
 from .extension import ConstrainedSolution as ConstrainedSolution, ImplicitModel as ImplicitModel
+from .from_map import potential_of_map as potential_of_map
 from .limits import (
     WeightedL1 as WeightedL1,
     kernel_limit as kernel_limit,

@@ -1,0 +1,50 @@
+"""Potentials derived from a user's map: against the entropy, and against training."""
+
+import numpy as np
+import pytest
+
+from momentumflow.numeric import implicit_solution, momentum_flow, sparse_regression
+from momentumflow.numeric.implicit import potential_of_map
+from momentumflow.symbolic import InputError
+
+PROBLEM = sparse_regression(8, 14, 3, seed=3)
+U, V = np.full(14, 0.5), np.linspace(-0.1, 0.1, 14)
+
+
+def test_the_product_map_gives_the_hyperbolic_entropy():
+    derived = implicit_solution(PROBLEM, potential=potential_of_map("u*v", {"u": U, "v": V}))
+    entropy = implicit_solution(PROBLEM, U**2 - V**2, U * V)
+    assert derived.certified
+    np.testing.assert_allclose(derived.theta, entropy.theta, rtol=1e-12, atol=1e-14)
+
+
+def test_it_is_where_training_ends():
+    derived = implicit_solution(PROBLEM, potential=potential_of_map("u*v", {"u": U, "v": V}))
+    run = momentum_flow(PROBLEM, 0.0, (U, V))
+    assert run.converged
+    np.testing.assert_allclose(derived.theta, run.theta, atol=1e-11)
+    # negative control: from another start training ends elsewhere
+    other = implicit_solution(PROBLEM, potential=potential_of_map("u*v", {"u": 2 * U, "v": V}))
+    assert np.abs(other.theta - run.theta).max() > 1e-3
+
+
+def test_difference_of_squares_is_the_same_entropy_at_twice_the_product():
+    derived = implicit_solution(
+        PROBLEM, potential=potential_of_map("u**2 - v**2", {"u": 0.5, "v": 0.4})
+    )
+    # theta = (w_+^2 - w_-^2)/4 with w_+ = 2u, w_- = 2v, so Delta = 4 u v
+    entropy = implicit_solution(PROBLEM, 4 * 0.5 * 0.4, 0.25 - 0.16)
+    np.testing.assert_allclose(derived.theta, entropy.theta, rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("map_", "start", "sentence"),
+    [
+        ("u**3 - v**3", {"u": 1, "v": 1}, "a map whose mirror potential has a closed form"),
+        ("u*v", {"u": 1}, "a start for u, v, received u"),
+        ("u*v", {"u": 1, "v": 1}, "straightened weights that start away from zero"),
+    ],
+)
+def test_bad_input(map_, start, sentence):
+    with pytest.raises(InputError, match=sentence):
+        potential_of_map(map_, start)
