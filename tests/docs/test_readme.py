@@ -63,7 +63,8 @@ def test_the_verify_table_lists_every_claim_as_it_is_stated():
     from momentumflow.verify import claims
 
     rows = dict(re.findall(r"^\| `([\w-]+)` \| ([^|]+?) \|", TEXT, re.MULTILINE))
-    assert rows == {claim.name: claim.title for claim in claims()}
+    stated = {claim.name: claim.title for claim in claims()}
+    assert rows == stated, "make verify; python tools/readme_table.py report/report.json"
     assert "refuted" not in TEXT
 
 
