@@ -32,6 +32,9 @@ BLAS_LANES = 64
 # Entries of X from which BLAS is faster than generated blocks: X then leaves
 # the first-level cache.
 BLAS_FROM_ENTRIES = 4096
+# In float64: a page, nine cache lines, and what keeps the two rows of W, P and
+# S from the same offset in a page.
+_PAGE, _STAGGER, _ROW_PAD = 512, 72, 40
 
 
 def kernels_for(method: str, backend: str) -> ModuleType:
@@ -153,19 +156,25 @@ class InLanes(Engine):
             X = np.pad(X, ((0, -n % 4), (0, 0)))
         while members.size and checks:
             lanes = members.size
-            W, P, S = (_to_lanes(a[members]) for a in (runs.W, runs.P, runs.S))
-            G, y = _to_lanes(runs.G[members]), _to_lanes(runs.y[members])
+            size = d * lanes
+            y = _to_lanes(runs.y[members])
             gamma, beta = np.tile(runs.gamma[members], 4), np.tile(runs.beta[members], 4)
             flips = np.zeros((2, 4 * lanes))
             states = np.zeros(lanes, dtype=np.int64)
-            theta, r = np.empty((d, lanes)), np.empty((X.shape[0], lanes))
-            g = np.empty((runs.panel if blas else 4, lanes))
-            taken = kernels.converge_lanes(
-                X, panels, y, gamma, beta, W.reshape(2, -1), P.reshape(2, -1), G.reshape(-1),
-                S.reshape(2, -1), flips, theta, r, g, self.tol, check_every, checks, states,
+            W, P, S, G, theta, r, g = _staggered(
+                *[(2, size + _ROW_PAD)] * 3, (size,), (d, lanes), (X.shape[0], lanes),
+                (runs.panel if blas else 4, lanes),
             )  # fmt: skip
-            runs.W[members], runs.P[members] = _from_lanes(W), _from_lanes(P)
-            runs.S[members], runs.G[members] = _from_lanes(S), _from_lanes(G)
+            for lane, run in ((W, runs.W), (P, runs.P), (S, runs.S)):
+                lane[:, :size] = _to_lanes(run[members]).reshape(2, size)
+            G[:] = _to_lanes(runs.G[members]).reshape(size)
+            taken = kernels.converge_lanes(
+                X, panels, y, gamma, beta, W, P, G, S, flips,
+                theta, r, g, self.tol, check_every, checks, states,
+            )  # fmt: skip
+            for lane, run in ((W, runs.W), (P, runs.P), (S, runs.S)):
+                run[members] = _from_lanes(lane[:, :size].reshape(2, d, lanes))
+            runs.G[members] = _from_lanes(G.reshape(d, lanes))
             runs.flips[members] += flips.reshape(2, 4, lanes).sum(axis=1).T
             runs.steps[members] += taken
             runs.state[members] = states
@@ -236,6 +245,24 @@ def _single_state(runs: Runs, i: int) -> tuple[NDArray[np.float64], ...]:
         runs.X[runs.design[i]], runs.y[i], runs.gamma[i], runs.beta[i],
         runs.W[i], runs.P[i], runs.G[i], runs.S[i], runs.flips[i],
     )  # fmt: skip
+
+
+def _staggered(*shapes: tuple[int, ...]) -> list[NDArray[np.float64]]:
+    """Return zeroed arrays whose starts differ by a few cache lines modulo a page.
+
+    Arrays of their own would each start a page; a loop over eight of them then
+    meets eight addresses with the same low bits, which costs it up to half its
+    speed in false conflicts.
+    """
+    sizes = [int(np.prod(shape)) for shape in shapes]
+    buffer = np.zeros(sum(sizes) + (len(sizes) + 1) * _PAGE)
+    base = position = -(buffer.ctypes.data // 8) % _PAGE
+    arrays = []
+    for k, (shape, size) in enumerate(zip(shapes, sizes, strict=True)):
+        position += (k * _STAGGER - (position - base)) % _PAGE
+        arrays.append(buffer[position : position + size].reshape(shape))
+        position += size
+    return arrays
 
 
 def _to_lanes(array: NDArray[np.float64]) -> NDArray[np.float64]:
