@@ -13,7 +13,9 @@ verify: $(VENV)/.core
 	$(BIN)/momentumflow verify --out $(REPORT)
 
 test: lint types
-	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
+	# one BLAS thread a worker: the workers fill the cores, and small products
+	# on more threads than cores wait for each other
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
