@@ -23,15 +23,17 @@ from momentumflow.numeric.sampling import Minibatches
 
 Indices = NDArray[np.int64]
 
-# Runs side by side in one block. Generated blocks: measured best from 128 on for
-# n = 20, d = 30 (shorter loops spend their time on proving that arrays do not
-# overlap). BLAS: 64 columns are enough for its full speed, and the state of a
-# block stays small.
-LANES = 192
-BLAS_LANES = 64
-# Entries of X from which BLAS is faster than generated blocks: X then leaves
-# the first-level cache.
-BLAS_FROM_ENTRIES = 4096
+# Runs side by side in one block, for a design that fits the first-level cache
+# and for a larger one, whose panels then stay in the second-level cache.
+LANES, LANES_LARGE, LARGE_ENTRIES = 128, 32, 4096
+# OpenBLAS multiplies matrices of up to this many multiplications by kernels of
+# their own, at its full speed; above it drops to three quarters of it for
+# matrices as thin as these (measured: 0.95-1.0 against 0.72-0.8 of DGEMM's peak
+# at n = 200 and 32 or 64 lanes).
+SMALL_PRODUCT = 1_000_000
+# Length of the loops that move the weights: long enough that entering one costs
+# little beside running it.
+MOVE_LENGTH = 1024
 # In float64: a page, nine cache lines, and what keeps the two rows of W, P and
 # S from the same offset in a page.
 _PAGE, _STAGGER, _ROW_PAD = 512, 72, 40
@@ -119,25 +121,28 @@ class ByRows(Engine):
 class InLanes(Engine):
     """Runs that share a design lie side by side, along SIMD lanes.
 
-    Small designs are multiplied by generated blocks, large ones by BLAS; either
-    way each thread owns its runs, so that nothing is synchronised but the end
-    of a call, and BLAS itself stays on one thread.
+    The products are BLAS's, panel by panel. Each thread owns its runs, so that
+    nothing is synchronised but the end of a call, and BLAS stays on one thread.
     """
 
     @property
-    def by_blas(self) -> bool:
-        """Whether the products are taken by BLAS."""
+    def lanes(self) -> int:
+        """Runs side by side in one block."""
         n, d = self.runs.X.shape[1:]
-        return n * d > BLAS_FROM_ENTRIES
+        return LANES if n * d <= LARGE_ENTRIES else LANES_LARGE
+
+    def panel(self, lanes: int) -> int:
+        """Width of the panels of X, so that their products count as small for BLAS."""
+        n, d = self.runs.X.shape[1:]
+        return _largest_divisor(d, SMALL_PRODUCT // (n * lanes))
 
     def advance(self, active: Indices, check_every: int, checks: int) -> None:
         """Advance in blocks of lanes, one design a block."""
         blocks = []
-        widest = BLAS_LANES if self.by_blas else LANES
         for design in np.unique(self.runs.design[active]):
             members = active[self.runs.design[active] == design]
             # equal blocks, at least one for each thread
-            count = max(-(-members.size // widest), min(self.threads, -(-members.size // 8)))
+            count = max(-(-members.size // self.lanes), min(self.threads, -(-members.size // 8)))
             blocks += np.array_split(members, count)
         # numba calls SciPy's BLAS, which must be loaded before it can be limited
         import_module("scipy.linalg.cython_blas")
@@ -146,24 +151,20 @@ class InLanes(Engine):
 
     def _block(self, members: Indices, check_every: int, checks: int) -> None:
         kernels = kernels_for(self.method, "numba")
-        runs, blas = self.runs, self.by_blas
+        runs = self.runs
         X = runs.X[runs.design[members[0]]]
         n, d = X.shape
-        panels = np.empty((0, n, 0))
-        if blas:
-            panels = np.ascontiguousarray(X.reshape(n, -1, runs.panel).swapaxes(0, 1))
-        else:
-            X = np.pad(X, ((0, -n % 4), (0, 0)))
         while members.size and checks:
             lanes = members.size
-            size = d * lanes
+            size, width = d * lanes, self.panel(lanes)
+            panels = np.ascontiguousarray(X.reshape(n, -1, width).swapaxes(0, 1))
+            repeat = _largest_divisor(width, MOVE_LENGTH // lanes)
             y = _to_lanes(runs.y[members])
-            gamma, beta = np.tile(runs.gamma[members], 4), np.tile(runs.beta[members], 4)
-            flips = np.zeros((2, 4 * lanes))
+            gamma, beta = (np.tile(a[members], repeat) for a in (runs.gamma, runs.beta))
+            flips = np.zeros((2, repeat * lanes))
             states = np.zeros(lanes, dtype=np.int64)
             W, P, S, G, theta, r, g = _staggered(
-                *[(2, size + _ROW_PAD)] * 3, (size,), (d, lanes), (X.shape[0], lanes),
-                (runs.panel if blas else 4, lanes),
+                *[(2, size + _ROW_PAD)] * 3, (size,), (d, lanes), (n, lanes), (width, lanes)
             )  # fmt: skip
             for lane, run in ((W, runs.W), (P, runs.P), (S, runs.S)):
                 lane[:, :size] = _to_lanes(run[members]).reshape(2, size)
@@ -175,7 +176,7 @@ class InLanes(Engine):
             for lane, run in ((W, runs.W), (P, runs.P), (S, runs.S)):
                 run[members] = _from_lanes(lane[:, :size].reshape(2, d, lanes))
             runs.G[members] = _from_lanes(G.reshape(d, lanes))
-            runs.flips[members] += flips.reshape(2, 4, lanes).sum(axis=1).T
+            runs.flips[members] += flips.reshape(2, repeat, lanes).sum(axis=1).T
             runs.steps[members] += taken
             runs.state[members] = states
             members = members[states == 0]
@@ -245,6 +246,11 @@ def _single_state(runs: Runs, i: int) -> tuple[NDArray[np.float64], ...]:
         runs.X[runs.design[i]], runs.y[i], runs.gamma[i], runs.beta[i],
         runs.W[i], runs.P[i], runs.G[i], runs.S[i], runs.flips[i],
     )  # fmt: skip
+
+
+def _largest_divisor(number: int, bound: int) -> int:
+    """Return the largest divisor of `number` up to `bound`, or 1."""
+    return max((k for k in range(1, min(number, bound) + 1) if number % k == 0), default=1)
 
 
 def _staggered(*shapes: tuple[int, ...]) -> list[NDArray[np.float64]]:

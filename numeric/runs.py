@@ -14,10 +14,9 @@ from momentumflow.numeric.validation import FloatArray
 # Features are padded to whole SIMD registers (8 float64 on AVX-512), rows in
 # lanes to blocks of 4; a padded column of X is zero, so its weights never move.
 FEATURE_PAD = 8
-# Coordinates that a panel of BLAS lanes moves at once: 64 coordinates of 64
-# runs, with all their sums, and 64 columns of a few hundred rows of X stay in a
-# second-level cache of 1 MB.
-PANEL = 64
+# More features than this are padded to a multiple of it, which has divisors to
+# cut panels by.
+PANEL_PAD = 64
 
 
 @dataclass(eq=False)
@@ -68,7 +67,7 @@ class Runs:
     ) -> Runs:
         """Lay the runs of batch `shape` out; parameters broadcast to it."""
         n, d = problem.n, problem.d
-        pad = FEATURE_PAD if d <= PANEL else PANEL
+        pad = FEATURE_PAD if d <= PANEL_PAD else PANEL_PAD
         padded = -(-d // pad) * pad
         size = int(np.prod(shape, dtype=int))
         designs = int(np.prod(problem.batch_shape, dtype=int))
@@ -94,11 +93,6 @@ class Runs:
             d=d,
             shape=shape,
         )
-
-    @property
-    def panel(self) -> int:
-        """Width of the panels that X is cut into for BLAS."""
-        return min(PANEL, self.X.shape[2])
 
     @property
     def size(self) -> int:

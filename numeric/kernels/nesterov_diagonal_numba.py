@@ -266,86 +266,6 @@ def move_lanes(gamma, beta, W, P, G, S, flips, theta, g, first, scale):
 
 
 @njit(**_OPTIONS)
-def advance_lanes(X, y, gamma, beta, W, P, G, S, flips, theta, r, g, steps):
-    """Take `steps` full-batch steps of all lanes, in place.
-
-    X (n, d) is shared by the lanes, n and d padded with zeros to multiples of
-    4; y (rows, lanes) is not padded. W, P, S, G are as in `move_lanes`, gamma
-    and beta (4 lanes,), flips (2, 4 lanes). theta (d, lanes), r (n, lanes) and
-    g (4, lanes) are scratch.
-    """
-    n, d = X.shape
-    rows, lanes = y.shape
-    scale = 1.0 / rows
-    flat_theta = theta.reshape(d * lanes)
-    flat_g = g.reshape(4 * lanes)
-    fill_parameter(beta, W, P, flat_theta)
-    for _ in range(steps):
-        # Blocks of 4 x 4 of X: sixteen fused multiply-adds for eight loads.
-        for i in range(0, n, 4):
-            for a in range(i, i + 4):
-                for k in range(lanes):
-                    r[a, k] = -y[a, k] if a < rows else 0.0
-            for j in range(0, d, 4):
-                x00 = X[i + 0, j + 0]
-                x01 = X[i + 0, j + 1]
-                x02 = X[i + 0, j + 2]
-                x03 = X[i + 0, j + 3]
-                x10 = X[i + 1, j + 0]
-                x11 = X[i + 1, j + 1]
-                x12 = X[i + 1, j + 2]
-                x13 = X[i + 1, j + 3]
-                x20 = X[i + 2, j + 0]
-                x21 = X[i + 2, j + 1]
-                x22 = X[i + 2, j + 2]
-                x23 = X[i + 2, j + 3]
-                x30 = X[i + 3, j + 0]
-                x31 = X[i + 3, j + 1]
-                x32 = X[i + 3, j + 2]
-                x33 = X[i + 3, j + 3]
-                for k in range(lanes):
-                    t0 = theta[j + 0, k]
-                    t1 = theta[j + 1, k]
-                    t2 = theta[j + 2, k]
-                    t3 = theta[j + 3, k]
-                    r[i + 0, k] += x00 * t0 + x01 * t1 + x02 * t2 + x03 * t3
-                    r[i + 1, k] += x10 * t0 + x11 * t1 + x12 * t2 + x13 * t3
-                    r[i + 2, k] += x20 * t0 + x21 * t1 + x22 * t2 + x23 * t3
-                    r[i + 3, k] += x30 * t0 + x31 * t1 + x32 * t2 + x33 * t3
-        for j in range(0, d, 4):
-            for a in range(4):
-                for k in range(lanes):
-                    g[a, k] = 0.0
-            for i in range(0, n, 4):
-                x00 = X[i + 0, j + 0]
-                x01 = X[i + 0, j + 1]
-                x02 = X[i + 0, j + 2]
-                x03 = X[i + 0, j + 3]
-                x10 = X[i + 1, j + 0]
-                x11 = X[i + 1, j + 1]
-                x12 = X[i + 1, j + 2]
-                x13 = X[i + 1, j + 3]
-                x20 = X[i + 2, j + 0]
-                x21 = X[i + 2, j + 1]
-                x22 = X[i + 2, j + 2]
-                x23 = X[i + 2, j + 3]
-                x30 = X[i + 3, j + 0]
-                x31 = X[i + 3, j + 1]
-                x32 = X[i + 3, j + 2]
-                x33 = X[i + 3, j + 3]
-                for k in range(lanes):
-                    t0 = r[i + 0, k]
-                    t1 = r[i + 1, k]
-                    t2 = r[i + 2, k]
-                    t3 = r[i + 3, k]
-                    g[0, k] += x00 * t0 + x10 * t1 + x20 * t2 + x30 * t3
-                    g[1, k] += x01 * t0 + x11 * t1 + x21 * t2 + x31 * t3
-                    g[2, k] += x02 * t0 + x12 * t1 + x22 * t2 + x32 * t3
-                    g[3, k] += x03 * t0 + x13 * t1 + x23 * t2 + x33 * t3
-            move_lanes(gamma, beta, W, P, G, S, flips, flat_theta, flat_g, j * lanes, scale)
-
-
-@njit(**_OPTIONS)
 def _add_panel(panel, theta, y, part, r, first):
     """r += panel theta, from -y where this is the first panel."""
     np.dot(panel, theta, part)
@@ -356,12 +276,15 @@ def _add_panel(panel, theta, y, part, r, first):
 
 
 @njit(**_OPTIONS)
-def advance_panels(X, y, gamma, beta, W, P, G, S, flips, theta, r, g, steps):
-    """Like `advance_lanes`, by BLAS, panel by panel of X (panels, n, width).
+def advance_lanes(X, y, gamma, beta, W, P, G, S, flips, theta, r, g, steps):
+    """Take `steps` full-batch steps of all lanes, in place.
 
-    A panel's gradient, the move of its coordinates and its share of the next
-    residual are computed together, so that X and the state pass the cache
-    once a step. d = panels * width; g (width, lanes) is scratch.
+    The runs share X (panels, n, width), cut into panels of columns. A panel's
+    gradient, the move of its coordinates and its share of the next residual are
+    computed together, so that X and the state pass the cache once a step. With
+    d = panels * width: y (n, lanes); W, P, S and G as in `move_lanes`; theta
+    (d, lanes), r (n, lanes) and g (width, lanes) are scratch. gamma, beta and
+    flips repeat with any period that divides width * lanes.
     """
     panels, rows, width = X.shape
     lanes = y.shape[1]
@@ -376,10 +299,10 @@ def advance_panels(X, y, gamma, beta, W, P, G, S, flips, theta, r, g, steps):
     for _ in range(steps):
         for q in range(panels):
             np.dot(X[q].T, r, g)
-            for first in range(0, width * lanes, 4 * lanes):
+            for first in range(0, width * lanes, gamma.size):
                 move_lanes(
                     gamma, beta, W, P, G, S, flips, flat_theta,
-                    flat_g[first : first + 4 * lanes], q * width * lanes + first, scale,
+                    flat_g[first : first + gamma.size], q * width * lanes + first, scale,
                 )
             _add_panel(X[q], theta[q * width : (q + 1) * width], y, part, next_r, q == 0)
         r[:] = next_r
@@ -391,9 +314,8 @@ def converge_lanes(
 ):
     """Alternate steps and assessments until a lane ends; return the steps taken.
 
-    The steps are `advance_panels` if there are any panels, else
-    `advance_lanes`. `states` (lanes,) receives each lane's assessment, as
-    `assess` codes it.
+    `panels` is X cut as `advance_lanes` takes it. `states` (lanes,) receives
+    each lane's assessment, as `assess` codes it.
     """
     rows, lanes = y.shape
     d = X.shape[1]
@@ -404,10 +326,7 @@ def converge_lanes(
     one_theta = np.empty(d)
     taken = 0
     for _ in range(checks):
-        if panels.size:
-            advance_panels(panels, y, gamma, beta, W, P, G, S, flips, theta, r, g, check_every)
-        else:
-            advance_lanes(X, y, gamma, beta, W, P, G, S, flips, theta, r, g, check_every)
+        advance_lanes(panels, y, gamma, beta, W, P, G, S, flips, theta, r, g, check_every)
         taken += check_every
         ended = False
         for k in range(lanes):
