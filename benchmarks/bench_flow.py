@@ -29,11 +29,13 @@ def kept(name: str, value: object) -> None:
     RESULTS[name] = np.asarray(value)
 
 
-def ours() -> Contestant:
-    def work() -> None:
-        kept("momentumflow", momentum_flow(PROBLEM, LAM, ALPHA, t_end=T_END, rtol=RTOL).theta)
+def ours(rtol: float) -> Contestant:
+    name = "momentumflow" if rtol == RTOL else f"momentumflow, rtol {rtol:g}"
 
-    return Contestant("momentumflow", work)
+    def work() -> None:
+        kept(name, momentum_flow(PROBLEM, LAM, ALPHA, t_end=T_END, rtol=rtol).theta)
+
+    return Contestant(name, work)
 
 
 def start() -> np.ndarray:
@@ -129,7 +131,8 @@ def accuracies(exact: np.ndarray) -> None:
 if __name__ == "__main__":
     field = available(
         [
-            ours,
+            lambda: ours(RTOL),
+            lambda: ours(RTOL / 100),  # as accurate as the peers are at RTOL
             heyoka_peer,
             lambda: diffrax_peer(1),
             lambda: scipy_peer("DOP853"),

@@ -148,7 +148,7 @@ def one_run(problem: Regression) -> None:
 def batch(problem: Regression) -> None:
     field = available(
         [
-            lambda: ours(problem, 256, 10_000),
+            lambda: ours(problem, 256, 20_000),
             lambda: jax_scan(problem, 256, 2_000),
             lambda: numpy_loop(problem, 256, 500),
             harness.dgemm,
@@ -165,9 +165,9 @@ def large() -> None:
     problem = sparse_regression(200, 2000, 20)
     field = available(
         [
-            lambda: ours(problem, 64, 100),
-            lambda: numpy_loop(problem, 64, 100),
-            lambda: jax_scan(problem, 64, 50),
+            lambda: ours(problem, 64, 500),
+            lambda: numpy_loop(problem, 64, 200),
+            lambda: jax_scan(problem, 64, 200),
             harness.dgemm,
         ]
     )

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from momentumflow.numeric.runs import Runs
+from momentumflow.numeric.runs import Runs, aligned
 from momentumflow.numeric.sampling import Minibatches
 
 Indices = NDArray[np.int64]
@@ -86,7 +86,7 @@ class RunByRun(Engine):
         def one(i: int) -> None:
             d = runs.X.shape[2]
             runs.state[i], taken = kernels.converge(
-                *_single_state(runs, i), np.empty(d), np.empty(d), self.tol, check_every, checks
+                *_single_state(runs, i), aligned(d), aligned(d), self.tol, check_every, checks
             )
             runs.steps[i] += taken
 
@@ -111,7 +111,7 @@ class ByRows(Engine):
             d = runs.X.shape[2]
             rows = self.minibatches.draw(i, check_every * checks)
             runs.state[i], taken = kernels.converge_rows(
-                *_single_state(runs, i), np.empty(d), np.empty(d), self.tol, check_every, rows
+                *_single_state(runs, i), aligned(d), aligned(d), self.tol, check_every, rows
             )
             runs.steps[i] += taken
 

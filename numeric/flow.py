@@ -16,7 +16,7 @@ from momentumflow.numeric.engines import available_threads, spread
 from momentumflow.numeric.initialisation import Init, initial_weights
 from momentumflow.numeric.problems import Regression
 from momentumflow.numeric.progress import meter
-from momentumflow.numeric.runs import FEATURE_PAD
+from momentumflow.numeric.runs import FEATURE_PAD, aligned
 from momentumflow.numeric.trajectory import Path, RunStatus, SignChanges, Trajectory
 from momentumflow.numeric.validation import (
     FloatArray,
@@ -199,9 +199,9 @@ class _Flow:
     ) -> _Flow:
         n, d = problem.n, problem.d
         padded = -(-d // FEATURE_PAD) * FEATURE_PAD
-        X = np.zeros((n, padded))
+        X = aligned(n, padded)
         X[:, :d] = np.broadcast_to(problem.X, (*shape, n, d))[index]
-        Y = np.zeros((4, padded))
+        Y = aligned(4, padded)
         Y[:2] = 1.0
         for c, part in enumerate((*weights, *velocities)):
             Y[c, :d] = np.broadcast_to(part, (*shape, d))[index]
@@ -225,7 +225,7 @@ class _Flow:
         self.state = integrate(
             self.X, self.y, self.lam, self.Y, self.G, self.Q, self.crossing, self.flips,
             self.clock, self.counters, limits.rtol, limits.tol, limits.t_end, budget, self.d,
-            self.times, self.out, self.events, np.empty((16, 4, padded)), np.empty(padded),
+            self.times, self.out, self.events, aligned(16, 4, padded), aligned(padded),
         )  # fmt: skip
 
     def ended(self, limits: _Limits) -> bool:

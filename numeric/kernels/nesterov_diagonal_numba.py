@@ -67,35 +67,6 @@ def step(w_plus, w_minus, p_plus, p_minus, g, gamma, beta):
     )
 
 
-@njit(**_OPTIONS)
-def _move(gamma, beta, W, P, G, S, flips, g):
-    """Move every coordinate of one run by its gradient entry."""
-    # Rows and counters as local names: a sum kept in an array entry, which
-    # might overlap another array, would keep the loop from SIMD.
-    weights0 = W[0]
-    moves0 = P[0]
-    sums0 = S[0]
-    flips0 = 0.0
-    weights1 = W[1]
-    moves1 = P[1]
-    sums1 = S[1]
-    flips1 = 0.0
-    for j in range(g.size):
-        w0, w1, p0, p1, s0, s1, f0, f1 = step(
-            weights0[j], weights1[j], moves0[j], moves1[j], g[j], gamma, beta
-        )
-        weights0[j] = w0
-        moves0[j] = p0
-        sums0[j] += s0
-        flips0 += f0
-        weights1[j] = w1
-        moves1[j] = p1
-        sums1[j] += s1
-        flips1 += f1
-        G[j] += g[j]
-    flips[0] += flips0
-    flips[1] += flips1
-
 
 @njit(**_OPTIONS)
 def _add_row(X, y, theta, g, i, scale):
@@ -113,9 +84,19 @@ def advance(X, y, gamma, beta, W, P, G, S, flips, theta, g, steps):
     """Take `steps` full-batch steps of one run, in place; theta and g (d,) are scratch."""
     n, d = X.shape
     scale = 1.0 / n
+    # Rows as local names, counters as scalars: a sum kept in an array entry, which
+    # might overlap another array, would keep the loops from SIMD.
+    weights0 = W[0]
+    moves0 = P[0]
+    sums0 = S[0]
+    flips0 = 0.0
+    weights1 = W[1]
+    moves1 = P[1]
+    sums1 = S[1]
+    flips1 = 0.0
     for _ in range(steps):
         for j in range(d):
-            theta[j] = parameter(W[0, j], W[1, j], P[0, j], P[1, j], beta)
+            theta[j] = parameter(weights0[j], weights1[j], moves0[j], moves1[j], beta)
             g[j] = 0.0
         # Four rows share every load of theta and of g.
         for i in range(0, n - 3, 4):
@@ -136,7 +117,21 @@ def advance(X, y, gamma, beta, W, P, G, S, flips, theta, g, steps):
                 g[j] += r0 * X[i, j] + r1 * X[i + 1, j] + r2 * X[i + 2, j] + r3 * X[i + 3, j]
         for i in range(n - n % 4, n):
             _add_row(X, y, theta, g, i, scale)
-        _move(gamma, beta, W, P, G, S, flips, g)
+        for j in range(d):
+            w0, w1, p0, p1, s0, s1, f0, f1 = step(
+                weights0[j], weights1[j], moves0[j], moves1[j], g[j], gamma, beta
+            )
+            weights0[j] = w0
+            moves0[j] = p0
+            sums0[j] += s0
+            flips0 += f0
+            weights1[j] = w1
+            moves1[j] = p1
+            sums1[j] += s1
+            flips1 += f1
+            G[j] += g[j]
+    flips[0] += flips0
+    flips[1] += flips1
 
 
 @njit(**_OPTIONS)
@@ -189,13 +184,37 @@ def advance_rows(X, y, gamma, beta, W, P, G, S, flips, theta, g, rows):
     """Take one step for each line of `rows` (steps, batch_size), the rows it draws."""
     d = X.shape[1]
     scale = 1.0 / rows.shape[1]
+    # Rows as local names, counters as scalars: a sum kept in an array entry, which
+    # might overlap another array, would keep the loops from SIMD.
+    weights0 = W[0]
+    moves0 = P[0]
+    sums0 = S[0]
+    flips0 = 0.0
+    weights1 = W[1]
+    moves1 = P[1]
+    sums1 = S[1]
+    flips1 = 0.0
     for k in range(rows.shape[0]):
         for j in range(d):
-            theta[j] = parameter(W[0, j], W[1, j], P[0, j], P[1, j], beta)
+            theta[j] = parameter(weights0[j], weights1[j], moves0[j], moves1[j], beta)
             g[j] = 0.0
         for a in range(rows.shape[1]):
             _add_row(X, y, theta, g, rows[k, a], scale)
-        _move(gamma, beta, W, P, G, S, flips, g)
+        for j in range(d):
+            w0, w1, p0, p1, s0, s1, f0, f1 = step(
+                weights0[j], weights1[j], moves0[j], moves1[j], g[j], gamma, beta
+            )
+            weights0[j] = w0
+            moves0[j] = p0
+            sums0[j] += s0
+            flips0 += f0
+            weights1[j] = w1
+            moves1[j] = p1
+            sums1[j] += s1
+            flips1 += f1
+            G[j] += g[j]
+    flips[0] += flips0
+    flips[1] += flips1
 
 
 @njit(**_OPTIONS)
