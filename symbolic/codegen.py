@@ -28,7 +28,7 @@ from sympy.printing.pycode import PythonCodePrinter
 from sympy.printing.pytorch import TorchPrinter
 
 from momentumflow.symbolic.errors import InputError
-from momentumflow.symbolic.symbols import REGISTRY
+from momentumflow.symbolic.symbols import REGISTRY, canonical
 
 # The registry lists several spellings of a symbol; the identifier is the one to print.
 _IDENTIFIERS = {
@@ -261,8 +261,8 @@ def _filled(result: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:
 
 
 def kernel(
-    expressions: sp.Expr | Iterable[sp.Expr],
-    arguments: Sequence[sp.Symbol],
+    expressions: sp.Expr | str | Iterable[sp.Expr | str],
+    arguments: Sequence[sp.Symbol | str],
     *,
     name: str = "kernel",
 ) -> Kernel:
@@ -270,10 +270,11 @@ def kernel(
 
     Parameters
     ----------
-    expressions : sympy.Expr or iterable of sympy.Expr
+    expressions : sympy.Expr or str, or iterable of them
         What to compute; subexpressions are shared between them.
-    arguments : sequence of sympy.Symbol
-        The function's arguments, in order.
+    arguments : sequence of sympy.Symbol or str
+        The function's arguments, in order. Symbols of a registered name stand
+        for the registered ones, whatever assumptions they carry.
     name : str
         Name of the function in the printed source.
 
@@ -297,11 +298,17 @@ def kernel(
     >>> theta([1.0, 2.0], 1)
     array([0.  , 0.75])
     """
-    single = isinstance(expressions, sp.Expr | int | float)
-    listed = [sp.sympify(expressions)] if single else [sp.sympify(e) for e in expressions]
+    if isinstance(expressions, sp.Expr | str | int | float):
+        single, listed = True, [canonical(expressions)]
+    else:
+        single, listed = False, [canonical(e) for e in expressions]
+    symbols = [canonical(a) for a in arguments]
+    for symbol in symbols:
+        if not isinstance(symbol, sp.Symbol):
+            raise InputError("arguments that are symbols", f"{symbol}")
     if not name.isidentifier() or keyword.iskeyword(name):
         raise InputError("a function name that is a Python identifier", repr(name))
-    emitted = emit(listed, arguments, modules="numpy")
+    emitted = emit(listed, symbols, modules="numpy")
     source = _function_source(name, emitted)
     return Kernel(name, emitted.arguments, source, single=single)
 

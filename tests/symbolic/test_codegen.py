@@ -72,6 +72,13 @@ def test_subexpressions_are_shared_and_source_is_readable() -> None:
     assert namespace["f"](0.5, 2.0)[0] == pytest.approx(np.e + 1)  # type: ignore[operator]
 
 
+def test_strings_and_symbols_of_other_assumptions() -> None:
+    text = kernel("beta*theta + sqrt(gamma)", ["theta", "gamma", "beta"])
+    plain = sp.Symbol("beta")  # not the registered, positive one
+    mixed = kernel(plain * theta + sp.sqrt(gamma), [theta, gamma, beta])
+    assert text(2.0, 4.0, 0.5) == mixed(2.0, 4.0, 0.5) == 3.0
+
+
 def test_names_of_symbols() -> None:
     assert [identifier(s) for s in (w_plus, w_minus, lam)] == ["w_plus", "w_minus", "lam"]
     emitted = emit([w_plus * lam], (w_plus, lam), modules="math")
@@ -91,6 +98,7 @@ def test_names_of_symbols() -> None:
             lambda: kernel(theta, (theta, theta)),
             "arguments with distinct names, received 'theta' twice",
         ),
+        (lambda: kernel(theta, (theta + 1,)), "arguments that are symbols, received theta \\+ 1"),
         (lambda: kernel(theta, (theta,))(1j), "theta to hold real numbers"),
         (lambda: kernel(theta, (theta,))(1, 2), "1 arguments \\(theta\\), received 2"),
         (lambda: kernel(z, (sp.Symbol("a b"), z)), "symbols with names that Python can hold"),
