@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
 # Problem axes first: runs that share a problem are neighbours, and share lanes.
 PROBLEM_AXES = ("n", "d", "sparsity", "noise", "seed")
-RUN_AXES = ("batch_size", "gamma", "beta", "lam", "alpha")
 
 STATUS_CODE = {status: code for code, status in enumerate(RunStatus)}
 MEASURES: dict[str, str] = {
@@ -337,6 +336,9 @@ def _run_block(
         problem, gamma, beta, alpha[:, None], method=spec.method, batch_size=batch_size,
         seed=stream, max_steps=spec.max_steps, tol=spec.tol, threads=1, progress=False,
     )  # fmt: skip
+    if RunStatus.INTERRUPTED in trained.status:
+        # `momentum_descent` gives back what it has; a task is whole or not at all
+        raise KeyboardInterrupt
     for name, values in _measure(trained, teacher, spec.predict).items():
         measures[name][block] = values
 

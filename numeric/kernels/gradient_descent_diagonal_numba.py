@@ -63,8 +63,6 @@ def step(w_plus, w_minus, p_plus, p_minus, g, gamma, beta):
         1.0 if a1 < 0.0 else 0.0,
     )
 
-
-
 @njit(**_OPTIONS)
 def _add_row(X, y, theta, g, i, scale):
     """Add the gradient of row i to g."""

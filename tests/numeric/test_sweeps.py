@@ -107,6 +107,27 @@ def test_a_store_resumes_and_runs_nothing_twice(expected, tmp_path, monkeypatch)
     assert ran == []
 
 
+def test_ctrl_c_inside_a_run_leaves_its_task_undone(expected, tmp_path, monkeypatch):
+    from momentumflow.numeric import engines
+
+    store, calls = tmp_path / "store", []
+    advance = engines.RunByRun.advance
+
+    def interrupted(self, *arguments):
+        calls.append(arguments)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        advance(self, *arguments)
+
+    monkeypatch.setattr(engines.RunByRun, "advance", interrupted)
+    partial = sweep(**GRID, jobs=1, store=store)
+    assert partial.attrs["complete"] == 0
+    assert "INTERRUPTED" not in sweeps.statuses(partial).values
+    assert "MISSING" in sweeps.statuses(partial).values
+    monkeypatch.undo()
+    assert sweep(**GRID, jobs=1, store=store).identical(expected)
+
+
 def test_killed_at_any_moment_it_resumes_to_the_same_bits(expected, tmp_path):
     store = tmp_path / "store"
     program = (
