@@ -336,7 +336,7 @@ def _run_block(
         problem, gamma, beta, alpha[:, None], method=spec.method, batch_size=batch_size,
         seed=stream, max_steps=spec.max_steps, tol=spec.tol, threads=1, progress=False,
     )  # fmt: skip
-    if RunStatus.INTERRUPTED in trained.status:
+    if trained.interrupted:
         # `momentum_descent` gives back what it has; a task is whole or not at all
         raise KeyboardInterrupt
     for name, values in _measure(trained, teacher, spec.predict).items():

@@ -147,6 +147,11 @@ class Trajectory:
         return np.asarray(np.asarray(self.status, dtype=object) == RunStatus.CONVERGED, dtype=bool)
 
     @property
+    def interrupted(self) -> bool:
+        """Whether the user stopped any of the runs."""
+        return bool(np.any(np.asarray(self.status, dtype=object) == RunStatus.INTERRUPTED))
+
+    @property
     def balancedness(self) -> FloatArray:
         """Balancedness at the end, |w_+ w_-|; shape (..., d)."""
         return np.abs(self.w_plus * self.w_minus)

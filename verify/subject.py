@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, wraps
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -80,6 +80,19 @@ class Subject:
     sam_rate: Callable[[Number, Number], Number]
 
 
+def stopping(simulate: Callable[..., Trajectory]) -> Callable[..., Trajectory]:
+    """Return `simulate` such that Ctrl-C stops the judging, not that run alone."""
+
+    @wraps(simulate)
+    def run(*arguments: Any, **options: Any) -> Trajectory:
+        trajectory = simulate(*arguments, **options)
+        if trajectory.interrupted:
+            raise KeyboardInterrupt
+        return trajectory
+
+    return run
+
+
 @cache
 def shipped() -> Subject:
     """Return the library as it is: code from the numeric room, formulas from the symbolic one."""
@@ -102,8 +115,8 @@ def shipped() -> Subject:
     start = modified_equation(method, 1).initial_velocity
     assert start is not None  # w_{-1} = w_0 ties it
     return Subject(
-        descent=momentum_descent,
-        flow=momentum_flow,
+        descent=stopping(momentum_descent),
+        flow=stopping(momentum_flow),
         solve=implicit_solution,
         intrinsic=kernel(intrinsic, (gamma, beta)),
         refined=kernel(refined_parameter(method), (gamma, beta)),
