@@ -21,7 +21,13 @@ from momentumflow.numeric.problems import Regression
 from momentumflow.numeric.progress import meter
 from momentumflow.numeric.runs import Runs
 from momentumflow.numeric.sampling import Minibatches
-from momentumflow.numeric.trajectory import STATUS_CODES, Path, RunStatus, Trajectory
+from momentumflow.numeric.trajectory import (
+    STATUS_CODES,
+    Path,
+    RunStatus,
+    Trajectory,
+    one_or_array,
+)
 from momentumflow.numeric.validation import (
     FloatArray,
     SeedLike,
@@ -298,12 +304,12 @@ def _result(
 
 
 def _statuses(runs: Runs, interrupted: bool, to_convergence: bool) -> Any:
-    statuses = np.empty(runs.size, dtype=object)
-    for i, code in enumerate(runs.state.tolist()):
+    statuses = []
+    for code in runs.state.tolist():
         status = STATUS_CODES[code]
         if status is RunStatus.NOT_CONVERGED and interrupted:
             status = RunStatus.INTERRUPTED
         elif status is not RunStatus.DIVERGED and not to_convergence:
             status = RunStatus.COMPLETED
-        statuses[i] = status
-    return statuses.reshape(runs.shape) if runs.shape else statuses[0]
+        statuses.append(status)
+    return one_or_array(statuses, runs.shape)

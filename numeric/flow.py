@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from momentumflow.numeric.engines import available_threads, spread
 from momentumflow.numeric.initialisation import Init, initial_weights
 from momentumflow.numeric.problems import Regression
 from momentumflow.numeric.progress import meter
 from momentumflow.numeric.runs import FEATURE_PAD, aligned
-from momentumflow.numeric.trajectory import Path, RunStatus, SignChanges, Trajectory
+from momentumflow.numeric.trajectory import Path, RunStatus, SignChanges, Trajectory, one_or_array
 from momentumflow.numeric.validation import (
     FloatArray,
     broadcast_shapes,
@@ -343,17 +343,9 @@ def _result(
         time=stacked([flow.clock[0] for flow in flows]),
         steps=stacked([flow.counters[0] for flow in flows]),
         sign_changes=stacked([flow.flips.astype(np.int64) for flow in flows]),
-        status=_one_or_array(statuses, shape),
+        status=one_or_array(statuses, shape),
         settings=settings,
         squared_rates=stacked([flow.Q[:, :d] for flow in flows]),
-        sign_change_times=_one_or_array([flow.crossings() for flow in flows], shape),
+        sign_change_times=one_or_array([flow.crossings() for flow in flows], shape),
         path=path,
     )
-
-
-def _one_or_array(items: list[Any], shape: tuple[int, ...]) -> Any:
-    """The single item of a run without batch axes; else an object array of that shape."""
-    array: NDArray[Any] = np.empty(len(items), dtype=object)
-    for i, item in enumerate(items):
-        array[i] = item
-    return array.reshape(shape) if shape else array[0]

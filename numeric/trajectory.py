@@ -40,6 +40,14 @@ class RunStatus(enum.Enum):
 STATUS_CODES = (RunStatus.NOT_CONVERGED, RunStatus.CONVERGED, RunStatus.DIVERGED)
 
 
+def one_or_array(items: list[Any], shape: tuple[int, ...]) -> Any:
+    """Return the single item of a run without batch axes; else an object array of that shape."""
+    array: NDArray[Any] = np.empty(len(items), dtype=object)
+    for i, item in enumerate(items):
+        array[i] = item
+    return array.reshape(shape) if shape else array[0]
+
+
 @dataclass(frozen=True, eq=False)
 class Path:
     """Recorded states of a run; the first is the initialisation.
