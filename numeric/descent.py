@@ -42,6 +42,7 @@ from momentumflow.symbolic.errors import InputError
 
 METHODS = ("heavy_ball", "nesterov", "gradient_descent")
 ENGINES = ("auto", "single", "lanes", "numpy")
+REMAINDERS = ("regular", "summed")
 
 # One call into compiled code lasts about this long, so that Ctrl-C and the
 # progress meter are served in between.
@@ -64,6 +65,7 @@ def momentum_descent(
     check_every: int = 100,
     record_every: int | None = None,
     max_records: int = 100_000,
+    remainders: str = "regular",
     engine: str = "auto",
     threads: int | None = None,
     progress: bool | None = None,
@@ -102,6 +104,12 @@ def momentum_descent(
         Record the weights at step 0 and every so many steps.
     max_records : int
         Bound on the number of records a run may ask for.
+    remainders : {"regular", "summed"}
+        How S_pm is found. "regular": by the sum of the gradient entries, into
+        which the definition telescopes, an identity proved for the method
+        (`Step.telescoping`); no quotient of weights is formed, so that a weight
+        near zero costs no digits. "summed": by the definition, h(w_{k+1}/w_k)
+        step by step, a quarter slower; what verification uses.
     engine : {"auto", "single", "lanes", "numpy"}
         How runs are advanced: each in its own compiled loop, side by side in
         SIMD lanes, or the NumPy reference. "auto" takes lanes from a dozen
@@ -140,6 +148,7 @@ def momentum_descent(
     """
     method = choice("method", method, METHODS)
     engine = choice("engine", engine, ENGINES)
+    remainders = choice("remainders", remainders, REMAINDERS)
     step, momentum = positive("gamma", gamma), momentum_parameter(beta)
     if method == "gradient_descent" and np.any(momentum != 0):
         raise InputError("beta = 0 for gradient descent", f"beta = {momentum.max():g}")
@@ -151,7 +160,8 @@ def momentum_descent(
     check_every = min(count("check_every", check_every), max_steps)
     tolerance = 0.0 if tol is None else float(constrained("tol", tol, "> 0", lambda a: a > 0))
     workers = available_threads() if threads is None else count("threads", threads)
-    runs = Runs.start(problem, step, momentum, w_plus, w_minus, shape)
+    summed = remainders == "summed"
+    runs = Runs.start(problem, step, momentum, w_plus, w_minus, shape, summed)
     minibatches = None
     if batch_size is not None:
         batch_size = count("batch_size", batch_size)
@@ -168,6 +178,7 @@ def momentum_descent(
         "beta": momentum.tolist(),
         "batch_size": batch_size,
         "seed": seed if isinstance(seed, int) else str(seed),
+        "remainders": remainders,
         "tol": tol,
         "max_steps": max_steps,
     }
@@ -267,10 +278,18 @@ def _result(
     d = runs.d
     end = runs.weights()
     with np.errstate(all="ignore"):  # diverged runs hold infinities; their status says so
-        logs = [np.log(np.abs(w / w0)) for w, w0 in zip(end, start, strict=True)]
-        sums = runs.S[:, :, :d] / (1 - runs.beta)[:, None, None]
-        S_plus, S_minus = (runs.shaped(sums[:, sign] - log) for sign, log in enumerate(logs))
         kernels = kernels_for(settings["method"], "numpy")
+        logs = [np.log(np.abs(w / w0)) for w, w0 in zip(end, start, strict=True)]
+        beta = runs.beta[:, None]
+        if settings["remainders"] == "summed":
+            sums = runs.S[:, 0, :d], runs.S[:, 1, :d]
+        else:
+            moves = runs.P[:, 0, :d], runs.P[:, 1, :d]
+            gamma = runs.gamma[:, None]
+            sums = kernels.remainder_totals(*end, *moves, runs.G[:, :d], gamma, beta)
+        S_plus, S_minus = (
+            runs.shaped(total / (1 - beta) - log) for total, log in zip(sums, logs, strict=True)
+        )
         rest = np.zeros_like(end[0])
         theta = runs.shaped(kernels.parameter(*end, rest, rest, 0.0))
         loss, residual = problem.loss(theta), problem.residual(theta)

@@ -163,17 +163,20 @@ class InLanes(Engine):
             gamma, beta = (np.tile(a[members], repeat) for a in (runs.gamma, runs.beta))
             flips = np.zeros((2, repeat * lanes))
             states = np.zeros(lanes, dtype=np.int64)
-            W, P, S, G, theta, r, g = _staggered(
-                *[(2, size + _ROW_PAD)] * 3, (size,), (d, lanes), (n, lanes), (width, lanes)
+            summed = size + _ROW_PAD if runs.S.size else 0
+            W, P, theta, g, r, S, G = _staggered(
+                *[(2, size + _ROW_PAD)] * 2,
+                (d, lanes), (width, lanes), (n, lanes), (2, summed), (size,),
             )  # fmt: skip
-            for lane, run in ((W, runs.W), (P, runs.P), (S, runs.S)):
+            state = ((W, runs.W), (P, runs.P), (S, runs.S))[: 3 if summed else 2]
+            for lane, run in state:
                 lane[:, :size] = _to_lanes(run[members]).reshape(2, size)
             G[:] = _to_lanes(runs.G[members]).reshape(size)
             taken = kernels.converge_lanes(
                 X, panels, y, gamma, beta, W, P, G, S, flips,
                 theta, r, g, self.tol, check_every, checks, states,
             )  # fmt: skip
-            for lane, run in ((W, runs.W), (P, runs.P), (S, runs.S)):
+            for lane, run in state:
                 run[members] = _from_lanes(lane[:, :size].reshape(2, d, lanes))
             runs.G[members] = _from_lanes(G.reshape(d, lanes))
             runs.flips[members] += flips.reshape(2, repeat, lanes).sum(axis=1).T
@@ -224,7 +227,8 @@ class InNumpy(Engine):
             w0, w1, p0, p1, s0, s1, f0, f1 = kernels.step(wp, wm, pp, pm, g, gamma, beta)
         runs.W[active] = np.stack((w0, w1), axis=1)
         runs.P[active] = np.stack((p0, p1), axis=1)
-        runs.S[active] += np.stack((s0, s1), axis=1)
+        if runs.S.size:
+            runs.S[active] += np.stack((s0, s1), axis=1)
         runs.flips[active] += np.stack((f0.sum(axis=-1), f1.sum(axis=-1)), axis=1)
         runs.G[active] += g
 

@@ -36,8 +36,10 @@ class Runs:
     X : ndarray, shape (designs, n, padded d)
         The different designs; run i uses `X[design[i]]`.
     y : ndarray, shape (size, n)
-    W, P, S : ndarray, shape (size, 2, padded d)
-        Weights (w_+, w_-), displacements, sums of the remainder summands.
+    W, P : ndarray, shape (size, 2, padded d)
+        Weights (w_+, w_-), displacements.
+    S : ndarray, shape (size, 2, padded d), or (size, 2, 0) if not asked for
+        Sums of the remainders' summands.
     G : ndarray, shape (size, padded d)
         Sum of the gradient entries.
     flips : ndarray, shape (size, 2)
@@ -72,8 +74,12 @@ class Runs:
         w_plus: FloatArray,
         w_minus: FloatArray,
         shape: tuple[int, ...],
+        summed: bool,
     ) -> Runs:
-        """Lay the runs of batch `shape` out; parameters broadcast to it."""
+        """Lay the runs of batch `shape` out; parameters broadcast to it.
+
+        `summed` asks for the sums of the remainders' summands.
+        """
         n, d = problem.n, problem.d
         pad = FEATURE_PAD if d <= PANEL_PAD else PANEL_PAD
         padded = -(-d // pad) * pad
@@ -95,7 +101,7 @@ class Runs:
             W=W,
             P=aligned(*W.shape),
             G=aligned(size, padded),
-            S=aligned(*W.shape),
+            S=aligned(size, 2, padded if summed else 0),
             flips=np.zeros((size, 2)),
             steps=np.zeros(size, dtype=np.int64),
             state=np.zeros(size, dtype=np.int64),

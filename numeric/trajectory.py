@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from momentumflow.numeric.problems import Regression
 from momentumflow.numeric.validation import FloatArray
+from momentumflow.symbolic.errors import InputError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -106,7 +107,8 @@ class Trajectory:
     initial_w_plus, initial_w_minus : ndarray, shape (..., d)
         Weights at the start.
     S_plus, S_minus : ndarray, shape (..., d)
-        Remainders of the run, by their definition (see the module).
+        Remainders of the run (see the module), by their definition or, in
+        discrete runs unless asked for, by the sum into which it telescopes.
     gradient_integral : ndarray, shape (..., d)
         Discrete: eps times the sum of the gradient entries g; continuous: the
         integral of g dt.
@@ -210,7 +212,19 @@ class Trajectory:
 
     @property
     def remainder_defect(self) -> FloatArray:
-        """Largest distance of the defined from the regular remainders; shape (...)."""
+        """Largest distance of the defined from the regular remainders; shape (...).
+
+        Raises
+        ------
+        InputError
+            If the remainders were not summed by their definition.
+        """
+        if self.settings.get("remainders") == "regular":
+            raise InputError(
+                "a run whose remainders were summed by their definition",
+                "remainders='regular'",
+                "run momentum_descent with remainders='summed'",
+            )
         plus, minus = self.regular_remainders
         distance = np.maximum(np.abs(self.S_plus - plus), np.abs(self.S_minus - minus))
         return np.asarray(distance.max(axis=-1))

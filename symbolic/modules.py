@@ -7,6 +7,7 @@ same text, which a test holds against the committed files.
 
 from __future__ import annotations
 
+import logging
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,11 +16,13 @@ from momentumflow.symbolic.codegen import emit, identifier
 from momentumflow.symbolic.errors import InputError
 from momentumflow.symbolic.methods import GradientDescent, HeavyBall, MomentumMethod, Nesterov
 from momentumflow.symbolic.networks import DiagonalNetwork, SeparableNetwork
-from momentumflow.symbolic.simulation import FlowField, Step, successor
-from momentumflow.symbolic.symbols import beta, g, lam
+from momentumflow.symbolic.simulation import GRADIENT_SUM, FlowField, Step, successor
+from momentumflow.symbolic.symbols import beta, g, gamma, lam
 
 if TYPE_CHECKING:
     import jinja2
+
+_log = logging.getLogger(__name__)
 
 # Backend: what expressions are printed for, and the suffix of the file.
 BACKENDS = {
@@ -90,6 +93,11 @@ def render(method: MomentumMethod, network: SeparableNetwork, backend: str = "nu
         ),
         "increments": emit(
             (*numerators, *denominators), ratio_arguments, modules=modules, prefix="q"
+        ),
+        "totals": emit(
+            step.remainder_totals if step.remainder_sums else (),
+            (*step.state, GRADIENT_SUM, gamma, beta),
+            modules=modules,
         ),
     }
     code = "".join(line for e in parts.values() for line in (*e.assignments, *e.results))
@@ -185,6 +193,7 @@ def write_kernels(
         target.write_text(source, encoding="utf-8")
     except OSError as error:
         raise InputError("a folder to write kernels to", f"{target.parent} ({error})") from error
+    _log.info("kernels of %s on %s for %s: %s", method.name, network.name, backend, target)
     return target
 
 

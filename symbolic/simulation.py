@@ -14,9 +14,13 @@ from functools import cached_property
 import sympy as sp
 
 from momentumflow.symbolic.errors import InputError
+from momentumflow.symbolic.identities import Identity
 from momentumflow.symbolic.methods import MomentumMethod
 from momentumflow.symbolic.networks import SeparableNetwork
 from momentumflow.symbolic.symbols import beta, g, gamma, lam
+
+# The sum of the gradient entries of all steps taken.
+GRADIENT_SUM = sp.Symbol("G", real=True)
 
 
 def displacement(weight: sp.Symbol) -> sp.Symbol:
@@ -136,6 +140,55 @@ class Step:
             numerators.append((new_p + extra) * new_w - decay * new_p * w)
             denominators.append(w * new_w)
         return tuple(numerators), tuple(denominators)
+
+    @cached_property
+    def remainder_totals(self) -> tuple[sp.Expr, ...]:
+        """The sums of the remainder increments from rest, of (weights, displacements, G, ...).
+
+        The increments telescope: their sum after any number of steps is
+        s gain G - decay p/w with G the sum of g and s the rate of the force on
+        w. No division is left in the loop, and none by a weight near zero.
+
+        Raises
+        ------
+        ProofError
+            If the telescoping does not hold for this method and network.
+        """
+        for identity in self.telescoping:
+            identity.prove()
+        return tuple(map(self._total, range(len(self.weights))))
+
+    def _total(self, i: int) -> sp.Expr:
+        decay, gain, _ = self._coefficients
+        rate = self.network.log_rates()[i]
+        return rate * gain * GRADIENT_SUM - decay * self.displacements[i] / self.weights[i]
+
+    @cached_property
+    def telescoping(self) -> tuple[Identity, ...]:
+        """One step adds to each total what the definition of the remainder adds.
+
+        One identity for each weight, written over one step of the method.
+        """
+        numerators, denominators = self.remainder_increments
+        found = []
+        for i, (w, p) in enumerate(zip(self.weights, self.displacements, strict=True)):
+            new_w, new_p = successor(w), successor(p)
+            total = self._total(i)
+            after = total.subs({w: new_w, p: new_p, GRADIENT_SUM: GRADIENT_SUM + g})
+            found.append(
+                Identity(
+                    f"telescoping of the remainder of {w.name}, {self.method.name}",
+                    after - total,
+                    numerators[i] / denominators[i],
+                    assumptions="no weight is zero; the run starts at rest, where the total is 0",
+                    relations=(
+                        ("the move", new_w, self.weight_updates[i]),
+                        ("one step of the method", new_p, self.displacement_updates[i]),
+                    ),
+                    source="sum of the discrete Riccati recursion over all steps",
+                )
+            )
+        return tuple(found)
 
     @property
     def state(self) -> tuple[sp.Symbol, ...]:

@@ -152,7 +152,7 @@ def predict(
 
     if problem.batch_shape:
         raise InputError("one problem", f"a batch of shape {problem.batch_shape}")
-    run = momentum_descent(problem, gamma, beta, init, **options)
+    run = momentum_descent(problem, gamma, beta, init, remainders="summed", **options)
     if run.theta.ndim != 1:
         raise InputError("one run", f"a batch of shape {run.theta.shape[:-1]}")
     if not run.converged:

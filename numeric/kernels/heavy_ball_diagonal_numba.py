@@ -10,7 +10,7 @@ State of one run (in lanes, runs lie side by side along a last axis):
     W      (2, d)  weights w_plus, w_minus
     P      (2, d)  displacements w_k - w_(k-1)
     G      (d,)    sum of the gradient entries g
-    S      (2, d)  sums that make the remainders S_pm
+    S      (2, d)  sums of the remainders' summands, or (2, 0): not asked for
     flips  (2,)    sign changes of the weights
 """
 # mypy: ignore-errors
@@ -112,19 +112,33 @@ def advance(X, y, gamma, beta, W, P, G, S, flips, theta, g, steps):
                 g[j] += r0 * X[i, j] + r1 * X[i + 1, j] + r2 * X[i + 2, j] + r3 * X[i + 3, j]
         for i in range(n - n % 4, n):
             _add_row(X, y, theta, g, i, scale)
-        for j in range(d):
-            w0, w1, p0, p1, s0, s1, f0, f1 = step(
-                weights0[j], weights1[j], moves0[j], moves1[j], g[j], gamma, beta
-            )
-            weights0[j] = w0
-            moves0[j] = p0
-            sums0[j] += s0
-            flips0 += f0
-            weights1[j] = w1
-            moves1[j] = p1
-            sums1[j] += s1
-            flips1 += f1
-            G[j] += g[j]
+        # Two loops, because the sums' division costs a quarter of a step.
+        if S.shape[1]:
+            for j in range(d):
+                w0, w1, p0, p1, s0, s1, f0, f1 = step(
+                    weights0[j], weights1[j], moves0[j], moves1[j], g[j], gamma, beta
+                )
+                weights0[j] = w0
+                moves0[j] = p0
+                sums0[j] += s0
+                flips0 += f0
+                weights1[j] = w1
+                moves1[j] = p1
+                sums1[j] += s1
+                flips1 += f1
+                G[j] += g[j]
+        else:
+            for j in range(d):
+                w0, w1, p0, p1, _, _, f0, f1 = step(
+                    weights0[j], weights1[j], moves0[j], moves1[j], g[j], gamma, beta
+                )
+                weights0[j] = w0
+                moves0[j] = p0
+                flips0 += f0
+                weights1[j] = w1
+                moves1[j] = p1
+                flips1 += f1
+                G[j] += g[j]
     flips[0] += flips0
     flips[1] += flips1
 
@@ -195,19 +209,33 @@ def advance_rows(X, y, gamma, beta, W, P, G, S, flips, theta, g, rows):
             g[j] = 0.0
         for a in range(rows.shape[1]):
             _add_row(X, y, theta, g, rows[k, a], scale)
-        for j in range(d):
-            w0, w1, p0, p1, s0, s1, f0, f1 = step(
-                weights0[j], weights1[j], moves0[j], moves1[j], g[j], gamma, beta
-            )
-            weights0[j] = w0
-            moves0[j] = p0
-            sums0[j] += s0
-            flips0 += f0
-            weights1[j] = w1
-            moves1[j] = p1
-            sums1[j] += s1
-            flips1 += f1
-            G[j] += g[j]
+        # Two loops, because the sums' division costs a quarter of a step.
+        if S.shape[1]:
+            for j in range(d):
+                w0, w1, p0, p1, s0, s1, f0, f1 = step(
+                    weights0[j], weights1[j], moves0[j], moves1[j], g[j], gamma, beta
+                )
+                weights0[j] = w0
+                moves0[j] = p0
+                sums0[j] += s0
+                flips0 += f0
+                weights1[j] = w1
+                moves1[j] = p1
+                sums1[j] += s1
+                flips1 += f1
+                G[j] += g[j]
+        else:
+            for j in range(d):
+                w0, w1, p0, p1, _, _, f0, f1 = step(
+                    weights0[j], weights1[j], moves0[j], moves1[j], g[j], gamma, beta
+                )
+                weights0[j] = w0
+                moves0[j] = p0
+                flips0 += f0
+                weights1[j] = w1
+                moves1[j] = p1
+                flips1 += f1
+                G[j] += g[j]
     flips[0] += flips0
     flips[1] += flips1
 
@@ -239,43 +267,51 @@ def fill_parameter(beta, W, P, theta):
         out = theta[start:stop]
         for c in range(period):
             out[c] = parameter(weights0[c], weights1[c], moves0[c], moves1[c], beta[c])
-
-
 @njit(**_OPTIONS)
-def move_lanes(gamma, beta, W, P, G, S, flips, theta, g, first, scale):
-    """Move the g.size coordinates of all lanes that start at `first` by scale * g.
+def move_lanes(gamma, beta, W, P, S, flips, theta, g, first):
+    """Move the g.size coordinates of all lanes that start at `first`.
 
     Coordinates and lanes are one axis here, lanes fastest: W, P and S
-    (2, d lanes), G and theta (d lanes,). gamma, beta and flips (2, .) repeat
-    with a period of g.size. One long loop, because each loop pays anew for the
-    proof that its arrays do not overlap. theta receives the parameter of the
-    next step while the weights are at hand.
+    (2, d lanes), theta (d lanes,). gamma, beta and flips (2, .) repeat with a
+    period of g.size. One long loop, because each loop pays anew for the proof
+    that its arrays do not overlap. theta receives the parameter of the next
+    step while the weights are at hand.
     """
     stop = first + g.size
     weights0 = W[0, first:stop]
     moves0 = P[0, first:stop]
-    sums0 = S[0, first:stop]
     flips0 = flips[0]
     weights1 = W[1, first:stop]
     moves1 = P[1, first:stop]
-    sums1 = S[1, first:stop]
     flips1 = flips[1]
-    total = G[first:stop]
     out = theta[first:stop]
+    if S.shape[1]:
+        sums0 = S[0, first:stop]
+        sums1 = S[1, first:stop]
+        for c in range(g.size):
+            w0, w1, p0, p1, s0, s1, f0, f1 = step(
+                weights0[c], weights1[c], moves0[c], moves1[c], g[c], gamma[c], beta[c]
+            )
+            weights0[c] = w0
+            moves0[c] = p0
+            sums0[c] += s0
+            flips0[c] += f0
+            weights1[c] = w1
+            moves1[c] = p1
+            sums1[c] += s1
+            flips1[c] += f1
+            out[c] = parameter(w0, w1, p0, p1, beta[c])
+        return
     for c in range(g.size):
-        gc = g[c] * scale
-        w0, w1, p0, p1, s0, s1, f0, f1 = step(
-            weights0[c], weights1[c], moves0[c], moves1[c], gc, gamma[c], beta[c]
+        w0, w1, p0, p1, _, _, f0, f1 = step(
+            weights0[c], weights1[c], moves0[c], moves1[c], g[c], gamma[c], beta[c]
         )
         weights0[c] = w0
         moves0[c] = p0
-        sums0[c] += s0
         flips0[c] += f0
         weights1[c] = w1
         moves1[c] = p1
-        sums1[c] += s1
         flips1[c] += f1
-        total[c] += gc
         out[c] = parameter(w0, w1, p0, p1, beta[c])
 
 
@@ -296,17 +332,19 @@ def advance_lanes(X, y, gamma, beta, W, P, G, S, flips, theta, r, g, steps):
     The runs share X (panels, n, width), cut into panels of columns. A panel's
     gradient, the move of its coordinates and its share of the next residual are
     computed together, so that X and the state pass the cache once a step. With
-    d = panels * width: y (n, lanes); W, P, S and G as in `move_lanes`; theta
-    (d, lanes), r (n, lanes) and g (width, lanes) are scratch. gamma, beta and
-    flips repeat with any period that divides width * lanes.
+    d = panels * width: y (n, lanes); W, P and S as in `move_lanes`; G (d lanes,);
+    theta (d, lanes), r (n, lanes) and g (width, lanes) are scratch. gamma, beta
+    and flips repeat with any period that divides width * lanes.
     """
     panels, rows, width = X.shape
     lanes = y.shape[1]
-    scale = 1.0 / rows
     flat_theta = theta.reshape(theta.size)
     flat_g = g.reshape(g.size)
+    rate = gamma / rows  # the products below lack the mean's 1/n
     part = np.empty_like(r)
     next_r = np.empty_like(r)
+    # The gradients are X^T r, so their sum is X^T (the sum of r): n rows to add up, not d.
+    total = np.zeros_like(r)
     fill_parameter(beta, W, P, flat_theta)
     for q in range(panels):
         _add_panel(X[q], theta[q * width : (q + 1) * width], y, part, r, q == 0)
@@ -315,11 +353,18 @@ def advance_lanes(X, y, gamma, beta, W, P, G, S, flips, theta, r, g, steps):
             np.dot(X[q].T, r, g)
             for first in range(0, width * lanes, gamma.size):
                 move_lanes(
-                    gamma, beta, W, P, G, S, flips, flat_theta,
-                    flat_g[first : first + gamma.size], q * width * lanes + first, scale,
+                    rate, beta, W, P, S, flips, flat_theta,
+                    flat_g[first : first + gamma.size], q * width * lanes + first,
                 )
             _add_panel(X[q], theta[q * width : (q + 1) * width], y, part, next_r, q == 0)
-        r[:] = next_r
+        for i in range(rows):
+            for k in range(lanes):
+                total[i, k] += r[i, k]
+        r, next_r = next_r, r
+    for q in range(panels):
+        np.dot(X[q].T, total, g)
+        for c in range(g.size):
+            G[q * width * lanes + c] += flat_g[c] / rows
 
 
 @njit(**_OPTIONS)

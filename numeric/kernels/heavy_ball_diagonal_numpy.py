@@ -39,3 +39,9 @@ def step(w_plus, w_minus, p_plus, p_minus, g, gamma, beta):
         w_plus * w_plus_next < 0.0,
         w_minus * w_minus_next < 0.0,
     )
+
+
+def remainder_totals(w_plus, w_minus, p_plus, p_minus, G, gamma, beta):
+    """The sums of the summands since the start at rest, which telescope; G is the sum of g."""
+    x0 = G*gamma
+    return -beta*p_plus/w_plus - x0, -beta*p_minus/w_minus + x0

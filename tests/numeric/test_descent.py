@@ -53,13 +53,15 @@ def exact_descent(problem, gamma, beta, alpha, method, steps):
         return np.array(w), np.array(S)
 
 
+@pytest.mark.parametrize("remainders", ["regular", "summed"])
 @pytest.mark.parametrize("engine", ["single", "lanes", "numpy"])
 @pytest.mark.parametrize(("method", "beta"), [("heavy_ball", 0.9), ("nesterov", 0.8)])
-def test_against_fifty_digits(engine, method, beta):
+def test_against_fifty_digits(engine, method, beta, remainders):
     problem = sparse_regression(3, 5, 3, seed=2)
     run = momentum_descent(
-        problem, 0.05, beta, 0.3, method=method, max_steps=150, tol=None, engine=engine
-    )
+        problem, 0.05, beta, 0.3, method=method, max_steps=150, tol=None, engine=engine,
+        remainders=remainders,
+    )  # fmt: skip
     w, S = exact_descent(problem, 0.05, beta, 0.3, method, 150)
     np.testing.assert_allclose(np.stack([run.w_plus, run.w_minus]), w, rtol=2e-12)
     if method == "heavy_ball":  # for Nesterov the remainder has the shifted-force term too
@@ -70,10 +72,34 @@ def test_against_fifty_digits(engine, method, beta):
 
 def test_sign_changes_are_counted_and_summed_through():
     problem = sparse_regression(3, 5, 3, seed=2)
-    run = momentum_descent(problem, 0.3, 0.9, 0.1, max_steps=60, tol=None)
     _, S = exact_descent(problem, 0.3, 0.9, 0.1, "heavy_ball", 60)
-    assert run.sign_changes.sum() > 0
-    np.testing.assert_allclose(np.stack([run.S_plus, run.S_minus]), S, rtol=1e-8, atol=1e-9)
+    # a quotient by a weight near zero costs the definition digits, the regular form none
+    for remainders, atol in (("summed", 1e-9), ("regular", 1e-11)):
+        run = momentum_descent(
+            problem, 0.3, 0.9, 0.1, max_steps=60, tol=None, remainders=remainders
+        )
+        assert run.sign_changes.sum() > 0
+        np.testing.assert_allclose(np.stack([run.S_plus, run.S_minus]), S, rtol=1e-8, atol=atol)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("batch_size", [None, 7])
+def test_remainders_telescope(method, batch_size):
+    # before the end as well: the momentum still in the run is part of the identity
+    beta = 0.0 if method == "gradient_descent" else 0.9
+    regular, summed = (
+        momentum_descent(
+            DENSE, [0.01, 0.02], beta, 0.1, method=method, batch_size=batch_size, max_steps=150,
+            tol=None, remainders=form,
+        )
+        for form in ("regular", "summed")
+    )  # fmt: skip
+    assert np.abs(summed.S_plus).max() > 0.01
+    for name in ("S_plus", "S_minus"):
+        a, b = getattr(regular, name), getattr(summed, name)
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11)
+    if method == "heavy_ball":  # negative control: without that momentum it does not hold
+        assert np.max(np.abs(regular.regular_remainders[0] - summed.S_plus)) > 1e-3
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -81,7 +107,7 @@ def test_engines_agree(method):
     beta = 0.0 if method == "gradient_descent" else np.array([0.0, 0.5, 0.9])
     runs = [
         momentum_descent(DENSE, [0.01, 0.02, 0.03], beta, 0.1, method=method, max_steps=500,
-                         tol=None, engine=engine)
+                         tol=None, engine=engine, remainders="summed")
         for engine in ("single", "lanes", "numpy")
     ]  # fmt: skip
     for other in runs[1:]:
@@ -194,7 +220,13 @@ def test_records_are_the_iterates():
 def test_limit_theorem_to_nine_digits(alpha, lam, batch_size):
     gamma = 0.01 if batch_size else min(0.05, lam)
     run = momentum_descent(
-        DENSE, gamma, 1 - np.sqrt(gamma / lam), alpha, batch_size=batch_size, max_steps=8_000_000
+        DENSE,
+        gamma,
+        1 - np.sqrt(gamma / lam),
+        alpha,
+        batch_size=batch_size,
+        max_steps=8_000_000,
+        remainders="summed",
     )
     assert run.status is RunStatus.CONVERGED, run.message
     scale = np.linalg.norm(run.theta)

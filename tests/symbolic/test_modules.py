@@ -1,6 +1,7 @@
 """Generated modules: derived from the recurrence, reproducible, importable."""
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from momentumflow.symbolic import (
     SeparableNetwork,
     write_kernels,
 )
+from momentumflow.symbolic.identities import ProofError
 from momentumflow.symbolic.methods import MomentumMethod
 from momentumflow.symbolic.modules import committed_kernels, render
 from momentumflow.symbolic.simulation import FlowField, Step
@@ -48,6 +50,16 @@ def test_steps_follow_from_the_recurrences() -> None:
     assert sp.expand(ahead - (beta * p_plus - gamma * g * (w_plus + beta * p_plus))) == 0
     plain = Step(GradientDescent(), NETWORK).displacement_updates[1]
     assert sp.expand(plain - gamma * g * w_minus) == 0
+
+
+@pytest.mark.parametrize("method", [HeavyBall(), Nesterov(), GradientDescent()])
+def test_remainders_telescope(method: MomentumMethod) -> None:
+    step = Step(method, NETWORK)
+    assert [identity.prove().steps for identity in step.telescoping]
+    # negative control: the total of the other weight is off by the sign of the gradient
+    plus, minus = step.telescoping
+    with pytest.raises(ProofError):
+        replace(plus, lhs=minus.lhs).prove()
 
 
 def test_a_methods_coefficients_are_not_assumed() -> None:
