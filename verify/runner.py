@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeAlias
 
-from momentumflow.symbolic.errors import InputError
+from momentumflow.symbolic.errors import InputError, nearest
 from momentumflow.verify.claim import (
     Claim,
     ClaimResult,
@@ -107,15 +107,8 @@ def select(names: Iterable[str] | None, available: tuple[Claim, ...]) -> tuple[C
     for name in names:
         hits = [c for c in available if name in (c.name, c.theme)]
         if not hits:
-            import difflib
-
             known = [c.name for c in available]
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            raise InputError(
-                f"a claim among {', '.join(known)}",
-                repr(name),
-                f"did you mean {near[0]!r}" if near else None,
-            )
+            raise InputError(f"a claim among {', '.join(known)}", repr(name), nearest(name, known))
         chosen.extend(c for c in hits if c not in chosen)
     return tuple(c for c in available if c in chosen)
 
@@ -209,6 +202,7 @@ def run(
         if progress is not None:
             progress(done, len(chosen), claim.title)
         results.append(judge(claim, subject, settings))
+        _LOG.info("%s: %s in %.1f s", claim.name, results[-1].verdict.value, results[-1].seconds)
     if progress is not None:
         progress(len(chosen), len(chosen), "done")
     return Report.of(results, settings)
