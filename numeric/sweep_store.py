@@ -100,6 +100,9 @@ class SweepStore:
     def load(self, results: dict[str, FloatArray]) -> list[int]:
         """Fill in what is stored; return the tasks that are still to be run."""
         waiting = [task for task in range(self._spec.tasks) if not self._is_done(task)]
+        stored = self._spec.tasks - len(waiting)
+        if stored:
+            _log.info("resuming: %d of %d tasks are in the store", stored, self._spec.tasks)
         done = np.ones(self._spec.runs, dtype=bool)
         for task in waiting:
             runs = self._spec.task_runs(task)

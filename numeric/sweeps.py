@@ -10,6 +10,7 @@ change a bit of the result.
 from __future__ import annotations
 
 import itertools
+import logging
 import platform
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from momentumflow.numeric.sweep_store import SweepStore
+
+_log = logging.getLogger(__name__)
 
 # Problem axes first: runs that share a problem are neighbours, and share lanes.
 PROBLEM_AXES = ("n", "d", "sparsity", "noise", "seed")
@@ -182,6 +185,7 @@ def sweep(
 
         saved = SweepStore.open(Path(store), spec, provenance)
         waiting = saved.load(results)
+    _log.info("sweep of %d runs: %d of %d tasks to do", spec.runs, len(waiting), spec.tasks)
     left = sum(len(spec.task_runs(task)) for task in waiting)
     complete = True
     with meter("sweep", left, show=progress) as advanced:
@@ -196,6 +200,7 @@ def sweep(
                 advanced(len(runs))
         except KeyboardInterrupt:
             complete = False
+            _log.info("sweep interrupted: the runs that are missing have the status MISSING")
         finally:
             finished.close()
     return _labelled(spec, results, {**provenance, "complete": int(complete)})

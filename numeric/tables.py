@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from momentumflow.numeric.validation import FloatArray
-from momentumflow.symbolic.errors import InputError
+from momentumflow.symbolic.errors import InputError, nearest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -133,10 +132,9 @@ def _from_npz(path: Path, target: str) -> Table:
 def _require_column(target: str, columns: tuple[str, ...], path: Path) -> None:
     if target in columns:
         return
-    near = difflib.get_close_matches(target, columns, n=1)
     listed = ", ".join(columns[:8]) + (", ..." if len(columns) > 8 else "")
     raise InputError(
         f"a target column among {listed}",
         f"{target!r}, which is not in {path}",
-        f"did you mean {near[0]!r}" if near else None,
+        nearest(target, columns),
     )

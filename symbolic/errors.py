@@ -6,6 +6,9 @@ not import SymPy.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class InputError(ValueError):
     """Input that momentumflow cannot work with, said in one sentence.
@@ -29,3 +32,9 @@ class InputError(ValueError):
 
     def __reduce__(self) -> tuple[type[InputError], tuple[str, str, str | None]]:
         return type(self), (self.expected, self.received, self.remedy)
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the remedy for a name that is not known: the most similar one, or None."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"did you mean {near[0]!r}" if near else None

@@ -20,8 +20,8 @@ from momentumflow.numeric import (
     momentum_flow,
     sparse_regression,
 )
-from momentumflow.numeric.validation import FloatArray
-from momentumflow.symbolic.errors import InputError
+from momentumflow.numeric.validation import FloatArray, count
+from momentumflow.symbolic.errors import InputError, nearest
 from momentumflow.verify.figures import SERIES, panels, save, style
 from momentumflow.verify.measure import mean_interval
 
@@ -31,22 +31,32 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A figure of the gallery: its name, what it shows, and how it is made.
+class Drawing:
+    """How much to compute: problems behind a mean, points a side of a plane, root of randomness."""
 
-    `draw` takes the number of seeds and the resolution of grids.
-    """
+    seeds: int = 20
+    resolution: int = 40
+    base_seed: int = 0
+
+    def problem(self, n: int, d: int, sparsity: int, *, which: int) -> Regression:
+        """Return random problem number `which` of this root."""
+        return sparse_regression(n, d, sparsity, seed=which + self.base_seed)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure of the gallery: its name, what it shows, and how it is made."""
 
     name: str
     caption: str
-    draw: Callable[[int, int], Figure]
+    draw: Callable[[Drawing], Figure]
 
 
-def _plane(seeds: int, resolution: int) -> Figure:
+def _plane(drawing: Drawing) -> Figure:
     """Test loss over the (gamma, beta) plane with lines of equal lambda."""
-    gammas = np.geomspace(1e-3, 0.1, resolution)
-    lags = np.geomspace(1.0, 1e-2, resolution)  # 1 - beta
-    problem = sparse_regression(20, 30, 5, seed=11)
+    gammas = np.geomspace(1e-3, 0.1, drawing.resolution)
+    lags = np.geomspace(1.0, 1e-2, drawing.resolution)  # 1 - beta
+    problem = drawing.problem(20, 30, 5, which=11)
     assert problem.teacher is not None
     X = problem.X + 1.0
     teacher = np.abs(problem.teacher)
@@ -85,9 +95,9 @@ def _plane(seeds: int, resolution: int) -> Figure:
     return figure
 
 
-def _equal_lambda(seeds: int, resolution: int) -> Figure:
+def _equal_lambda(drawing: Drawing) -> Figure:
     """Trajectories of equal lambda on top of each other, and the flow."""
-    problem = sparse_regression(5, 10, 2, seed=3)
+    problem = drawing.problem(5, 10, 2, which=3)
     figure, all_axes = panels(2, width=4.0, height=3.3)
     for axes, lam in zip(all_axes, (0.1, 2.0), strict=True):
         t_end = 12.0
@@ -122,9 +132,9 @@ def _equal_lambda(seeds: int, resolution: int) -> Figure:
     return figure
 
 
-def _accelerated(seeds: int, resolution: int) -> Figure:
+def _accelerated(drawing: Drawing) -> Figure:
     """Loss of accelerated pairs, over steps and over rescaled steps."""
-    problem = sparse_regression(20, 30, 5, seed=3)
+    problem = drawing.problem(20, 30, 5, which=3)
     gamma, beta, steps = 2e-4, 0.98, 12000
     figure, (left, right) = panels(2, width=4.0, height=3.2)
     for which, rho in enumerate((1.0, 2.0, 4.0, 8.0)):
@@ -150,15 +160,16 @@ def _accelerated(seeds: int, resolution: int) -> Figure:
     return figure
 
 
-def _against_lambda(seeds: int, resolution: int) -> Figure:
+def _against_lambda(drawing: Drawing) -> Figure:
     """Balancedness and recovery error against lambda, with intervals."""
     from momentumflow.verify.claim import Settings
     from momentumflow.verify.subject import shipped
     from momentumflow.verify.themes.sparsity import designs, train
 
-    lams = np.geomspace(0.02, 30.0, max(6, resolution // 4))
+    lams = np.geomspace(0.02, 30.0, max(6, drawing.resolution // 4))
     figure, (left, right) = panels(2, width=4.0, height=3.3)
-    for which, (name, problem) in enumerate(designs(Settings(seeds=max(2, seeds))).items()):
+    settings = Settings(seeds=max(2, drawing.seeds), base_seed=drawing.base_seed)
+    for which, (name, problem) in enumerate(designs(settings).items()):
         teacher = problem.teacher
         assert teacher is not None
         base = train(shipped(), problem, 0.0)
@@ -196,7 +207,7 @@ def _band(axes: Axes, x: FloatArray, columns: list[FloatArray], which: int, name
     )  # fmt: skip
 
 
-def _rising_order(seeds: int, resolution: int) -> Figure:
+def _rising_order(drawing: Drawing) -> Figure:
     """Iterates against modified flows of rising order, at a coarse time step."""
     from momentumflow.verify.subject import shipped
     from momentumflow.verify.themes import orders
@@ -267,6 +278,7 @@ def write_gallery(
     *,
     seeds: int = 20,
     resolution: int = 40,
+    base_seed: int = 0,
 ) -> tuple[Path, ...]:
     """Compute the figures and write each as SVG, PDF and PNG.
 
@@ -280,6 +292,8 @@ def write_gallery(
         Random problems behind each mean.
     resolution : int
         Points a side of the (gamma, beta) plane.
+    base_seed : int
+        Root of all randomness, >= 0.
 
     Raises
     ------
@@ -292,10 +306,11 @@ def write_gallery(
     names = list(known) if only is None else list(only)
     for name in names:
         if name not in known:
-            raise InputError(f"a figure among {', '.join(known)}", repr(name))
+            raise InputError(f"a figure among {', '.join(known)}", repr(name), nearest(name, known))
+    drawing = Drawing(seeds, resolution, count("base_seed", base_seed, minimum=0))
     target = writable(Path(folder))
     written: list[Path] = []
     with style():
         for name in names:
-            written.extend(save(known[name].draw(seeds, resolution), target, name))
+            written.extend(save(known[name].draw(drawing), target, name))
     return tuple(written)

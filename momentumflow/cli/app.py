@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,10 +15,12 @@ from momentumflow.cli import (
     INTERRUPTED,
     MISUSED,
     cite,
+    config,
     derive,
     doctor,
     figures,
     kernels,
+    logs,
     predict,
     sweep,
     verify,
@@ -38,6 +41,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("cite")(cite.cite)
+app.command("config")(config.config)
 app.command("derive")(derive.derive)
 app.command("doctor")(doctor.doctor)
 app.command("figures")(figures.figures)
@@ -55,6 +59,21 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
+    context: typer.Context,
+    *,
+    path: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            help="Read options from this TOML file, not the one of the working directory.",
+        ),
+    ] = None,
+    verbose: Annotated[
+        int, typer.Option("--verbose", "-v", count=True, help="Log steps; -vv also details.")
+    ] = 0,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Log errors only, show no progress.")
+    ] = False,
     version: Annotated[
         bool,
         typer.Option(
@@ -63,6 +82,9 @@ def _root(
     ] = False,
 ) -> None:
     """Momentum gradient descent in continuous time: derive, predict, verify."""
+    context.with_resource(logs.listening(verbose, quiet))
+    context.obj = config.configure(path, context)
+    context.default_map = dict(context.obj.values)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from momentumflow.cli import completion
 from momentumflow.symbolic.errors import InputError
 
 
@@ -15,14 +16,17 @@ def cite(
     *,
     claim: Annotated[
         list[str] | None,
-        typer.Option(help="Also what this claim of `momentumflow verify` rests on."),
+        typer.Option(
+            help="Also what this claim of `momentumflow verify` rests on.",
+            autocompletion=completion.claims,
+        ),
     ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Every work that the package draws on.")
     ] = False,
     bibtex: Annotated[bool, typer.Option("--bibtex", help="Print BibTeX entries.")] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print the works as JSON, and nothing else.")
+        bool, typer.Option("--json/--no-json", help="Print the works as JSON, and nothing else.")
     ] = False,
 ) -> None:
     """List the works to cite: the software, the paper, and what a claim rests on."""

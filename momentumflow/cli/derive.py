@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from momentumflow.cli.completion import choices
 from momentumflow.symbolic.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,15 +31,33 @@ FORMATS = ("text", "latex", "indices", "table", "json", "document", "module")
 
 def derive(
     method: Annotated[
-        str, typer.Argument(help=f"{', '.join(METHODS)}, or a recurrence in quotes.")
+        str,
+        typer.Argument(
+            help=f"{', '.join(METHODS)}, or a recurrence in quotes.",
+            autocompletion=choices(*METHODS),
+        ),
     ] = "heavy_ball",
     *,
-    what: Annotated[str, typer.Option(help=f"One of {', '.join(TOPICS)}.")] = "equation",
+    what: Annotated[
+        str, typer.Option(help=f"One of {', '.join(TOPICS)}.", autocompletion=choices(*TOPICS))
+    ] = "equation",
     order: Annotated[int, typer.Option(help="Highest power of eps (inertial) or gamma.")] = 2,
     regime: Annotated[
-        str, typer.Option(help="inertial (lambda fixed) or slow (gamma to zero).")
+        str,
+        typer.Option(
+            help="inertial (lambda fixed) or slow (gamma to zero).",
+            autocompletion=choices("inertial", "slow"),
+        ),
     ] = "inertial",
-    style: Annotated[str, typer.Option("--format", help=f"One of {', '.join(FORMATS)}.")] = "text",
+    style: Annotated[
+        str,
+        typer.Option(
+            "--format", help=f"One of {', '.join(FORMATS)}.", autocompletion=choices(*FORMATS)
+        ),
+    ] = "text",
+    as_json: Annotated[
+        bool, typer.Option("--json/--no-json", help="The same as --format json, for every topic.")
+    ] = False,
     values: Annotated[
         list[str] | None,
         typer.Option("--set", help="An exact parameter value, such as nu=7/10; repeatable."),
@@ -74,6 +93,9 @@ def derive(
     ):
         if given not in options:
             raise InputError(f"{name} to be one of {', '.join(options)}", repr(given))
+    if as_json and style not in ("text", "json"):
+        raise InputError("one of --json and --format", "both")
+    style = "json" if as_json else style
     if what == "mirror":
         text = _mirror(parametrisation, style)
     else:
@@ -134,20 +156,21 @@ def _series(
         equation = modified_equation(method, order, regime)  # type: ignore[arg-type]
         series, start = equation, equation.initial_velocity
     if tree is not None:
-        return _one_line(series.coefficient(tree), style)
+        coefficient = _one_line(series.coefficient(tree), style)
+        return _json(method, tree=tree, coefficient=coefficient) if style == "json" else coefficient
     if loss is not None:
-        return _written_out(series, start, loss, style)
+        lines = _written_out(series, start, loss, style)
+        if style == "json":
+            return _json(method, loss=loss, equations=dict(lines))
+        return "\n".join(f"{left} = {right}" for left, right in lines)
     if style == "table":
         return _table(series)
     if style == "json":
-        return json.dumps(
-            {
-                "method": str(method),
-                "left_hand_side": series.left_hand_side,
-                "terms": series.table(),
-                "initial_velocity": None if start is None else start.table(),
-            },
-            indent=2,
+        return _json(
+            method,
+            left_hand_side=series.left_hand_side,
+            terms=series.table(),
+            initial_velocity=None if start is None else start.table(),
         )
     if style == "document":
         return series.to_latex_document()
@@ -159,8 +182,15 @@ def _series(
     return "\n".join(part.latex(notation) for part in (series, start) if part is not None)
 
 
-def _written_out(series: TreeSeries, start: TreeSeries | None, loss: str, style: str) -> str:
-    """Write a series out for a loss: one line a component, then the start."""
+def _json(method: MomentumMethod | None, **found: Any) -> str:
+    stated = {} if method is None else {"method": str(method)}
+    return json.dumps(stated | found, indent=2, ensure_ascii=False)
+
+
+def _written_out(
+    series: TreeSeries, start: TreeSeries | None, loss: str, style: str
+) -> list[tuple[str, str]]:
+    """Write a series out for a loss: the two sides of each component, then the start."""
     import sympy as sp
 
     from momentumflow.symbolic.right_hand_side import check_loss
@@ -172,11 +202,11 @@ def _written_out(series: TreeSeries, start: TreeSeries | None, loss: str, style:
     for x, value in zip(names, values, strict=True):
         # the left-hand side of this component: w'' becomes x''
         left = series.left_hand_side.replace("w", x.name)
-        lines.append(f"{left} = {_one_line(value, style)}")
+        lines.append((left, _one_line(value, style)))
     if start is not None:
         for x, value in zip(names, start.specialise(expr, names), strict=True):
-            lines.append(f"{x.name}'(0) = {_one_line(value, style)}")
-    return "\n".join(lines)
+            lines.append((f"{x.name}'(0)", _one_line(value, style)))
+    return lines
 
 
 def _one_line(expr: Any, style: str) -> str:
@@ -203,61 +233,71 @@ def _table(series: TreeSeries) -> str:
     return capture.get().rstrip()
 
 
-def _displayed(item: Any, style: str) -> str:
+def _displayed(method: MomentumMethod | None, item: Any, style: str, **more: Any) -> str:
     if style == "text":
         return str(item)
     if style == "latex":
         return str(item._repr_latex_())
-    raise InputError("--format text or latex for this topic", repr(style))
+    if style == "json":
+        latex = str(item._repr_latex_()).removeprefix("$\\displaystyle").strip("$ ")
+        return _json(method, text=str(item), latex=latex, **more)
+    raise InputError("--format text, latex or json for this topic", repr(style))
 
 
 def _loss(method: MomentumMethod, order: int, style: str, of: str) -> str:
     from momentumflow.symbolic import modified_loss
 
-    return _displayed(modified_loss(method, order, of), style)  # type: ignore[arg-type]
+    found = modified_loss(method, order, of)  # type: ignore[arg-type]
+    return _displayed(method, found, style, order=found.order, status=found.status.name)
 
 
 def _energy(method: MomentumMethod, order: int, style: str, of: str) -> str:
     from momentumflow.symbolic import energy
 
-    return _displayed(energy(method, order), style)
+    return _displayed(method, energy(method, order), style, order=order)
 
 
 def _quadratic(method: MomentumMethod, order: int, style: str, of: str) -> str:
     from momentumflow.symbolic import principal_flow
 
-    return _displayed(principal_flow(method), style)
+    return _displayed(method, principal_flow(method), style)
 
 
 def _scaling(method: MomentumMethod, order: int, style: str, of: str) -> str:
     from momentumflow.symbolic import acceleration_rule, intrinsic_parameter, refined_parameter
     from momentumflow.symbolic.scaling import time_step
 
-    rows = [
-        ("lambda", intrinsic_parameter(method)),
-        ("eps", time_step(method)),
-        *((f"lambda through eps^{k}", refined_parameter(method, k)) for k in range(1, order + 1)),
-    ]
+    rows = {
+        "lambda": intrinsic_parameter(method),
+        "eps": time_step(method),
+        **{f"lambda through eps^{k}": refined_parameter(method, k) for k in range(1, order + 1)},
+    }
     rule = acceleration_rule(method)
-    lines = [f"{name} = {_one_line(value, style)}" for name, value in rows]
+    written = {name: _one_line(value, style) for name, value in rows.items()}
+    powers = {name: str(power) for name, power in rule.exponents.items()}
+    if style == "json":
+        faster = {str(symbol): _one_line(value, style) for symbol, value in rule.parameters.items()}
+        return _json(method, **written, faster=faster, powers=powers)
+    lines = [f"{name} = {value}" for name, value in written.items()]
     lines.append(f"same path, rho times faster: {rule.latex() if style == 'latex' else rule}")
-    powers = ", ".join(f"{name}: {power}" for name, power in rule.exponents.items())
-    lines.append(f"powers of rho: {powers}")
+    lines.append(f"powers of rho: {', '.join(': '.join(item) for item in powers.items())}")
     return "\n".join(lines)
 
 
 def _friction(method: MomentumMethod, order: int, style: str, of: str) -> str:
     from momentumflow.symbolic import friction, friction_identities
 
-    lines = [f"mu = {_one_line(friction(method), style)}, in w'' = mu (f - w') + ..."]
-    lines += [str(identity.prove()) for identity in friction_identities(method)]
-    return "\n".join(lines)
+    value = _one_line(friction(method), style)
+    proofs = [str(identity.prove()) for identity in friction_identities(method)]
+    if style == "json":
+        return _json(method, friction=value, equation="w'' = mu (f - w') + ...", proofs=proofs)
+    return "\n".join([f"mu = {value}, in w'' = mu (f - w') + ...", *proofs])
 
 
 def _mirror(parametrisation: str, style: str) -> str:
     from momentumflow.symbolic import mirror_flow
 
-    return _displayed(mirror_flow(parametrisation), style)
+    return _displayed(None, mirror_flow(parametrisation), style, map=parametrisation)
 
 
 _OTHERS: dict[str, Callable[[Any, int, str, str], str]] = {

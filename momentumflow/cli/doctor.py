@@ -13,7 +13,7 @@ from momentumflow.cli import FAILED, FINE
 def doctor(
     *,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print the checks as JSON, and nothing else.")
+        bool, typer.Option("--json/--no-json", help="Print the checks as JSON, and nothing else.")
     ] = False,
 ) -> None:
     """Check Python, the dependencies and the package's files, and run each layer once.

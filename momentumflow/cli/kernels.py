@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from momentumflow.cli import FAILED, FINE
+from momentumflow.cli.completion import choices
 from momentumflow.symbolic.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,11 +21,15 @@ _METHODS = {
     "gradient_descent": "GradientDescent",
     "quasi_hyperbolic": "QuasiHyperbolic",
 }
+_BACKENDS = ("numba", "numpy", "jax", "torch", "c")
 
 
 def kernels(
     *,
-    method: Annotated[str, typer.Option(help=f"One of {', '.join(_METHODS)}.")] = "heavy_ball",
+    method: Annotated[
+        str,
+        typer.Option(help=f"One of {', '.join(_METHODS)}.", autocompletion=choices(*_METHODS)),
+    ] = "heavy_ball",
     parametrisation: Annotated[
         str | None,
         typer.Option(
@@ -33,7 +38,10 @@ def kernels(
         ),
     ] = None,
     name: Annotated[str, typer.Option(help="Name of --parametrisation.")] = "separable",
-    backend: Annotated[str, typer.Option(help="numba, numpy, jax, torch or c.")] = "numba",
+    backend: Annotated[
+        str,
+        typer.Option(help=f"{', '.join(_BACKENDS)}.", autocompletion=choices(*_BACKENDS)),
+    ] = "numba",
     out: Annotated[
         Path | None, typer.Option(help="Write the module to this folder instead of printing it.")
     ] = None,
@@ -46,7 +54,8 @@ def kernels(
         typer.Option("--check", help="Only compare the shipped kernels with their derivation."),
     ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print what was done as JSON, and nothing else.")
+        bool,
+        typer.Option("--json/--no-json", help="Print what was done as JSON, and nothing else."),
     ] = False,
 ) -> None:
     """Generate the module of kernels that simulates a method on a network.

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from momentumflow.cli import FAILED, FINE
+from momentumflow.cli import FAILED, FINE, logs
+from momentumflow.cli.completion import SIMULATED, choices
 
 if TYPE_CHECKING:
     from momentumflow.numeric.trajectory import Trajectory
@@ -23,10 +24,17 @@ def predict(
     beta: Annotated[float, typer.Option(help="Momentum, in [0, 1).")],
     alpha: Annotated[float, typer.Option(help="Initialisation scale, > 0.")],
     standardise: Annotated[
-        bool, typer.Option("--standardise", help="Centre the columns, scale to unit variance.")
+        bool,
+        typer.Option(
+            "--standardise/--no-standardise", help="Centre the columns, scale to unit variance."
+        ),
     ] = False,
     method: Annotated[
-        str, typer.Option(help="heavy_ball, nesterov or gradient_descent.")
+        str,
+        typer.Option(
+            help="heavy_ball, nesterov or gradient_descent.",
+            autocompletion=choices(*SIMULATED),
+        ),
     ] = "heavy_ball",
     batch_size: Annotated[
         int | None, typer.Option(help="Rows in a minibatch; the full batch by default.")
@@ -35,7 +43,7 @@ def predict(
     max_steps: Annotated[int | None, typer.Option(help="Give up after this many steps.")] = None,
     top: Annotated[int, typer.Option(min=0, help="Show this many of the largest entries.")] = 10,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print everything as JSON, and nothing else.")
+        bool, typer.Option("--json/--no-json", help="Print everything as JSON, and nothing else.")
     ] = False,
 ) -> None:
     """Train the diagonal network on a table and predict its limit by convex optimisation.
@@ -50,6 +58,7 @@ def predict(
 
     problem = load_regression(data, target, standardise=standardise)
     options: dict[str, Any] = {"method": method, "batch_size": batch_size, "seed": seed}
+    options["progress"] = False if logs.silent() else None
     if max_steps is not None:
         options["max_steps"] = max_steps
     found = predict_limit(problem, gamma, beta, alpha, **options)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from momentumflow.cli import FAILED, FINE
+from momentumflow.cli import FAILED, FINE, logs
+from momentumflow.cli.completion import SIMULATED, choices
 from momentumflow.symbolic.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,9 +31,11 @@ def sweep(
     batch_size: Annotated[str | None, typer.Option(help="Minibatch sizes.")] = None,
     seeds: Annotated[int, typer.Option(help="Number of random problems.")] = 10,
     seed: Annotated[int, typer.Option(help="Root of all randomness.")] = 0,
-    method: Annotated[str, typer.Option(help="As in momentumflow predict.")] = "heavy_ball",
+    method: Annotated[
+        str, typer.Option(help="As in momentumflow predict.", autocompletion=choices(*SIMULATED))
+    ] = "heavy_ball",
     predict: Annotated[
-        bool, typer.Option("--predict", help="Also solve each run's convex problem.")
+        bool, typer.Option("--predict/--no-predict", help="Also solve each run's convex problem.")
     ] = False,
     max_steps: Annotated[int, typer.Option(help="Give a run up after this many.")] = 1_000_000,
     store: Annotated[
@@ -40,7 +43,10 @@ def sweep(
     ] = None,
     csv: Annotated[Path | None, typer.Option(help="Also write all runs to this CSV file.")] = None,
     jobs: Annotated[int, typer.Option(help="Worker processes; -1 for all cores.")] = -1,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    as_json: Annotated[
+        bool,
+        typer.Option("--json/--no-json", help="Print the summary as JSON."),
+    ] = False,
 ) -> None:
     """Train over a grid of parameters and random problems, and summarise.
 
@@ -66,6 +72,7 @@ def sweep(
         root_seed=seed,
         store=store,
         jobs=jobs,
+        progress=False if logs.silent() else None,
     )
     if csv is not None:
         try:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from momentumflow.cli import completion, logs
 from momentumflow.symbolic.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,14 +25,18 @@ def verify(
     ] = None,
     only: Annotated[
         list[str] | None,
-        typer.Option(help="Judge this claim or theme only; may be repeated. See --list."),
+        typer.Option(
+            help="Judge this claim or theme only; may be repeated. See --list.",
+            autocompletion=completion.claims,
+        ),
     ] = None,
     seeds: Annotated[
         int | None,
         typer.Option(help="Independent problems for each random check (20; 5 with --quick)."),
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Smaller grids: all claims in under a minute.")
+        bool,
+        typer.Option("--quick/--no-quick", help="Smaller grids: all claims in under a minute."),
     ] = False,
     tolerance_scale: Annotated[
         float, typer.Option(help="Factor on every numerical tolerance.")
@@ -52,7 +57,7 @@ def verify(
         bool, typer.Option("--list", help="List the claims and judge none.")
     ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print the report as JSON, and nothing else.")
+        bool, typer.Option("--json/--no-json", help="Print the report as JSON, and nothing else.")
     ] = False,
 ) -> None:
     """Check every claim of the theory against proofs, simulations and negative controls.
@@ -141,7 +146,7 @@ def _progress(*, silent: bool) -> Iterator[Progress | None]:
     from rich.console import Console
 
     console = Console(stderr=True)
-    if silent or not console.is_terminal:
+    if silent or logs.silent() or not console.is_terminal:
         yield None
         return
     from rich.progress import (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,8 @@ from momentumflow.numeric.validation import (
     float_array,
 )
 from momentumflow.symbolic.errors import InputError
+
+_log = logging.getLogger(__name__)
 
 SOLVERS = ("newton", "cvxpy")
 # A certificate this bad asks for a reason.
@@ -292,6 +295,11 @@ def _finish(
         else:
             status[b] = ImplicitStatus.IMPROVE_CONDITIONING
     refused = np.array([s is not ImplicitStatus.CERTIFIED for s in status])
+    _log.debug(
+        "%s by %s: %d of %d certified", potential.name, solver, np.sum(~refused), refused.size
+    )
+    for b in np.flatnonzero(refused).tolist():
+        _log.info("problem %d of %d by %s: %s", b + 1, refused.size, solver, status[b].value)
 
     def shaped(array: Any) -> Any:
         shaped_array = np.asarray(array).reshape((*batch, *np.shape(array)[1:]))

@@ -10,6 +10,7 @@ by a few Newton steps and certified, or refused.
 
 from __future__ import annotations
 
+import logging
 import warnings
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,6 +25,8 @@ from momentumflow.numeric.implicit.scaling import problem_scale
 from momentumflow.numeric.implicit.solution import ImplicitStatus
 from momentumflow.numeric.validation import FloatArray
 from momentumflow.symbolic.errors import InputError
+
+_log = logging.getLogger(__name__)
 
 # Exponential-cone solvers that CVXPY may drive, best first on this problem,
 # with the options that ask for their last digits.
@@ -53,6 +56,7 @@ def solve_by_cvxpy(
         A potential without a conic form, or a solver that is not installed.
     """
     name = conic_solver(solver)
+    _log.debug("%d problem(s) to CVXPY's solver %s", y.shape[0], name)
     if not isinstance(rows, DenseRows):
         raise InputError(
             "an ndarray X for solver='cvxpy'",
@@ -69,6 +73,8 @@ def solve_by_cvxpy(
         dual, steps[b] = _solve_one(one, target[b], unit.take(b), name)
         if dual is not None:
             nu[b], answered[b] = dual, True
+        else:
+            _log.info("problem %d of %d: %s gave no answer", b + 1, y.shape[0], name)
     point = solve_dual(rows, target, unit, start=nu, max_iterations=_POLISH_STEPS)
     point = refine(rows, target, unit, point)
     status = point.status

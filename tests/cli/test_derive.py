@@ -74,7 +74,8 @@ def test_output_to_a_file(command, tmp_path):
         (("--loss", "Abs(x)"), "expected a smooth loss, received one that contains Abs(x)."),
         (("--loss", "import os"), "expected a formula, received 'import os'"),
         (("--tree", "[["), "expected a tree as nested lists, received '[['"),
-        (("--what", "energy", "--format", "json"), "expected --format text or latex for this to"),
+        (("--what", "energy", "--format", "table"), "expected --format text, latex or json for "),
+        (("--format", "latex", "--json"), "expected one of --json and --format, received both."),
         (("--what", "loss", "--of", "both"), "expected of to be 'flow' or 'map', received 'both'."),
         (("-o", "/nowhere/equation.txt"), "expected a file that can be written, received /nowhere"),
         (("--order", "two"), "Invalid value for '--order'"),
@@ -85,6 +86,43 @@ def test_misuse_is_one_sentence(command, arguments, sentence):
     assert (done.code, done.out) == (2, "")
     assert sentence in done.err
     assert done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ((), {"left_hand_side": "w''"}),
+        (("--what", "map"), {"left_hand_side": "w_{k+1} - w_k", "initial_velocity": None}),
+        (("--tree", "[v]"), {"tree": "[v]", "coefficient": "0"}),
+        (("--loss", "x^2/2", "--order", "1"), {"loss": "x^2/2"}),
+        (("--what", "loss", "--order", "3"), {"order": 2, "status": "OBSTRUCTED"}),
+        (("--what", "energy", "--order", "1"), {"order": 1}),
+        (("--what", "scaling", "--order", "1"), {"lambda": "gamma/(1 - beta)**2"}),
+        (("--what", "friction"), {"friction": "-(1 - beta)*log(beta)/gamma"}),
+        (("--what", "quadratic"), {}),
+        (("--what", "mirror", "--map", "u^2"), {"map": "u^2"}),
+    ],
+)
+def test_every_topic_has_json(command, arguments, expected):
+    code, out, err = command("derive", *arguments, "--json")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert {key: found[key] for key in expected} == expected
+    assert ("method" in found) == ("mirror" not in arguments)
+    # what is displayed as text stands in the JSON, and its LaTeX has lost the dollar signs
+    if "text" in found:
+        assert command("derive", *arguments).out == found["text"] + "\n"
+        assert command("derive", *arguments, "--format", "latex").out == (
+            f"$\\displaystyle {found['latex']}$\n"
+        ) or found["latex"].startswith("\\begin")
+
+
+def test_json_equations_for_a_loss_are_the_printed_ones(command):
+    arguments = ("derive", "--loss", "x^2/2 + x*y", "--order", "1")
+    equations = json.loads(command(*arguments, "--json").out)["equations"]
+    lines = [f"{left} = {right}" for left, right in equations.items()]
+    assert command(*arguments).out.splitlines() == lines
+    assert [line.split(" = ")[0] for line in lines] == ["x''", "y''", "x'(0)", "y'(0)"]
 
 
 def test_the_help_shows_how_a_recurrence_is_written(capsys):

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -18,6 +19,15 @@ def test_a_figure_is_written_as_vector_and_raster(command, tmp_path):
         assert picture.convert("L").getextrema()[0] < 60
 
 
+def test_the_seed_draws_other_problems():
+    from momentumflow.numeric import sparse_regression
+    from momentumflow.verify.gallery import Drawing
+
+    problem = sparse_regression(5, 10, 2, seed=3)
+    assert np.array_equal(Drawing().problem(5, 10, 2, which=3).X, problem.X)
+    assert not np.array_equal(Drawing(base_seed=1).problem(5, 10, 2, which=3).X, problem.X)
+
+
 def test_the_list_names_every_figure(command):
     from momentumflow.verify.gallery import GALLERY
 
@@ -29,6 +39,7 @@ def test_the_list_names_every_figure(command):
     ("arguments", "sentence"),
     [
         (("--only", "plane"), "expected a figure among equal-lambda-plane, "),
+        (("--seed", "-1", "--only", "rising-order"), "expected base_seed >= 0, received base_"),
         (("--seeds", "1"), "Invalid value for '--seeds': "),
     ],
 )
