@@ -24,9 +24,11 @@ lint: $(VENV)/.test
 types: $(VENV)/.test
 	$(BIN)/python tools/typecheck.py
 
-# The tutorials are executed; a warning fails the build.
+# The tutorials are executed; a warning or a broken link fails the build.
 docs: $(VENV)/.docs
+	rm -rf docs/_build/html
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	$(BIN)/python tools/check_links.py
 	@echo "open docs/_build/html/index.html"
 
 kernels: $(VENV)/.core

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import re
+import sys
+from pathlib import Path
 from typing import Any
 
 import momentumflow
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+import source_pages  # noqa: E402
 
 project = "momentumflow"
 author = "the momentumflow developers"
@@ -16,13 +23,16 @@ release = version = momentumflow.__version__
 extensions = [
     "myst_nb",
     "sphinx.ext.autodoc",
-    "sphinx.ext.viewcode",
+    "sphinx.ext.linkcode",
+    "source_pages",
     "sphinx.ext.mathjax",
     "sphinx-mathjax-offline",
     "numpydoc",
 ]
 exclude_patterns = ["_build"]
 templates_path: list[str] = []
+nitpicky = True
+linkcode_resolve = source_pages.resolve
 
 html_theme = "furo"
 html_title = f"momentumflow {release}"
@@ -36,6 +46,10 @@ myst_heading_anchors = 3
 # Tutorials are notebooks in Markdown; each is executed, and an error in one
 # fails the build.
 nb_execution_mode = "cache"
+# An output is taken from the cache only if the package has not changed since.
+_sources = [*(HERE.parent / path for path in source_pages.sources().values()), *HERE.glob("*.py")]
+_digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(_sources))).hexdigest()
+nb_execution_cache_path = str(HERE / "_build" / ".jupyter_cache" / _digest[:16])
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_merge_streams = True

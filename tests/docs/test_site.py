@@ -25,14 +25,6 @@ def test_every_page_is_in_a_table_of_contents():
     assert listed == set(PAGES) - {"index"}
 
 
-def test_the_theory_page_proves_every_identity_of_the_network():
-    from momentumflow.symbolic import DiagonalNetwork
-
-    calls = "".join(re.findall(r"^prove\((.*?)\)\n```", PAGES["theory"], re.DOTALL | re.MULTILINE))
-    proved = set(re.findall(r'"([^"]+)"', calls))
-    assert proved == {identity.name for identity in DiagonalNetwork().identities}
-
-
 def test_the_pages_name_public_things_that_exist():
     import momentumflow
 
