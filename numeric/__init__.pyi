@@ -33,6 +33,7 @@ from .problems import (
     sparse_regression as sparse_regression,
 )
 from .sensitivity import FlowSensitivity as FlowSensitivity, flow_sensitivity as flow_sensitivity
+from .stability import sharpness as sharpness
 from .sweeps import sweep as sweep
 from .trajectory import (
     Path as Path,

@@ -8,13 +8,16 @@ and a `y` in the range of `X`; both are checked when the problem is made.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from momentumflow.numeric.labelled import batch_axes, dataset, feature_labels
 from momentumflow.numeric.validation import (
     FloatArray,
     SeedLike,
@@ -25,6 +28,11 @@ from momentumflow.numeric.validation import (
     generator,
 )
 from momentumflow.symbolic.errors import InputError
+from momentumflow.symbolic.values import Value
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
 
 # y counts as lying in the range of X when its distance to it is below this
 # share of |y|: well above the rounding of standardised data (about 1e-15), well
@@ -32,8 +40,8 @@ from momentumflow.symbolic.errors import InputError
 RANGE_TOLERANCE = 1e-10
 
 
-@dataclass(frozen=True, eq=False)
-class Regression:
+@dataclass(frozen=True, eq=False, repr=False, init=False)
+class Regression(Value):
     """An overparametrised, consistent linear regression, or a batch of them.
 
     Parameters
@@ -60,11 +68,19 @@ class Regression:
     y: FloatArray
     feature_names: tuple[str, ...] | None = None
     name: str = "regression"
-    teacher: FloatArray | None = field(default=None, repr=False)
+    teacher: FloatArray | None = None
 
-    def __post_init__(self) -> None:
-        X = float_array("X", self.X, ndim_min=2)
-        y = float_array("y", self.y, ndim_min=1)
+    # Written out, because what is taken (anything array-like) is not what is kept.
+    def __init__(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        feature_names: Sequence[str] | None = None,
+        name: str = "regression",
+        teacher: ArrayLike | None = None,
+    ) -> None:
+        X = float_array("X", X, ndim_min=2)
+        y = float_array("y", y, ndim_min=1)
         n, d = X.shape[-2:]
         if n == 0 or d == 0:
             raise InputError("X with at least one row and one column", f"X of shape {X.shape}")
@@ -80,15 +96,21 @@ class Regression:
             )
         batch = broadcast_shapes(X=X.shape[:-2], y=y.shape[:-1])
         # Problems are shared between runs and threads, hence read-only copies.
-        object.__setattr__(self, "X", _frozen(np.broadcast_to(X, (*batch, n, d))))
-        object.__setattr__(self, "y", _frozen(np.broadcast_to(y, (*batch, n))))
-        if self.feature_names is not None and len(self.feature_names) != d:
-            raise InputError(f"{d} feature names", f"{len(self.feature_names)}")
-        if self.teacher is not None:
-            teacher = float_array("teacher", self.teacher, ndim_min=1)
+        names = None if feature_names is None else tuple(feature_labels(feature_names, d))
+        kept = {
+            "X": _frozen(np.broadcast_to(X, (*batch, n, d))),
+            "y": _frozen(np.broadcast_to(y, (*batch, n))),
+            "feature_names": names,
+            "name": name,
+            "teacher": None,
+        }
+        if teacher is not None:
+            teacher = float_array("teacher", teacher, ndim_min=1)
             if teacher.shape[-1] != d:
                 raise InputError(f"a teacher of {d} entries", f"shape {teacher.shape}")
-            object.__setattr__(self, "teacher", _frozen(np.broadcast_to(teacher, (*batch, d))))
+            kept["teacher"] = _frozen(np.broadcast_to(teacher, (*batch, d)))
+        for field_name, value in kept.items():
+            object.__setattr__(self, field_name, value)
         if np.any(np.all(self.y == 0, axis=-1)):
             raise InputError("a target y that is not all zero", "y = 0", "check the target column")
         self._check_consistent()
@@ -108,7 +130,7 @@ class Regression:
         X: ArrayLike,
         y: ArrayLike,
         *,
-        feature_names: tuple[str, ...] | None = None,
+        feature_names: Sequence[str] | None = None,
         name: str = "nearest consistent regression",
     ) -> Regression:
         """Return the problem with `y` replaced by its projection on range(X)."""
@@ -195,6 +217,57 @@ class Regression:
         r = np.einsum("...nd,...d->...n", self.X, np.asarray(theta, dtype=np.float64)) - self.y
         value: FloatArray = np.asarray(np.sum(r * r, axis=-1) / (2 * self.n))
         return value
+
+    def gradient(self, theta: ArrayLike) -> FloatArray:
+        """Gradient of the loss in theta, g = X^T (X theta - y)/n; shape (..., d)."""
+        r = np.einsum("...nd,...d->...n", self.X, np.asarray(theta, dtype=np.float64)) - self.y
+        g: FloatArray = np.einsum("...nd,...n->...d", self.X, r) / self.n
+        return g
+
+    def to_xarray(self) -> xr.Dataset:
+        """Return the data as a labelled Dataset: X, y and the teacher, where there is one."""
+        batch = batch_axes(len(self.batch_shape))
+        data: dict[str, tuple[list[str], FloatArray]] = {
+            "X": ([*batch, "observation", "feature"], self.X),
+            "y": ([*batch, "observation"], self.y),
+        }
+        if self.teacher is not None:
+            data["teacher"] = ([*batch, "feature"], self.teacher)
+        labels = feature_labels(self.feature_names, self.d)
+        return dataset(data, {"feature": labels}, {"name": self.name})
+
+    def to_frame(self, target: str = "y") -> pd.DataFrame:
+        """Return one problem as a table: a column for each feature, then the target.
+
+        Written to a file it is what `load_regression(path, target)` reads.
+
+        Raises
+        ------
+        InputError
+            A batch of problems, or a feature of the name of the target.
+        """
+        import pandas as pd
+
+        if self.batch_shape:
+            raise InputError(
+                "one problem for a table", f"a batch of shape {self.batch_shape}", "use to_xarray()"
+            )
+        labels = feature_labels(self.feature_names, self.d)
+        if target in labels:
+            raise InputError("a target named unlike the features", repr(target))
+        return pd.DataFrame(self.X, columns=labels).assign(**{target: self.y})
+
+    def _shown(self) -> dict[str, str]:
+        shown = {"name": self.name, "n": str(self.n), "d": str(self.d), "rank": str(self.rank)}
+        shown["condition number"] = f"{self.condition_number:.3g}"
+        return shown | ({"batch": str(self.batch_shape)} if self.batch_shape else {})
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # what pickling and copying hand back is writeable
+        self.__dict__.update(state)
+        for array in (self.X, self.y, self.teacher):
+            if array is not None:
+                array.flags.writeable = False
 
     def __repr__(self) -> str:
         batch = f", batch={self.batch_shape}" if self.batch_shape else ""

@@ -62,6 +62,7 @@ from .scaling import (
     refined_parameter as refined_parameter,
     time_step as time_step,
 )
+from .stability import stability_limit as stability_limit
 from .tree_series import (
     Term as Term,
     TreeSeries as TreeSeries,
