@@ -14,9 +14,14 @@ from momentumflow.numeric.engines import (
     InNumpy,
     RunByRun,
     available_threads,
-    kernels_for,
 )
 from momentumflow.numeric.initialisation import Init, initial_weights
+from momentumflow.numeric.kernel_modules import (
+    MethodLike,
+    kernels_for,
+    name_of,
+    update_rule,
+)
 from momentumflow.numeric.problems import Regression
 from momentumflow.numeric.progress import meter
 from momentumflow.numeric.runs import Runs
@@ -40,7 +45,6 @@ from momentumflow.numeric.validation import (
 )
 from momentumflow.symbolic.errors import InputError
 
-METHODS = ("heavy_ball", "nesterov", "gradient_descent")
 ENGINES = ("auto", "single", "lanes", "numpy")
 REMAINDERS = ("regular", "summed")
 
@@ -57,7 +61,7 @@ def momentum_descent(
     beta: ArrayLike,
     init: Init,
     *,
-    method: str = "heavy_ball",
+    method: MethodLike = "heavy_ball",
     batch_size: int | None = None,
     seed: SeedLike = 0,
     max_steps: int = 1_000_000,
@@ -88,7 +92,12 @@ def momentum_descent(
     init : float, array_like or tuple
         Scale alpha of `u_0 = sqrt(2) alpha, v_0 = 0`, or a pair (u_0, v_0);
         see `momentumflow.numeric.initialisation`.
-    method : {"heavy_ball", "nesterov", "gradient_descent"}
+    method : {"heavy_ball", "nesterov", "gradient_descent"} or MomentumMethod
+        The update rule; one of your own as an object of
+        `momentumflow.symbolic`, such as `QuasiHyperbolic(nu=Rational(7, 10))` or
+        `MomentumMethod.parse("w[k+1] = ...")`, whose kernels are generated on
+        first use. It may look back one step and have gamma and beta as its
+        only parameters.
     batch_size : int, optional
         Rows drawn without replacement at each step; all of them if not given.
     seed : int or numpy.random.Generator
@@ -130,7 +139,8 @@ def momentum_descent(
     ------
     InputError
         gamma <= 0, beta outside [0, 1), a zero initial weight, leading axes
-        that do not broadcast, a batch size above n, an unknown method.
+        that do not broadcast, a batch size above n, a method that is unknown
+        or cannot be run.
 
     Notes
     -----
@@ -146,12 +156,10 @@ def momentum_descent(
     >>> run.converged
     array([ True,  True])
     """
-    method = choice("method", method, METHODS)
     engine = choice("engine", engine, ENGINES)
     remainders = choice("remainders", remainders, REMAINDERS)
     step, momentum = positive("gamma", gamma), momentum_parameter(beta)
-    if method == "gradient_descent" and np.any(momentum != 0):
-        raise InputError("beta = 0 for gradient descent", f"beta = {momentum.max():g}")
+    method = update_rule(method, bool(np.any(momentum != 0)))
     w_plus, w_minus = initial_weights(init, problem.d)
     shape = broadcast_shapes(
         problem=problem.batch_shape, gamma=step.shape, beta=momentum.shape, init=w_plus.shape[:-1]
@@ -173,7 +181,7 @@ def momentum_descent(
     start = runs.weights()
     interrupted = _drive(chosen, max_steps, check_every, records, tol is not None, progress)
     settings = {
-        "method": method,
+        "method": name_of(method),
         "gamma": step.tolist(),
         "beta": momentum.tolist(),
         "batch_size": batch_size,
@@ -182,12 +190,12 @@ def momentum_descent(
         "tol": tol,
         "max_steps": max_steps,
     }
-    return _result(problem, runs, start, interrupted, tol is not None, records, settings)
+    return _result(problem, chosen, start, interrupted, tol is not None, records, settings)
 
 
 def _engine(
     name: str,
-    method: str,
+    method: MethodLike,
     runs: Runs,
     tol: float,
     threads: int,
@@ -249,7 +257,9 @@ def _drive(
     checks = 1 if records else max(1, int(ideal / check_every))
     done = 0
     active = np.arange(runs.size)
-    with meter(f"{engine.method}, {runs.size} run(s)", max_steps, show=progress) as advanced:
+    with meter(
+        f"{name_of(engine.method)}, {runs.size} run(s)", max_steps, show=progress
+    ) as advanced:
         try:
             while active.size and done < max_steps:
                 left = max_steps - done
@@ -268,32 +278,33 @@ def _drive(
 
 def _result(
     problem: Regression,
-    runs: Runs,
+    engine: Engine,
     start: tuple[FloatArray, FloatArray],
     interrupted: bool,
     to_convergence: bool,
     records: _Records | None,
     settings: dict[str, Any],
 ) -> Trajectory:
+    runs = engine.runs
     d = runs.d
     end = runs.weights()
+    kernels = kernels_for(engine.method, "numpy")
     with np.errstate(all="ignore"):  # diverged runs hold infinities; their status says so
-        kernels = kernels_for(settings["method"], "numpy")
         logs = [np.log(np.abs(w / w0)) for w, w0 in zip(end, start, strict=True)]
-        beta = runs.beta[:, None]
+        gamma, beta = runs.gamma[:, None], runs.beta[:, None]
         if settings["remainders"] == "summed":
-            sums = runs.S[:, 0, :d], runs.S[:, 1, :d]
+            sums = runs.S[:, :, :d] / (1 - kernels.decay(beta[..., None]))
+            totals = sums[:, 0], sums[:, 1]
         else:
             moves = runs.P[:, 0, :d], runs.P[:, 1, :d]
-            gamma = runs.gamma[:, None]
-            sums = kernels.remainder_totals(*end, *moves, runs.G[:, :d], gamma, beta)
+            totals = kernels.remainder_totals(*end, *moves, runs.G[:, :d], gamma, beta)
         S_plus, S_minus = (
-            runs.shaped(total / (1 - beta) - log) for total, log in zip(sums, logs, strict=True)
+            runs.shaped(total - log) for total, log in zip(totals, logs, strict=True)
         )
         rest = np.zeros_like(end[0])
         theta = runs.shaped(kernels.parameter(*end, rest, rest, 0.0))
         loss, residual = problem.loss(theta), problem.residual(theta)
-    eps = runs.gamma / (1 - runs.beta)
+    eps = np.broadcast_to(kernels.time_step(runs.gamma, runs.beta), (runs.size,))
     path = None
     if records:
         plus, minus = (np.stack([w[sign] for w in records.weights], axis=1) for sign in (0, 1))

@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import import_module
-from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from momentumflow.numeric.kernel_modules import MethodLike, kernels_for
 from momentumflow.numeric.runs import Runs, aligned
 from momentumflow.numeric.sampling import Minibatches
 
@@ -39,19 +39,14 @@ MOVE_LENGTH = 1024
 _PAGE, _STAGGER, _ROW_PAD = 512, 72, 40
 
 
-def kernels_for(method: str, backend: str) -> ModuleType:
-    """Return the generated module of `method` on the diagonal network."""
-    return import_module(f"momentumflow.numeric.kernels.{method}_diagonal_{backend}")
-
-
 @dataclass(eq=False)
 class Engine:
     """Base: what the driver calls.
 
     Parameters
     ----------
-    method : str
-        "heavy_ball", "nesterov" or "gradient_descent".
+    method : str or MomentumMethod
+        The update rule, as `kernels_for` takes it.
     runs : Runs
         Advanced in place.
     tol : float
@@ -60,7 +55,7 @@ class Engine:
         Number of threads.
     """
 
-    method: str
+    method: MethodLike
     runs: Runs
     tol: float
     threads: int
@@ -97,7 +92,7 @@ class ByRows(Engine):
     """Minibatch runs; each draws from its own stream."""
 
     def __init__(
-        self, method: str, runs: Runs, tol: float, threads: int, minibatches: Minibatches
+        self, method: MethodLike, runs: Runs, tol: float, threads: int, minibatches: Minibatches
     ) -> None:
         super().__init__(method, runs, tol, threads)
         self.minibatches = minibatches

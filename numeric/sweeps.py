@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from momentumflow._version import __version__
-from momentumflow.numeric.descent import METHODS, momentum_descent
+from momentumflow.numeric.descent import momentum_descent
+from momentumflow.numeric.kernel_modules import METHODS
 from momentumflow.numeric.problems import Regression
 from momentumflow.numeric.progress import meter
 from momentumflow.numeric.trajectory import RunStatus, Trajectory

@@ -41,7 +41,24 @@ _IDENTIFIERS = {
 _share_subexpressions = functools.partial(sp.cse, order="none")
 
 
-class _VectorPrinter(NumPyPrinter):
+class _Reciprocals:
+    """Prints 1/x as a division: a power costs more, and torch's takes no plain numbers."""
+
+    def _print_Pow(self, expr: sp.Pow, **options: Any) -> str:
+        if expr.exp == -1:
+            return f"(1/({self._print(expr.base)}))"  # type: ignore[attr-defined]
+        return super()._print_Pow(expr, **options)  # type: ignore[misc]
+
+
+class _JaxPrinter(_Reciprocals, JaxPrinter):
+    """JAX code."""
+
+
+class _TorchPrinter(_Reciprocals, TorchPrinter):
+    """PyTorch code."""
+
+
+class _VectorPrinter(_Reciprocals, NumPyPrinter):
     """NumPy code in which scalars and arrays mix: Max of a constant and an array broadcasts."""
 
     def _nested(self, function: str, args: Sequence[sp.Expr]) -> str:
@@ -63,8 +80,8 @@ class _VectorPrinter(NumPyPrinter):
 _PRINTERS = {
     "math": (PythonCodePrinter, "math.", "math."),
     "numpy": (_VectorPrinter, "numpy.", "np."),
-    "jax": (JaxPrinter, "jax.numpy.", "jnp."),
-    "torch": (TorchPrinter, "torch.", "torch."),
+    "jax": (_JaxPrinter, "jax.numpy.", "jnp."),
+    "torch": (_TorchPrinter, "torch.", "torch."),
 }
 
 

@@ -88,9 +88,7 @@ def render(method: MomentumMethod, network: SeparableNetwork, backend: str = "nu
         "displacements": emit(
             step.displacement_updates, (*step.state, *step.settings), modules=modules
         ),
-        "weight_updates": emit(
-            step.weight_updates, (*step.weights, *p_next), modules=modules, prefix="u"
-        ),
+        "weight_updates": emit(step.weight_updates, ratio_arguments, modules=modules, prefix="u"),
         "increments": emit(
             (*numerators, *denominators), ratio_arguments, modules=modules, prefix="q"
         ),
@@ -99,6 +97,8 @@ def render(method: MomentumMethod, network: SeparableNetwork, backend: str = "nu
             (*step.state, GRADIENT_SUM, gamma, beta),
             modules=modules,
         ),
+        "time_step": emit([step.realisation.time_step], (gamma, beta), modules=modules),
+        "decay": emit([step.realisation.decay], (beta,), modules=modules),
     }
     code = "".join(line for e in parts.values() for line in (*e.assignments, *e.results))
     return (
@@ -111,6 +111,7 @@ def render(method: MomentumMethod, network: SeparableNetwork, backend: str = "nu
             network=network.parameter,
             network_name=python_name(network.name),
             m=len(step.weights),
+            carried=step.carried,
             weights=[identifier(w) for w in step.weights],
             w_next=[identifier(w) for w in w_next],
             p_next=[identifier(p) for p in p_next],

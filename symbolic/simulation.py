@@ -1,9 +1,10 @@
 """What one step of a method on a network computes, as expressions ready to print.
 
-A two-point recurrence is run in velocity form: `p` is the last displacement
-`w_k - w_{k-1}`, which keeps its digits where the difference of two iterates
-would lose them. Everything here follows from the recurrence's coefficients and
-the network's map; the module writers only lay the expressions out.
+A two-point recurrence is run in velocity form: `p`, the last displacement
+`w_k - w_{k-1}` for most methods, keeps its digits where the difference of two
+iterates would lose them. Everything here follows from the recurrence's
+coefficients and the network's map; the module writers only lay the expressions
+out.
 """
 
 from __future__ import annotations
@@ -35,31 +36,103 @@ def successor(symbol: sp.Symbol) -> sp.Symbol:
 
 
 @dataclass(frozen=True)
+class Realisation:
+    """A two-point recurrence as what a program carries from step to step.
+
+    `p_next = decay p + push f`, `w_next = w + decay p + gain f`, the force f
+    taken at `w + lookahead p`, and p = 0 at the start. Where push = gain, p is
+    the last displacement `w_k - w_{k-1}`.
+    """
+
+    decay: sp.Expr
+    gain: sp.Expr
+    push: sp.Expr
+    lookahead: sp.Expr
+
+    @classmethod
+    def of(cls, method: MomentumMethod) -> Realisation:
+        """Return the realisation of `method`.
+
+        Raises
+        ------
+        InputError
+            If the method is not an explicit two-point recurrence whose gradient
+            is taken at one point, or at w_k and w_{k-1}; or if it starts with a
+            momentum that depends on the gradient.
+        """
+        rule = method.recurrence.shifted(1 - max(method.recurrence.shifts))
+        expected = "a method w_{k+1} = ... of w_k, w_{k-1} and gradients at or between them"
+        if min(rule.shifts) < -1:
+            raise InputError(expected, str(method))
+        points = [dict(point.at) for point in rule.gradients]
+        if any(j > 0 for at in points for j in at):
+            raise InputError("an explicit method", f"a gradient at w_{{k+1}} in {method}")
+        left = dict(rule.left)
+        # a_1 w_{k+1} + a_0 w_k + a_{-1} w_{k-1} with a_0 = -a_1 - a_{-1}
+        decay = sp.cancel(left.get(-1, sp.Integer(0)) / left[1])
+        weights = [sp.cancel(method.step * point.weight / left[1]) for point in rule.gradients]
+        lookahead: sp.Expr = sp.Integer(0)
+        if len(points) == 1:
+            gain = push = weights[0]
+            lookahead = sp.cancel(-points[0].get(-1, sp.Integer(0)))
+        elif all(len(at) == 1 for at in points) and decay != 0:
+            # the gradient at w_{k-1} was known a step ago: it entered p then
+            totals = {j: sp.Integer(0) for j in (0, -1)}
+            for at, weight in zip(points, weights, strict=True):
+                (j,) = at
+                totals[j] += weight
+            gain = sp.cancel(totals[0])
+            push = sp.cancel(gain + totals[-1] / decay)
+        else:
+            raise InputError(expected, str(method))
+        # the start states w_0 - w_{-1} = c gamma f(w_{-1}); then p_0 = (c gamma + push - gain) f
+        assert method.start is not None
+        start = sum((p.weight for p in method.start.gradients), sp.Integer(0)) * method.step
+        if sp.cancel(start / dict(method.start.left)[0] + push - gain) != 0:
+            raise InputError("a method that starts without momentum", str(method))
+        return cls(decay, gain, push, lookahead)
+
+    @property
+    def time_step(self) -> sp.Expr:
+        """How far a constant unit force moves w in one step, once p has settled."""
+        numerator = sp.cancel(self.gain * (1 - self.decay) + self.decay * self.push)
+        whole = sp.cancel(numerator / (1 - self.decay))
+        return whole if sp.denom(whole).is_number else numerator / (1 - self.decay)
+
+    @property
+    def pending(self) -> sp.Expr:
+        """How far a p of one still moves w if no force acts any more."""
+        return self.decay / (1 - self.decay)
+
+
+@dataclass(frozen=True)
 class Step:
     """One step of `method` on `network`, coordinate by coordinate.
 
     Raises
     ------
     InputError
-        If the method is not a two-point recurrence with one gradient point, or
-        has parameters other than the step and beta.
+        If the method has no `Realisation`, or parameters other than the step
+        and beta.
     """
 
     method: MomentumMethod
     network: SeparableNetwork
 
     def __post_init__(self) -> None:
-        rule = self.method.recurrence
-        offset = max(rule.shifts) - 1
-        if min(rule.shifts) - offset < -1 or len(rule.gradients) != 1:
-            raise InputError(
-                "a method w_{k+1} = ... of w_k, w_{k-1} and one gradient", str(self.method)
-            )
-        if any(j - offset > 0 for j, _ in rule.gradients[0].at):
-            raise InputError("an explicit method", f"a gradient at w_{{k+1}} in {self.method}")
-        foreign = rule.free_symbols - {beta}
+        foreign = self.method.recurrence.free_symbols - {beta}
         if foreign:
-            raise InputError("a method whose only parameters are gamma and beta", str(foreign))
+            raise InputError(
+                "a method whose only parameters are gamma and beta",
+                ", ".join(sorted(map(str, foreign))),
+                "give it a value with method.with_values({...})",
+            )
+        Realisation.of(self.method)
+
+    @cached_property
+    def realisation(self) -> Realisation:
+        """The method as what a program carries from step to step."""
+        return Realisation.of(self.method)
 
     @property
     def weights(self) -> tuple[sp.Symbol, ...]:
@@ -68,28 +141,22 @@ class Step:
 
     @property
     def displacements(self) -> tuple[sp.Symbol, ...]:
-        """The displacements `w_k - w_{k-1}`, one for each weight."""
+        """The momenta p of the realisation, one for each weight."""
         return tuple(map(displacement, self.weights))
 
-    @cached_property
-    def _coefficients(self) -> tuple[sp.Expr, sp.Expr, sp.Expr]:
-        """`p_next = decay p + gain f(w + lookahead p)`, from the recurrence."""
-        rule = self.method.recurrence
-        rule = rule.shifted(1 - max(rule.shifts))
-        left = dict(rule.left)
-        (point,) = rule.gradients
-        # a_1 w_{k+1} + a_0 w_k + a_{-1} w_{k-1} with a_0 = -a_1 - a_{-1}
-        decay = sp.cancel(left.get(-1, sp.Integer(0)) / left[1])
-        gain = sp.cancel(self.method.step * point.weight / left[1])
-        lookahead = sp.cancel(-dict(point.at).get(-1, sp.Integer(0)))
-        return decay, gain, lookahead
+    @property
+    def carried(self) -> str:
+        """What p is, in words."""
+        r = self.realisation
+        if sp.cancel(r.gain - r.push) == 0:
+            return "displacements w_k - w_(k-1)"
+        return f"momenta p: w_(k+1) = w_k + {r.decay} p_k + ({sp.factor(r.gain)}) f"
 
     @property
     def evaluation_point(self) -> dict[sp.Symbol, sp.Expr]:
         """Where the gradient is taken: w, or w + beta p for Nesterov."""
-        _, _, lookahead = self._coefficients
         pairs = zip(self.weights, self.displacements, strict=True)
-        return {w: w + lookahead * p for w, p in pairs}
+        return {w: w + self.realisation.lookahead * p for w, p in pairs}
 
     @property
     def parameter(self) -> sp.Expr:
@@ -97,19 +164,24 @@ class Step:
         return self.network.parameter.subs(self.evaluation_point, simultaneous=True)
 
     @property
+    def forces(self) -> tuple[sp.Expr, ...]:
+        """The force on each weight, at the evaluation point."""
+        return tuple(f.subs(self.evaluation_point, simultaneous=True) for f in self.network.force)
+
+    @property
     def displacement_updates(self) -> tuple[sp.Expr, ...]:
-        """The next displacements, of (weights, displacements, g, gamma, beta)."""
-        decay, gain, _ = self._coefficients
-        return tuple(
-            decay * p + gain * f.subs(self.evaluation_point, simultaneous=True)
-            for p, f in zip(self.displacements, self.network.force, strict=True)
-        )
+        """The next p, of (weights, displacements, g, gamma, beta)."""
+        r = self.realisation
+        pairs = zip(self.displacements, self.forces, strict=True)
+        return tuple(r.decay * p + r.push * f for p, f in pairs)
 
     @property
     def weight_updates(self) -> tuple[sp.Expr, ...]:
-        """The next weights, of (weights, next displacements)."""
-        pairs = zip(self.weights, self.displacements, strict=True)
-        return tuple(w + successor(p) for w, p in pairs)
+        """The next weights, of (weights, next displacements, g, gamma, beta)."""
+        r = self.realisation
+        surplus = sp.cancel(r.gain - r.push)  # the next p holds decay p + push f already
+        triples = zip(self.weights, self.displacements, self.forces, strict=True)
+        return tuple(w + successor(p) + surplus * f for w, p, f in triples)
 
     @property
     def remainder_sums(self) -> bool:
@@ -118,36 +190,38 @@ class Step:
 
     @cached_property
     def remainder_increments(self) -> tuple[tuple[sp.Expr, ...], tuple[sp.Expr, ...]]:
-        """Numerators and denominators of the summands of (1 - beta) S + (1 - beta) ln|w/w_0|.
+        """Numerators and denominators of the summands of (1 - beta) (S + ln|w/w_0|).
 
-        The summand is (z - 1) - beta (1 - 1/z), z = w_next/w, plus what the
-        force at a shifted point adds to -s gamma g. It is written over
-        w w_next, so that one division serves all weights of a coordinate, and
-        with z - 1 = p_next/w, which does not cancel.
+        The summand is (z - 1) - beta (1 - 1/z), z = w_next/w, for heavy ball;
+        where the force is taken at another point or a step late, what that
+        changes is part of it. It is written over w w_next, so that one division
+        serves all weights of a coordinate, and with z - 1 = p_next/w, which
+        does not cancel.
         """
         if not self.remainder_sums:
             raise InputError(
                 "a network whose force on each weight w is a multiple of g w",
                 f"force {self.network.force}",
             )
-        decay, gain, _ = self._coefficients
+        r = self.realisation
         numerators, denominators = [], []
-        for w, p, force in zip(self.weights, self.displacements, self.network.force, strict=True):
+        rows = zip(self.weights, self.displacements, self.network.force, self.forces, strict=True)
+        for w, p, force, shifted in rows:
             new_w, new_p = successor(w), successor(p)
-            shifted = force.subs(self.evaluation_point, simultaneous=True)
-            # beyond the force at w itself; zero for heavy ball
-            extra = sp.factor(gain * (force - shifted))
-            numerators.append((new_p + extra) * new_w - decay * new_p * w)
+            # zero for heavy ball
+            extra = sp.factor((1 - r.decay) * r.time_step * force - r.push * shifted)
+            numerators.append((new_p + extra) * new_w - r.decay * new_p * w)
             denominators.append(w * new_w)
         return tuple(numerators), tuple(denominators)
 
     @cached_property
     def remainder_totals(self) -> tuple[sp.Expr, ...]:
-        """The sums of the remainder increments from rest, of (weights, displacements, G, ...).
+        """S + ln|w/w_0| of each weight, of (weights, displacements, G, gamma, beta).
 
-        The increments telescope: their sum after any number of steps is
-        s gain G - decay p/w with G the sum of g and s the rate of the force on
-        w. No division is left in the loop, and none by a weight near zero.
+        The increments telescope: their sum over any number of steps, divided by
+        1 - decay, is S + ln|w/w_0| = s eps G - decay/(1 - decay) p/w, with G
+        the sum of g, eps the time step and s the rate of the force on w. No
+        division is left in the loop, and none by a weight near zero.
 
         Raises
         ------
@@ -159,9 +233,9 @@ class Step:
         return tuple(map(self._total, range(len(self.weights))))
 
     def _total(self, i: int) -> sp.Expr:
-        decay, gain, _ = self._coefficients
-        rate = self.network.log_rates()[i]
-        return rate * gain * GRADIENT_SUM - decay * self.displacements[i] / self.weights[i]
+        r = self.realisation
+        driven = self.network.log_rates()[i] * r.time_step * GRADIENT_SUM
+        return driven - r.pending * self.displacements[i] / self.weights[i]
 
     @cached_property
     def telescoping(self) -> tuple[Identity, ...]:
@@ -179,7 +253,7 @@ class Step:
                 Identity(
                     f"telescoping of the remainder of {w.name}, {self.method.name}",
                     after - total,
-                    numerators[i] / denominators[i],
+                    numerators[i] / denominators[i] / (1 - self.realisation.decay),
                     assumptions="no weight is zero; the run starts at rest, where the total is 0",
                     relations=(
                         ("the move", new_w, self.weight_updates[i]),

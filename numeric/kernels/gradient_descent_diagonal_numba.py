@@ -34,6 +34,12 @@ _OPTIONS = {
 
 
 @njit(**_OPTIONS)
+def decay(beta):
+    """What is left of the momentum p after one step without force."""
+    return 0
+
+
+@njit(**_OPTIONS)
 def parameter(w_plus, w_minus, p_plus, p_minus, beta):
     """Theta of one coordinate where the gradient is taken."""
     return -1/4*w_minus**2 + (1/4)*w_plus**2
@@ -151,12 +157,13 @@ def assess(X, y, beta, W, P, theta, tol):
     against no force would move theta by at most tol |theta|.
     """
     n, d = X.shape
+    pending = decay(beta) / (1.0 - decay(beta))
     size = 0.0
     drift = 0.0
     for j in range(d):
         theta[j] = parameter(W[0, j], W[1, j], 0.0, 0.0, beta)
         moved = parameter(
-            W[0, j] + P[0, j] * beta / (1.0 - beta), W[1, j] + P[1, j] * beta / (1.0 - beta), 0.0, 0.0, beta
+            W[0, j] + pending * P[0, j], W[1, j] + pending * P[1, j], 0.0, 0.0, beta
         )
         size += theta[j] * theta[j]
         drift += (moved - theta[j]) ** 2

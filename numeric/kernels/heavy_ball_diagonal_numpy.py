@@ -17,6 +17,16 @@ WEIGHTS = 2
 REMAINDERS = True
 
 
+def time_step(gamma, beta):
+    """The time that one step takes: how far a constant unit force moves w."""
+    return gamma/(1 - beta)
+
+
+def decay(beta):
+    """What is left of the momentum p after one step without force."""
+    return beta
+
+
 def parameter(w_plus, w_minus, p_plus, p_minus, beta):
     """Theta where the gradient is taken."""
     return -1/4*w_minus**2 + (1/4)*w_plus**2
@@ -42,6 +52,8 @@ def step(w_plus, w_minus, p_plus, p_minus, g, gamma, beta):
 
 
 def remainder_totals(w_plus, w_minus, p_plus, p_minus, G, gamma, beta):
-    """The sums of the summands since the start at rest, which telescope; G is the sum of g."""
-    x0 = G*gamma
-    return -beta*p_plus/w_plus - x0, -beta*p_minus/w_minus + x0
+    """S + ln|w/w_0| of each weight since the start at rest; G is the sum of g."""
+    x0 = (1/(1 - beta))
+    x1 = G*gamma*x0
+    x2 = beta*x0
+    return -p_plus*x2/w_plus - x1, -p_minus*x2/w_minus + x1

@@ -72,7 +72,7 @@ def test_names_are_completed_by_their_beginning():
 def test_the_names_proposed_are_the_names_taken():
     """The lists stand in the command line, so that a Tab imports nothing else."""
     from momentumflow.cli import kernels
-    from momentumflow.numeric.descent import METHODS
+    from momentumflow.numeric.kernel_modules import METHODS
     from momentumflow.symbolic.modules import BACKENDS
 
     assert completion.SIMULATED == METHODS

@@ -20,17 +20,19 @@ METHODS["gradient_descent"] = (GradientDescent(), 0.0)
 
 def reference(method: str, beta: float):
     return momentum_descent(
-        PROBLEM, GAMMA, beta, 0.2, method=method, max_steps=STEPS, tol=None, engine="numpy"
-    )
+        PROBLEM, GAMMA, beta, 0.2, method=method, max_steps=STEPS, tol=None, engine="numpy",
+        remainders="summed",
+    )  # fmt: skip
 
 
-def compare(run, beta, weights, sums, total):
+def compare(run, beta, weights, logs, total):
+    """Hold the end of a run, ln|w/w_0| + S and the sum of g against the reference."""
     np.testing.assert_allclose(weights[0], run.w_plus, rtol=1e-11)
     np.testing.assert_allclose(weights[1], run.w_minus, rtol=1e-11)
     np.testing.assert_allclose(
         total * GAMMA / (1 - beta), run.gradient_integral, rtol=1e-10, atol=1e-13
     )
-    S_plus = sums[0] / (1 - beta) - np.log(np.abs(run.w_plus / run.initial_w_plus))
+    S_plus = np.asarray(logs[0]) - np.log(np.abs(run.w_plus / run.initial_w_plus))
     np.testing.assert_allclose(S_plus, run.S_plus, rtol=1e-8, atol=1e-11)
 
 
@@ -47,7 +49,7 @@ def test_c(tmp_path: Path, method: str) -> None:
     loaded = ctypes.CDLL(str(library))
     advance = getattr(loaded, f"{method}_diagonal_advance")
     n, d = PROBLEM.n, PROBLEM.d
-    weights, moves, sums = np.full((2, d), np.sqrt(2) * 0.2), np.zeros((2, d)), np.zeros((2, d))
+    weights, moves = np.full((2, d), np.sqrt(2) * 0.2), np.zeros((2, d))
     total, theta, g = np.zeros(d), np.zeros(d), np.zeros(d)
 
     def pointer(array):
@@ -56,9 +58,14 @@ def test_c(tmp_path: Path, method: str) -> None:
     advance(
         ctypes.c_size_t(n), ctypes.c_size_t(d), pointer(PROBLEM.X), pointer(PROBLEM.y),
         ctypes.c_double(GAMMA), ctypes.c_double(beta), pointer(weights), pointer(moves),
-        pointer(sums), pointer(total), pointer(theta), pointer(g), ctypes.c_size_t(STEPS),
+        pointer(total), pointer(theta), pointer(g), ctypes.c_size_t(STEPS),
     )  # fmt: skip
-    compare(reference(method, beta), beta, weights, sums, total)
+    remainders = getattr(loaded, f"{method}_diagonal_remainders")
+    logs = np.empty((d, 2))
+    for j in range(d):
+        state = (*weights[:, j], *moves[:, j], total[j], GAMMA, beta)
+        remainders(*map(ctypes.c_double, state), pointer(logs[j]))
+    compare(reference(method, beta), beta, weights, logs.T, total)
 
 
 def load(path: Path):
@@ -82,8 +89,9 @@ def test_jax(tmp_path: Path, method: str) -> None:
         state = module.start((jax.numpy.asarray(w0), jax.numpy.asarray(w0)))
         return module.advance(PROBLEM.X, PROBLEM.y, gamma, beta, state, STEPS)
 
-    weights, _, sums, total = jax.jit(train)(GAMMA)
-    compare(reference(method, beta), beta, *map(np.asarray, (weights, sums, total)))
+    weights, moves, total = jax.jit(train)(GAMMA)
+    logs = module.remainders(*weights, *moves, total, GAMMA, beta)
+    compare(reference(method, beta), beta, *map(np.asarray, (weights, logs, total)))
     slope = jax.grad(lambda gamma: train(gamma)[0][0].sum())(GAMMA)
     step = 1e-6
     up, down = (float(train(GAMMA + s * step)[0][0].sum()) for s in (1, -1))
@@ -98,8 +106,9 @@ def test_torch(tmp_path: Path, method: str) -> None:
     X, y = torch.tensor(PROBLEM.X), torch.tensor(PROBLEM.y)
     gamma = torch.tensor([[GAMMA], [GAMMA / 2]], dtype=torch.float64, requires_grad=True)
     w0 = torch.full((2, PROBLEM.d), np.sqrt(2) * 0.2, dtype=torch.float64)
-    weights, _, sums, total = module.advance(X, y, gamma, beta, module.start((w0, w0)), STEPS)
-    first = [np.stack([t[0].detach().numpy() for t in group]) for group in (weights, sums)]
+    weights, moves, total = module.advance(X, y, gamma, beta, module.start((w0, w0)), STEPS)
+    logs = module.remainders(*weights, *moves, total, gamma, beta)
+    first = [np.stack([t[0].detach().numpy() for t in group]) for group in (weights, logs)]
     compare(reference(method, beta), beta, *first, total[0].detach().numpy())
     weights[0].sum().backward()
     assert gamma.grad is not None
