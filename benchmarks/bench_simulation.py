@@ -1,6 +1,10 @@
 """Heavy ball on the diagonal network: one run, a batch, a large problem, beside peers.
 
-    python benchmarks/bench_simulation.py [--plot growth.png]
+    python benchmarks/bench_simulation.py [one] [batch] [large] [engines] [growth]
+                                          [--plot growth.png]
+
+Without a name it runs the first three. `engines` measures from how many runs lanes
+pay; `growth` fits how time grows with n, d, runs and steps.
 
 Peers take the same steps; they accumulate nothing, while momentumflow also sums
 the remainders, the gradient integral and the sign changes.
@@ -148,7 +152,7 @@ def one_run(problem: Regression) -> None:
 def batch(problem: Regression) -> None:
     field = available(
         [
-            lambda: ours(problem, 256, 20_000),
+            lambda: ours(problem, 256, 40_000),
             lambda: jax_scan(problem, 256, 2_000),
             lambda: numpy_loop(problem, 256, 500),
             harness.dgemm,
@@ -165,7 +169,7 @@ def large() -> None:
     problem = sparse_regression(200, 2000, 20)
     field = available(
         [
-            lambda: ours(problem, 64, 500),
+            lambda: ours(problem, 64, 1_000),
             lambda: numpy_loop(problem, 64, 200),
             lambda: jax_scan(problem, 64, 200),
             harness.dgemm,
@@ -178,38 +182,82 @@ def large() -> None:
     console.print(f"share of DGEMM peak, 4nd flops a run-step: {100 * share:.0f} %")
 
 
-def growth(target: str) -> None:
-    """Plot the time of a run-step over n, d, batch and steps, with fitted exponents."""
-    import matplotlib.pyplot as plt
+def engines() -> None:
+    """From how many runs on one design do lanes beat one run after the other?"""
+    for n, d in ((20, 30), (50, 200), (100, 1000)):
+        problem = sparse_regression(n, d, 3, seed=1)
+        for runs in (4, 8, 12, 16, 24, 32, 64):
+            steps = max(200, int(1e8 / (n * d * runs)))
+            field = [
+                Contestant(
+                    engine,
+                    lambda problem=problem, runs=runs, steps=steps, engine=engine: momentum_descent(
+                        problem, np.full(runs, 1e-4), BETA, ALPHA,
+                        max_steps=steps, tol=None, engine=engine,
+                    ),
+                    runs * steps,
+                )
+                for engine in ("single", "lanes")
+            ]  # fmt: skip
+            seconds = harness.rounds(field, 5)
+            single, lanes = (min(seconds[name]) * 1e9 for name in ("single", "lanes"))
+            console.print(
+                f"n = {n}, d = {d}, {runs} runs: single {single:.4g} ns, lanes {lanes:.4g} ns "
+                f"a run-step; lanes {'pay' if lanes < single else 'do not pay'}"
+            )
+
+
+def growth(target: str | None) -> None:
+    """Fit, and plot, the time over n, d, runs and steps."""
 
     def seconds(n: int, d: int, runs: int, steps: int) -> float:
         work = ours(sparse_regression(n, d, 3), runs, steps)
-        return min(harness.rounds([work], 3)["momentumflow"]) * runs * steps
+        return min(harness.rounds([work], 5)["momentumflow"]) * runs * steps
 
+    # sizes at which the products (n, d) and the loop (runs, steps) outweigh the set-up
     sweeps = {
-        "rows n": ([40, 80, 160, 320], 1, lambda k: seconds(k, 400, 32, 300)),
-        "features d": ([100, 200, 400, 800, 1600], 1, lambda k: seconds(50, k, 32, 300)),
-        "runs": ([64, 128, 256, 512, 1024], 1, lambda k: seconds(20, 30, k, 2000)),
-        "steps": ([10_000, 30_000, 100_000, 300_000], 1, lambda k: seconds(20, 30, 1, k)),
+        "rows n": ([100, 200, 400, 800, 1600], lambda k: seconds(k, 1024, 32, 200)),
+        "features d": ([512, 1024, 2048, 4096], lambda k: seconds(200, k, 32, 200)),
+        "runs": ([256, 512, 1024, 2048], lambda k: seconds(20, 30, k, 4000)),
+        "steps": ([30_000, 100_000, 300_000, 1_000_000], lambda k: seconds(20, 30, 1, k)),
     }
-    figure, axes = plt.subplots(1, 4, figsize=(13, 3.2), layout="constrained")
-    for axis, (label, (sizes, expected, measure)) in zip(axes, sweeps.items(), strict=True):
+    found = {}
+    for label, (sizes, measure) in sweeps.items():
         times = [measure(k) for k in sizes]
-        slope = harness.fitted_exponent(sizes, times)
-        axis.loglog(sizes, times, "o-", color="k")
+        found[label] = (sizes, times, harness.fitted_exponent(sizes, times))
+        console.print(f"growth with {label}: exponent {found[label][2]:.2f}, expected 1")
+    if target is None:
+        return
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 4, figsize=(13, 3.2), layout="constrained")
+    for axis, (label, (sizes, times, slope)) in zip(axes, found.items(), strict=True):
+        axis.loglog(sizes, times, "o-", color="k", label=f"measured, exponent {slope:.2f}")
+        line = np.array(sizes) / sizes[0] * times[0]
+        axis.loglog(sizes, line, "--", color="0.5", label="expected, exponent 1")
         axis.set(xlabel=label, ylabel="seconds")
-        axis.set_title(f"exponent {slope:.2f}, expected {expected}", fontsize=9)
-        console.print(f"growth with {label}: exponent {slope:.2f}, expected {expected}")
+        axis.legend(fontsize=8)
     figure.savefig(target, dpi=150)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    parts = ("one", "batch", "large", "engines", "growth")
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--plot", help="also measure growth and write this figure")
+    parser.add_argument("parts", nargs="*", help=f"among {', '.join(parts)}")
+    parser.add_argument("--plot", help="write the figure of `growth` to this file")
     arguments = parser.parse_args()
+    chosen = arguments.parts or parts[:3]
     small = sparse_regression(20, 30, 5, seed=1)
-    one_run(small)
-    batch(small)
-    large()
-    if arguments.plot:
-        growth(arguments.plot)
+    work = {
+        "one": lambda: one_run(small),
+        "batch": lambda: batch(small),
+        "large": large,
+        "engines": engines,
+        "growth": lambda: growth(arguments.plot),
+    }
+    for part in chosen:
+        work[part]()
+
+
+if __name__ == "__main__":
+    main()

@@ -16,6 +16,9 @@ from rich.console import Console
 from rich.table import Table
 
 console = Console()
+# Thread pools (BLAS, XLA) spin for a while after their work; nobody is to run beside
+# the spinning threads of the contestant before.
+PAUSE = 0.3
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ def rounds(contestants: list[Contestant], number: int = 7) -> dict[str, list[flo
     seconds: dict[str, list[float]] = {c.name: [] for c in contestants}
     for _ in range(number):
         for contestant in contestants:
+            time.sleep(PAUSE)
             start = time.perf_counter()
             contestant.work()
             elapsed = time.perf_counter() - start

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from momentumflow.numeric.engines import (
+    LARGE_ENTRIES,
     ByRows,
     Engine,
     InLanes,
@@ -51,8 +52,11 @@ REMAINDERS = ("regular", "summed")
 # One call into compiled code lasts about this long, so that Ctrl-C and the
 # progress meter are served in between.
 _CALL_SECONDS = 0.2
-# Lanes pay from this many runs on one design.
-_LANES_FROM = 12
+# Lanes pay from this many runs on one design: where the design fits the first-level
+# cache, and where it does not (`benchmarks/bench_simulation.py engines` measures it).
+# Runs with designs of their own are advanced one by one: lanes would read as many
+# designs as runs from the second-level cache, which takes as long.
+_LANES_FROM, _LANES_FROM_LARGE = 16, 8
 
 
 def momentum_descent(
@@ -121,8 +125,8 @@ def momentum_descent(
         step by step, a quarter slower; what verification uses.
     engine : {"auto", "single", "lanes", "numpy"}
         How runs are advanced: each in its own compiled loop, side by side in
-        SIMD lanes, or the NumPy reference. "auto" takes lanes from a dozen
-        runs that share a design of moderate size.
+        SIMD lanes, or the NumPy reference. "auto" takes lanes from 16 runs that
+        share a design, from 8 if it has more than 4096 entries.
     threads : int, optional
         Threads; as many as there are cores if not given.
     progress : bool, optional
@@ -213,7 +217,9 @@ def _engine(
                 "lanes share one data set, minibatches differ from run to run",
             )
         return ByRows(method, runs, tol, threads, minibatches)
-    if name == "lanes" or (name == "auto" and runs.size >= _LANES_FROM * runs.X.shape[0]):
+    designs, n, d = runs.X.shape
+    enough = _LANES_FROM if n * d <= LARGE_ENTRIES else _LANES_FROM_LARGE
+    if name == "lanes" or (name == "auto" and runs.size >= enough * designs):
         return InLanes(method, runs, tol, threads)
     return RunByRun(method, runs, tol, threads)
 
