@@ -266,12 +266,6 @@ class _Flow:
         )
 
 
-def _tolerance(rtol: float) -> float:
-    return float(
-        constrained("rtol", rtol, "in [1e-13, 1e-2]", lambda a: (a >= 1e-13) & (a <= 1e-2))
-    )
-
-
 def _velocities(
     velocity: tuple[ArrayLike, ArrayLike] | None, lam: FloatArray, d: int
 ) -> tuple[FloatArray, FloatArray]:

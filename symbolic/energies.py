@@ -14,7 +14,6 @@ as far as it can be.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -24,12 +23,12 @@ import sympy as sp
 from momentumflow.symbolic import symbols
 from momentumflow.symbolic.equations import check_order
 from momentumflow.symbolic.errors import InputError
-from momentumflow.symbolic.free_trees import free_tree, inner_product, scalar_latex, scalar_text
+from momentumflow.symbolic.free_trees import free_tree
 from momentumflow.symbolic.inertial import InertialSeries, inertial_series
 from momentumflow.symbolic.methods import MomentumMethod
 from momentumflow.symbolic.rings import to_fmpq, to_rational
-from momentumflow.symbolic.tree_series import TreeSeries, joined
-from momentumflow.symbolic.trees import FIELD, VELOCITY, Tree, graft_root, tree, trees_up_to
+from momentumflow.symbolic.scalar_sums import ScalarSum
+from momentumflow.symbolic.trees import FIELD, VELOCITY, Tree, graft_root, trees_up_to
 
 Scalar: TypeAlias = dict[Tree, Any]  # the values are flint.fmpq
 
@@ -37,50 +36,11 @@ _MAX_ORDER = 6
 
 
 @dataclass(frozen=True)
-class ScalarSum:
-    """A sum of scalars over free trees; the tree `v` stands for `|v|^2`, `[]` for `-F`."""
+class EnergyPart(ScalarSum):
+    """The energy or its dissipation, a sum of scalars over free trees with velocities."""
 
     name: str
     terms: tuple[tuple[Tree, sp.Expr], ...]
-
-    def coefficient(self, spec: Any) -> sp.Expr:
-        """Return the factor of the scalar of a free tree, given by any rooting."""
-        return dict(self.terms).get(_representative(tree(spec)), sp.S.Zero)
-
-    def latex(self) -> str:
-        """Return the sum in LaTeX, without dollar signs."""
-        return f"{self.name} = {joined(self._pieces(sp.latex, scalar_latex))}"
-
-    def _repr_latex_(self) -> str:
-        return f"$\\displaystyle {self.latex()}$"
-
-    def __str__(self) -> str:
-        return f"{self.name} = {joined(self._pieces(sp.sstr, scalar_text))}"
-
-    def _pieces(self, number: Any, write: Any) -> list[tuple[str, str]]:
-        return [
-            (number(-c, order="rev-lex"), "F")
-            if tau is FIELD
-            else (number(c, order="rev-lex"), write(tau))
-            for tau, c in self.terms
-        ]
-
-    def specialise(
-        self, loss: Any, variables: Sequence[Any] | None, velocity: Sequence[sp.Symbol]
-    ) -> sp.Expr:
-        """Return the sum for a SymPy loss as an expression of variables and velocity."""
-        from momentumflow.symbolic.right_hand_side import check_loss, specialise
-
-        expr, names = check_loss(loss, variables)
-        total = sp.S.Zero
-        for tau, coefficient in self.terms:
-            if tau is FIELD:
-                total += coefficient * -expr
-                continue
-            pair = (VELOCITY, VELOCITY) if tau is VELOCITY else inner_product(tau)
-            sides = [specialise(TreeSeries("", {x: sp.S.One}), expr, names, velocity) for x in pair]
-            total += coefficient * sum(a * b for a, b in zip(*sides, strict=True))
-        return total
 
 
 @dataclass(frozen=True)
@@ -90,15 +50,15 @@ class Energy:
     Attributes
     ----------
     order : int
-    energy : ScalarSum
+    energy : EnergyPart
         E, whose only term in F is F itself.
-    dissipation : ScalarSum
+    dissipation : EnergyPart
         R, at least quadratic in the velocity.
     """
 
     order: int
-    energy: ScalarSum
-    dissipation: ScalarSum
+    energy: EnergyPart
+    dissipation: EnergyPart
 
     def __str__(self) -> str:
         return f"{self.energy}\n{self.dissipation}"
@@ -154,10 +114,6 @@ def energy(method: MomentumMethod, order: int = 1) -> Energy:
         energies.append({FIELD: flint.fmpq(-1)} | gained if k == 0 else gained)
         losses.append(lost)
     return Energy(number, _assembled("E", energies, 1), _assembled("R", losses, 2))
-
-
-def _representative(tau: Tree) -> Tree:
-    return tau if tau is VELOCITY else free_tree(tau)
 
 
 def _levels(series: InertialSeries, order: int) -> list[Scalar]:
@@ -271,7 +227,7 @@ def _solve_level(known: Scalar, levels: list[Scalar], k: int) -> tuple[Scalar, S
     return gained, lost
 
 
-def _assembled(name: str, levels: list[Scalar], dimension: int) -> ScalarSum:
+def _assembled(name: str, levels: list[Scalar], dimension: int) -> EnergyPart:
     """Put eps and lambda back: a scalar of n nodes carries `lambda^(n - dimension)`."""
     totals: dict[Tree, sp.Expr] = {}
     for k, level in enumerate(levels):
@@ -282,4 +238,4 @@ def _assembled(name: str, levels: list[Scalar], dimension: int) -> ScalarSum:
     ordered = sorted(
         totals, key=lambda tau: (tau is not FIELD, tau is not VELOCITY, tau.order, tau.text)
     )
-    return ScalarSum(name, tuple((tau, totals[tau]) for tau in ordered))
+    return EnergyPart(name, tuple((tau, totals[tau]) for tau in ordered))

@@ -8,28 +8,21 @@ its memoryless map is `-grad U` far longer (Cattaneo and Shigida, arXiv 2509.084
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Literal
+from typing import Literal
 
 import sympy as sp
 
 from momentumflow.symbolic.equations import memoryless_map, modified_equation
 from momentumflow.symbolic.errors import InputError
-from momentumflow.symbolic.free_trees import (
-    free_symmetry,
-    free_tree,
-    inner_product,
-    rootings,
-    scalar_latex,
-    scalar_text,
-)
+from momentumflow.symbolic.free_trees import free_symmetry, free_tree, rootings
 from momentumflow.symbolic.methods import MomentumMethod
 from momentumflow.symbolic.rings import factored
+from momentumflow.symbolic.scalar_sums import ScalarSum
 from momentumflow.symbolic.tree_display import plain_text
-from momentumflow.symbolic.tree_series import TreeSeries, joined
-from momentumflow.symbolic.trees import FIELD, Tree, tree, trees_of_order
+from momentumflow.symbolic.tree_series import TreeSeries
+from momentumflow.symbolic.trees import Tree, trees_of_order
 
 
 class GradientStatus(Enum):
@@ -63,7 +56,7 @@ class Obstruction:
 
 
 @dataclass(frozen=True)
-class ModifiedLoss:
+class ModifiedLoss(ScalarSum):
     """U with `w' = -grad U` (or `w_{k+1} - w_k = -grad U`).
 
     Attributes
@@ -81,44 +74,13 @@ class ModifiedLoss:
     status: GradientStatus
     terms: tuple[tuple[Tree, sp.Expr], ...]
     obstruction: Obstruction | None
-
-    def coefficient(self, spec: Any) -> sp.Expr:
-        """Return the factor of the scalar of a free tree, given by any rooting; `[]` is `-F`."""
-        return dict(self.terms).get(free_tree(tree(spec)), sp.S.Zero)
-
-    def latex(self) -> str:
-        """Return `U = ...` in LaTeX, without dollar signs."""
-        return f"U = {joined(self._pieces(sp.latex, scalar_latex, 'F'))}"
-
-    def _repr_latex_(self) -> str:
-        return f"$\\displaystyle {self.latex()}$"
+    name: str = field(default="U", init=False, repr=False)
 
     def __str__(self) -> str:
-        text = f"U = {joined(self._pieces(str, scalar_text, 'F'))}"
+        text = super().__str__()
         if self.obstruction is not None:
             text += f"\nno gradient at order {self.order + 1}: {self.obstruction}"
         return text
-
-    def _pieces(self, number: Any, write: Any, loss: str) -> list[tuple[str, str]]:
-        return [
-            (number(-c), loss) if tau is FIELD else (number(c), write(tau)) for tau, c in self.terms
-        ]
-
-    def specialise(self, loss: Any, variables: Sequence[Any] | None = None) -> sp.Expr:
-        """Return U for a SymPy loss as an expression of its variables."""
-        from momentumflow.symbolic.right_hand_side import check_loss, specialise
-
-        expr, names = check_loss(loss, variables)
-        total = sp.S.Zero
-        for tau, coefficient in self.terms:
-            if tau is FIELD:
-                total += coefficient * -expr
-                continue
-            sides = [
-                specialise(TreeSeries("", {x: sp.S.One}), expr, names) for x in inner_product(tau)
-            ]
-            total += coefficient * sum(a * b for a, b in zip(*sides, strict=True))
-        return total
 
 
 def modified_loss(

@@ -126,20 +126,6 @@ class Tree:
             ways = [([*kept, a], out + b) for kept, out in ways for a, b in options]
         return tuple((_intern(kept), out) for kept, out in ways)
 
-    def rerootings(self) -> tuple[Tree, ...]:
-        """The trees got by moving the root to each neighbour of the root in turn.
-
-        Two trees have the same underlying free tree if and only if such moves
-        lead from one to the other.
-        """
-        result = []
-        for child, _ in self.branches:
-            rest = list(self.children)
-            rest.remove(child)
-            if child is not VELOCITY:
-                result.append(_intern([*child.children, _intern(rest)]))
-        return tuple(result)
-
 
 _INTERNED: dict[str, Tree] = {}
 

@@ -79,7 +79,7 @@ def test_the_memoryless_map_of_heavy_ball_is_a_gradient_far_on():
 
 def test_display():
     found = modified_loss(HeavyBall(), 2)
-    assert str(found) == ("U = gamma/(1 - beta) F + gamma**2*(beta + 1)/(4*(1 - beta)**3) |f|^2")
+    assert str(found) == ("U = gamma/(1 - beta) F + gamma**2*(1 + beta)/(4*(1 - beta)**3) |f|^2")
     assert found._repr_latex_().startswith("$\\displaystyle U = ")
     assert scalar_text(tree("[[],[],[]]")) == "<f, f''(f, f)>"
     assert scalar_text(tree("[v,v]")) == "<v, f'v>"
