@@ -36,6 +36,15 @@ from momentumflow.symbolic.trees import FIELD, VELOCITY
 def friction(method: MomentumMethod) -> sp.Expr:
     r"""Return the coefficient mu of `f - w'` to all orders: `ln(1/beta)/eps` for heavy ball.
 
+    Parameters
+    ----------
+    method : MomentumMethod
+
+    Returns
+    -------
+    sympy.Expr
+        Of the method's step and momentum; an inverse time.
+
     Raises
     ------
     InputError
@@ -71,6 +80,15 @@ def inertial_root(method: MomentumMethod) -> sp.Expr:
 
 def friction_identities(method: MomentumMethod) -> tuple[Identity, ...]:
     """Return steps 1 to 3 of the proof as identities, for this method.
+
+    Parameters
+    ----------
+    method : MomentumMethod
+
+    Returns
+    -------
+    tuple of Identity
+        Three, to be proved by `Identity.prove`.
 
     Raises
     ------
@@ -121,6 +139,17 @@ def uniqueness_defect(method: MomentumMethod, order: int) -> list[sp.Expr]:
 
     All zeros if the closed form is right: the derived ones come from the tree
     recursion, the claimed ones from the series of `-ln(r)` in x.
+
+    Parameters
+    ----------
+    method : MomentumMethod
+    order : int
+        Highest power of eps, >= 0.
+
+    Returns
+    -------
+    list of sympy.Expr
+        First those of `f`, then those of `-v`.
     """
     scaling = inertial_scaling(method)
     series = inertial_series(method, order)

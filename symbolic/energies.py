@@ -43,7 +43,7 @@ class EnergyPart(ScalarSum):
     terms: tuple[tuple[Tree, sp.Expr], ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Energy:
     """`dE/dt = -R + O(eps^(order+1))` along the inertial equation.
 
@@ -59,6 +59,9 @@ class Energy:
     order: int
     energy: EnergyPart
     dissipation: EnergyPart
+
+    def __repr__(self) -> str:
+        return f"<Energy through order {self.order}>"
 
     def __str__(self) -> str:
         return f"{self.energy}\n{self.dissipation}"
@@ -79,6 +82,11 @@ def energy(method: MomentumMethod, order: int = 1) -> Energy:
     order : int
         1 to 6; at order 1 heavy ball has `F + lambda_hat |v|^2 / 2`, lost at
         the rate `|v|^2`.
+
+    Returns
+    -------
+    Energy
+        E and its dissipation R, sums over free trees.
 
     Raises
     ------

@@ -55,7 +55,7 @@ class Obstruction:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ModifiedLoss(ScalarSum):
     """U with `w' = -grad U` (or `w_{k+1} - w_k = -grad U`).
 
@@ -74,7 +74,10 @@ class ModifiedLoss(ScalarSum):
     status: GradientStatus
     terms: tuple[tuple[Tree, sp.Expr], ...]
     obstruction: Obstruction | None
-    name: str = field(default="U", init=False, repr=False)
+    name: str = field(default="U", init=False)
+
+    def __repr__(self) -> str:
+        return f"<ModifiedLoss {self.status.name} through order {self.order}>"
 
     def __str__(self) -> str:
         text = super().__str__()
@@ -96,10 +99,19 @@ def modified_loss(
     of : {"flow", "map"}
         The slow modified equation, or the memoryless map.
 
+    Returns
+    -------
+    ModifiedLoss
+        Cut before the first order that is no gradient; its `obstruction` says why.
+
     Raises
     ------
     InputError
         Order out of range, or `of` unknown.
+
+    References
+    ----------
+    Ghosh, Lyu, Zhang, Wang, ICLR 2023; Cattaneo, Shigida, arXiv 2509.08483.
     """
     if of == "flow":
         series: TreeSeries = modified_equation(method, order, "slow")

@@ -27,6 +27,15 @@ def stability_limit(method: MomentumMethod) -> sp.Expr:
     It is `2 (1 + beta)` for heavy ball (Polyak, 1964, doi:10.1016/0041-5553(64)90137-5)
     and `2 (1 + beta)/(1 + 2 beta)` for Nesterov's method.
 
+    Parameters
+    ----------
+    method : MomentumMethod
+
+    Returns
+    -------
+    sympy.Expr
+        Of the momentum; without a unit, as gamma h is.
+
     Raises
     ------
     InputError

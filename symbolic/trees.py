@@ -174,6 +174,11 @@ def tree(spec: Any) -> Tree:
         `"[[],[v]]"` or `[[], ["v"]]`; `"v"` alone is the velocity, `"f"` is
         short for `[]`.
 
+    Returns
+    -------
+    Tree
+        The one object of this shape: trees are compared by identity.
+
     Raises
     ------
     InputError
