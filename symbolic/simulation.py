@@ -125,7 +125,7 @@ class Step:
             raise InputError(
                 "a method whose only parameters are gamma and beta",
                 ", ".join(sorted(map(str, foreign))),
-                "give it a value with method.with_values({...})",
+                "give it a value with method.with_values({...}), or --set on the command line",
             )
         Realisation.of(self.method)
 
@@ -150,7 +150,7 @@ class Step:
         r = self.realisation
         if sp.cancel(r.gain - r.push) == 0:
             return "displacements w_k - w_(k-1)"
-        return f"momenta p: w_(k+1) = w_k + {r.decay} p_k + ({sp.factor(r.gain)}) f"
+        return f"p where w_(k+1) = w_k + {r.decay} p_k + ({sp.factor(r.gain)}) f"
 
     @property
     def evaluation_point(self) -> dict[sp.Symbol, sp.Expr]:

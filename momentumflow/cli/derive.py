@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from momentumflow.cli.completion import choices
+from momentumflow.cli.methods import METHODS, stated_method
 from momentumflow.symbolic.errors import InputError
 
 if TYPE_CHECKING:
     from momentumflow.symbolic import MomentumMethod, TreeSeries
 
-METHODS = ("heavy_ball", "nesterov", "gradient_descent", "quasi_hyperbolic")
 TOPICS = (
     "equation",
     "map",
@@ -99,7 +99,7 @@ def derive(
     if what == "mirror":
         text = _mirror(parametrisation, style)
     else:
-        stated = _method(method, values or [])
+        stated = stated_method(method, values or [])
         if what in ("equation", "map"):
             text = _series(stated, what, order, regime, style, tree, loss)
         else:
@@ -108,34 +108,6 @@ def derive(
         typer.echo(text)
     else:
         write_text(output, text if text.endswith("\n") else text + "\n")
-
-
-def _method(name: str, values: list[str]) -> MomentumMethod:
-    from momentumflow import symbolic
-
-    makers: dict[str, Callable[[], MomentumMethod]] = {
-        "heavy_ball": symbolic.HeavyBall,
-        "nesterov": symbolic.Nesterov,
-        "gradient_descent": symbolic.GradientDescent,
-        "quasi_hyperbolic": symbolic.QuasiHyperbolic,
-    }
-    if "=" in name:
-        stated = symbolic.MomentumMethod.parse(name)
-    elif name in makers:
-        stated = makers[name]()
-    else:
-        raise InputError(f"a method among {', '.join(METHODS)}, or a recurrence", repr(name))
-    settings = {}
-    known = {str(parameter) for parameter in stated.parameters}
-    for item in values:
-        parameter, equals, value = item.partition("=")
-        if not equals or parameter not in known:
-            raise InputError(
-                f"--set PARAMETER=VALUE with a parameter among {', '.join(sorted(known))}",
-                repr(item),
-            )
-        settings[parameter] = value
-    return stated.with_values(settings) if settings else stated
 
 
 def _series(

@@ -10,17 +10,12 @@ import typer
 
 from momentumflow.cli import FAILED, FINE
 from momentumflow.cli.completion import choices
+from momentumflow.cli.methods import METHODS, stated_method
 from momentumflow.symbolic.errors import InputError
 
 if TYPE_CHECKING:
-    from momentumflow.symbolic import MomentumMethod, SeparableNetwork
+    from momentumflow.symbolic import SeparableNetwork
 
-_METHODS = {
-    "heavy_ball": "HeavyBall",
-    "nesterov": "Nesterov",
-    "gradient_descent": "GradientDescent",
-    "quasi_hyperbolic": "QuasiHyperbolic",
-}
 _BACKENDS = ("numba", "numpy", "jax", "torch", "c")
 
 
@@ -28,8 +23,15 @@ def kernels(
     *,
     method: Annotated[
         str,
-        typer.Option(help=f"One of {', '.join(_METHODS)}.", autocompletion=choices(*_METHODS)),
+        typer.Option(
+            help=f"{', '.join(METHODS)}, or a recurrence in quotes.",
+            autocompletion=choices(*METHODS),
+        ),
     ] = "heavy_ball",
+    values: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="An exact parameter value, such as nu=7/10; repeatable."),
+    ] = None,
     parametrisation: Annotated[
         str | None,
         typer.Option(
@@ -68,7 +70,7 @@ def kernels(
     from momentumflow.symbolic import write_kernels
     from momentumflow.symbolic.modules import file_name, render
 
-    chosen, network = _method(method), _network(parametrisation, name)
+    chosen, network = stated_method(method, values or []), _network(parametrisation, name)
     source = render(chosen, network, backend)
     path = None if out is None else write_kernels(out, chosen, network, backend)
     if as_json:
@@ -77,14 +79,6 @@ def kernels(
         typer.echo(json.dumps(done, indent=2, ensure_ascii=False))
     else:
         typer.echo(source if path is None else f"written: {path}", nl=path is not None)
-
-
-def _method(name: str) -> MomentumMethod:
-    from momentumflow import symbolic
-    from momentumflow.numeric.validation import choice
-
-    chosen: MomentumMethod = getattr(symbolic, _METHODS[choice("method", name, tuple(_METHODS))])()
-    return chosen
 
 
 def _network(text: str | None, name: str) -> SeparableNetwork:

@@ -10,6 +10,7 @@ import typer
 
 from momentumflow.cli import FAILED, FINE, logs
 from momentumflow.cli.completion import SIMULATED, choices
+from momentumflow.cli.methods import METHODS, stated_method
 
 if TYPE_CHECKING:
     from momentumflow.numeric.trajectory import Trajectory
@@ -32,10 +33,14 @@ def predict(
     method: Annotated[
         str,
         typer.Option(
-            help="heavy_ball, nesterov or gradient_descent.",
-            autocompletion=choices(*SIMULATED),
+            help=f"{', '.join(METHODS)}, or a recurrence in quotes.",
+            autocompletion=choices(*METHODS),
         ),
     ] = "heavy_ball",
+    values: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="An exact parameter value, such as nu=7/10; repeatable."),
+    ] = None,
     batch_size: Annotated[
         int | None, typer.Option(help="Rows in a minibatch; the full batch by default.")
     ] = None,
@@ -57,7 +62,9 @@ def predict(
     from momentumflow.verify.prediction import predict as predict_limit
 
     problem = load_regression(data, target, standardise=standardise)
-    options: dict[str, Any] = {"method": method, "batch_size": batch_size, "seed": seed}
+    # deriving a method's kernels costs seconds; the shipped ones are derived already
+    rule = method if method in SIMULATED and not values else stated_method(method, values or [])
+    options: dict[str, Any] = {"method": rule, "batch_size": batch_size, "seed": seed}
     options["progress"] = False if logs.silent() else None
     if max_steps is not None:
         options["max_steps"] = max_steps

@@ -51,11 +51,11 @@ def test_a_stale_kernel_is_named_and_fails(command, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--method", "adam"), "expected method to be one of 'heavy_ball', 'nesterov', "),
+        (("--method", "adam"), "expected a method among heavy_ball, nesterov, "),
         (("--backend", "fortran"), "expected a backend among numba, numpy, "),
         (("--parametrisation", "u**"), "expected a formula, received 'u**'; "),
         (("--parametrisation", "3"), "expected an expression with at least one weight, "),
-        (("--method", "quasi_hyperbolic"), "expected a method w_{k+1} = ... of w_k, w_{k-1} and "),
+        (("--method", "quasi_hyperbolic"), "expected a method whose only parameters are gamma and beta, "),
     ],
 )
 def test_bad_input_is_one_sentence_and_code_two(command, arguments, sentence):
@@ -63,3 +63,22 @@ def test_bad_input_is_one_sentence_and_code_two(command, arguments, sentence):
     assert (code, out) == (2, "")
     assert err.startswith(f"momentumflow: {sentence}")
     assert err.count("\n") == 1
+
+
+def test_a_method_with_a_further_parameter_takes_a_value(command):
+    code, out, _ = command(
+        "kernels", "--method", "quasi_hyperbolic", "--set", "nu=7/10", "--backend", "numpy"
+    )
+    assert code == 0
+    assert "p where w_(k+1) = w_k + beta p_k" in out
+    code, _, err = command("kernels", "--method", "quasi_hyperbolic")
+    assert code == 2
+    assert "received nu; give it a value" in err
+    assert "--set" in err
+
+
+def test_a_stated_recurrence_is_a_method(command):
+    rule = "w[k+1] = w[k] + beta*(w[k]-w[k-1]) + 2*gamma*f(w[k])"
+    code, out, _ = command("kernels", "--method", rule, "--backend", "numpy")
+    assert code == 0
+    assert "x0 = 2*g*gamma" in out

@@ -61,17 +61,29 @@ def test_standardised_data_lose_a_rank_and_are_solved(command, table):
     assert "rank 5" in out
 
 
-@pytest.mark.parametrize("method", ["nesterov", "heavy_ball"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        ("heavy_ball", "--batch-size", "3", "--seed", "1"),
+        ("nesterov",),
+        ("quasi_hyperbolic", "--set", "nu=7/10"),
+        ("w[k+1] = w[k] + beta*(w[k]-w[k-1]) + 1/2*gamma*f(w[k])",),
+    ],
+    ids=lambda m: m[0][:12],
+)
 def test_methods_and_minibatches(command, table, method):
-    extra = ("--batch-size", "3", "--seed", "1") if method == "heavy_ball" else ()
-    code, out, _ = command("predict", table, *GOOD, "--method", method, *extra, "--json")
-    found = json.loads(out)
-    if method == "heavy_ball":
-        assert code == 0
-        assert found["distance"] <= 1e-9
-    else:
-        # Nesterov's remainder is not heavy ball's: whatever the verdict, it is not a crash.
-        assert found["run"]["converged"]
+    code, out, _ = command("predict", table, *GOOD, "--method", *method, "--json")
+    assert code == 0
+    assert json.loads(out)["distance"] <= 1e-9
+
+
+def test_a_method_that_cannot_be_run_is_refused(command, table):
+    code, _, err = command("predict", table, *GOOD, "--method", "quasi_hyperbolic")
+    assert code == 2
+    assert "received nu; give it a value" in err
+    code, _, err = command("predict", table, *GOOD, "--method", "adam")
+    assert code == 2
+    assert "a method among heavy_ball" in err
 
 
 def test_the_seed_repeats_a_stochastic_run(command, table):
@@ -112,7 +124,7 @@ def test_an_unstable_step_gets_no_verdict(command, table):
         ({"--gamma": "-1"}, "expected gamma > 0, received gamma = -1."),
         ({"--alpha": "0"}, "expected init > 0, received init = 0."),
         ({"--target": "prize"}, "expected a target column among f0, f1, f2, f3, f4, f5, f6, f7, "),
-        ({"--method": "adam"}, "expected method to be one of 'heavy_ball', 'nesterov', "),
+        ({"--method": "adam"}, "expected a method among heavy_ball, nesterov, "),
         ({"--batch-size": "7"}, "expected batch_size <= n = 6, received batch_size = 7."),
         ({"--batch-size": "0"}, "expected batch_size >= 1, received batch_size = 0."),
         ({"--gamma": "fast"}, "Invalid value for '--gamma': "),
