@@ -23,11 +23,16 @@ _METHODS = {
 _ALWAYS = ("momentumflow", "papazov2024")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Citation:
     """Works to cite, the software first.
 
     `str` lists them for people, `bibtex()` for LaTeX; a notebook shows a list.
+
+    Parameters
+    ----------
+    sources : tuple of Source
+        Each work once.
     """
 
     sources: tuple[Source, ...]
@@ -35,6 +40,9 @@ class Citation:
     def bibtex(self) -> str:
         """Return one BibTeX entry for each work."""
         return "\n\n".join(source.bibtex() for source in self.sources)
+
+    def __repr__(self) -> str:
+        return f"<Citation of {', '.join(source.key for source in self.sources)}>"
 
     def __str__(self) -> str:
         return "\n".join(str(source) for source in self.sources)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from momentumflow._version import __version__
+from momentumflow.symbolic.values import html_table
 
 if TYPE_CHECKING:
     from momentumflow.numeric import Regression
@@ -46,9 +47,15 @@ class Check:
     remedy: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Diagnosis:
-    """Every check of an installation; it is sound if all of them are."""
+    """Every check of an installation; it is sound if all of them are.
+
+    Parameters
+    ----------
+    checks : tuple of Check
+        In the order in which they were made.
+    """
 
     checks: tuple[Check, ...]
 
@@ -60,6 +67,20 @@ class Diagnosis:
     def to_dict(self) -> dict[str, Any]:
         """Return the diagnosis as plain data."""
         return {"sound": self.sound, "checks": [vars(check) for check in self.checks]}
+
+    def __repr__(self) -> str:
+        broken = [check.name for check in self.checks if not check.sound]
+        found = f"broken: {', '.join(broken)}" if broken else "sound"
+        return f"<Diagnosis of {len(self.checks)} checks: {found}>"
+
+    def _repr_html_(self) -> str:
+        return html_table(
+            "momentumflow doctor",
+            {
+                check.name: check.found if check.sound else f"BROKEN: {check.found}. {check.remedy}"
+                for check in self.checks
+            },
+        )
 
     def __str__(self) -> str:
         width = max(len(check.name) for check in self.checks)

@@ -133,7 +133,20 @@ class Regression(Value):
         feature_names: Sequence[str] | None = None,
         name: str = "nearest consistent regression",
     ) -> Regression:
-        """Return the problem with `y` replaced by its projection on range(X)."""
+        """Return the problem with `y` replaced by its projection on range(X).
+
+        Parameters
+        ----------
+        X : array_like, shape (..., n, d)
+        y : array_like, shape (..., n)
+        feature_names : sequence of str, optional
+        name : str
+
+        Raises
+        ------
+        InputError
+            If the shapes do not fit, or an entry is not finite.
+        """
         matrix = float_array("X", X, ndim_min=2)
         target = float_array("y", y, ndim_min=1)
         if target.shape[-1] != matrix.shape[-2]:
@@ -316,6 +329,11 @@ def sparse_regression(
     Regression
         X of shape (*batch, n, d) with independent standard normal entries.
 
+    Raises
+    ------
+    InputError
+        A count out of its range, or a signal that is not positive.
+
     Examples
     --------
     >>> from momentumflow.numeric import sparse_regression
@@ -356,6 +374,17 @@ def load_regression(path: str | Path, target: str, *, standardise: bool = False)
     standardise : bool
         Centre every column and scale it to unit variance; constant columns are
         dropped. Centring lowers the rank of X by one: that is legitimate.
+
+    Returns
+    -------
+    Regression
+        X of shape (n, d) in the order of the file's columns.
+
+    Raises
+    ------
+    InputError
+        What `read_table` and `Regression` refuse: no such file or column, text or
+        missing values, a target outside the range of X.
     """
     from momentumflow.numeric.tables import read_table
 
@@ -389,6 +418,16 @@ def diabetes_regression(rows: int = 40) -> Regression:
     rows : int
         The first `rows` patients; 40 give a 40 x 65 design of rank 39, because
         centring makes the rows sum to zero.
+
+    Returns
+    -------
+    Regression
+        X of shape (rows, 65), with unit variance in each column.
+
+    Raises
+    ------
+    InputError
+        If `rows` is no count, or at least as large as the number of features.
 
     Notes
     -----

@@ -11,6 +11,7 @@ from momentumflow.numeric.initialisation import Init
 from momentumflow.numeric.problems import Regression
 from momentumflow.numeric.validation import FloatArray, positive
 from momentumflow.symbolic.errors import InputError
+from momentumflow.symbolic.values import Value
 
 # Central differences at four steps, extrapolated: the truncation error falls
 # with the sixth power of the step, the integrator's noise (1e-13) rises with
@@ -18,8 +19,8 @@ from momentumflow.symbolic.errors import InputError
 _RELATIVE_STEP = 0.02
 
 
-@dataclass(frozen=True, eq=False)
-class FlowSensitivity:
+@dataclass(frozen=True, eq=False, repr=False)
+class FlowSensitivity(Value):
     """Derivatives with respect to lambda at a fixed time, and their estimated errors.
 
     Attributes
@@ -51,6 +52,11 @@ def flow_sensitivity(problem: Regression, lam: float, init: Init, t_end: float) 
     init : float, array_like or tuple
         As in `momentum_flow`, without leading axes.
     t_end : float, > 0
+
+    Returns
+    -------
+    FlowSensitivity
+        Derivatives of shape (d,), with an estimate of their error.
 
     Raises
     ------

@@ -10,6 +10,7 @@ initialisation `(w_{+,0}^2 e^{-2 S_+} - w_{-,0}^2 e^{-2 S_-})/4`
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -17,11 +18,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from momentumflow.numeric.labelled import (
+    attributes,
+    batch_axes,
+    dataset,
+    feature_labels,
+    names_of,
+    on_features,
+)
 from momentumflow.numeric.problems import Regression
 from momentumflow.numeric.validation import FloatArray
 from momentumflow.symbolic.errors import InputError
+from momentumflow.symbolic.values import Value, brief
 
 if TYPE_CHECKING:
+    import pandas as pd
     import xarray as xr
 
     from momentumflow.numeric.implicit import ImplicitSolution
@@ -37,6 +48,13 @@ class RunStatus(enum.Enum):
     INTERRUPTED = "interrupted before the end: start again from the returned weights"
 
 
+# What is exported, and in which order.
+_VECTORS = (
+    "theta", "w_plus", "w_minus", "S_plus", "S_minus", "gradient_integral", "balancedness",
+    "initial_balancedness", "predicted_balancedness", "perturbed_init",
+)  # fmt: skip
+_NUMBERS = ("loss", "residual", "time", "steps")
+
 # The codes that the compiled loops return.
 STATUS_CODES = (RunStatus.NOT_CONVERGED, RunStatus.CONVERGED, RunStatus.DIVERGED)
 
@@ -49,8 +67,8 @@ def one_or_array(items: list[Any], shape: tuple[int, ...]) -> Any:
     return array.reshape(shape) if shape else array[0]
 
 
-@dataclass(frozen=True, eq=False)
-class Path:
+@dataclass(frozen=True, eq=False, repr=False)
+class Path(Value):
     """Recorded states of a run; the first is the initialisation.
 
     Attributes
@@ -75,9 +93,28 @@ class Path:
         """|w_+ w_-|; shape (..., records, d)."""
         return np.abs(self.w_plus * self.w_minus)
 
+    def to_xarray(self, feature_names: Sequence[str] | None = None) -> xr.Dataset:
+        """Return the recorded states as a labelled Dataset with the time as a coordinate.
 
-@dataclass(frozen=True, eq=False)
-class SignChanges:
+        Raises
+        ------
+        InputError
+            If there are names, but not one for each feature.
+        """
+        *batch, _, d = self.w_plus.shape
+        axes = [*batch_axes(len(batch)), "record"]
+        names = ("theta", "w_plus", "w_minus", "balancedness")
+        data = {name: ([*axes, "feature"], getattr(self, name)) for name in names}
+        time = (axes, np.broadcast_to(self.time, self.w_plus.shape[:-1]), attributes("time"))
+        return dataset(data, {"feature": feature_labels(feature_names, d), "time": time}, {})
+
+    def to_frame(self, feature_names: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return the recorded states as a table: a row for each feature of each record."""
+        return self.to_xarray(feature_names).to_dataframe()
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SignChanges(Value):
     """Where the weights of one flow crossed zero.
 
     Attributes
@@ -93,9 +130,17 @@ class SignChanges:
     weight: NDArray[np.str_]
     coordinate: NDArray[np.int64]
 
+    def to_frame(self) -> pd.DataFrame:
+        """Return the crossings as a table, one a row."""
+        import pandas as pd
 
-@dataclass(frozen=True, eq=False)
-class Trajectory:
+        return pd.DataFrame(
+            {name: getattr(self, name) for name in ("time", "weight", "coordinate")}
+        )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Trajectory(Value):
     """The end of one run, or of a batch of runs (leading axes `...`).
 
     Attributes
@@ -110,7 +155,8 @@ class Trajectory:
         Remainders of the run (see the module), by their definition or, in
         discrete runs unless asked for, by the sum into which it telescopes.
     gradient_integral : ndarray, shape (..., d)
-        Discrete: eps times the sum of the gradient entries g; continuous: the
+        Discrete: eps, the time of one step, times the sum of the gradient
+        entries g; continuous: the
         integral of g dt.
     loss, residual : ndarray, shape (...)
         |X theta - y|^2 / (2 n), and |X theta - y| / |y|.
@@ -235,7 +281,14 @@ class Trajectory:
         Parameters
         ----------
         solver : {"newton", "cvxpy"}
-            Passed on, with `options`, to `implicit_solution`.
+            Passed on to `implicit_solution`.
+        **options
+            Likewise, such as its `tolerance`.
+
+        Returns
+        -------
+        ImplicitSolution
+            With the leading axes of the run.
 
         Notes
         -----
@@ -270,28 +323,33 @@ class Trajectory:
         return f"{'; '.join(parts)} ({how_far} after {steps} steps)"
 
     def to_xarray(self) -> xr.Dataset:
-        """Return the end states as a labelled Dataset."""
-        import xarray as xr
+        """Return the end states as a labelled Dataset, one axis `run_i` for each batch axis.
 
-        batch = [f"run_{i}" for i in range(self.loss.ndim)]
-        names = self.problem.feature_names or tuple(f"x{j}" for j in range(self.problem.d))
-        vectors = (
-            *("theta", "w_plus", "w_minus", "S_plus", "S_minus", "balancedness"),
-            *("predicted_balancedness", "perturbed_init"),
+        Variables have `long_name` and `units`; the parameters of the run are attributes.
+        """
+        batch = batch_axes(self.loss.ndim)
+        data: dict[str, Any] = on_features(
+            {name: getattr(self, name) for name in _VECTORS}, len(batch)
         )
-        data: dict[str, Any] = {
-            name: ([*batch, "feature"], getattr(self, name)) for name in vectors
-        }
-        data |= {
-            name: (batch, getattr(self, name)) for name in ("loss", "residual", "time", "steps")
-        }
+        data |= {name: (batch, getattr(self, name)) for name in _NUMBERS}
         data["sign_changes"] = ([*batch, "weight"], self.sign_changes)
-        data["status"] = (batch, np.vectorize(lambda s: s.name, otypes=[str])(self.status))
-        return xr.Dataset(
-            data,
-            coords={"feature": list(names), "weight": ["w_plus", "w_minus"]},
-            attrs={k: str(v) for k, v in self.settings.items()},
-        )
+        data["status"] = (batch, names_of(self.status))
+        labels = feature_labels(self.problem.feature_names, self.problem.d)
+        coords = {"feature": labels, "weight": ["w_plus", "w_minus"]}
+        return dataset(data, coords, self.settings)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the end states as a table: a row for each feature of each run.
+
+        What has no feature, such as the loss, is in `to_xarray()`.
+        """
+        return self.to_xarray()[list(_VECTORS)].to_dataframe()
+
+    def _shown(self) -> dict[str, str]:
+        shown = {"method": str(self.settings.get("method", "run")), "status": self.message}
+        if self.loss.shape:
+            shown["batch"] = str(self.loss.shape)
+        return shown | {name: brief(getattr(self, name)) for name in (*_NUMBERS, *_VECTORS[:3])}
 
     def __repr__(self) -> str:
         batch = f"batch={self.loss.shape}, " if self.loss.shape else ""

@@ -10,6 +10,7 @@ expressions through the same `emit`.
 from __future__ import annotations
 
 import functools
+import html
 import inspect
 import keyword
 import re
@@ -214,7 +215,7 @@ def _split_list(text: str) -> tuple[str, ...]:
     return (*parts, inner[start:].strip())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Kernel:
     """A vectorised NumPy function with readable source; made by `kernel`.
 
@@ -222,6 +223,17 @@ class Kernel:
     and returns an array of the common shape for each expression (a single array
     if `kernel` was given a single expression). It compares by its source and
     pickles.
+
+    Attributes
+    ----------
+    name : str
+        Of the function.
+    arguments : tuple of str
+        In the order in which they are passed.
+    source : str
+        The module text that the function was compiled from.
+    single : bool
+        Whether one array is returned, not a tuple.
     """
 
     name: str
@@ -260,8 +272,15 @@ class Kernel:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
 
+    def __repr__(self) -> str:
+        lines = self.source.count("\n")
+        return f"<Kernel {self.name}({', '.join(self.arguments)}) of {lines} lines>"
+
     def __str__(self) -> str:
         return self.source
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(self.source)}</pre>"
 
 
 def _as_float64(name: str, value: ArrayLike) -> NDArray[np.float64]:

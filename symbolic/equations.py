@@ -71,6 +71,15 @@ class ModifiedEquation(TreeSeries):
         self.scaling = scaling
         self.initial_velocity = initial_velocity
 
+    def _identity(self) -> tuple[Any, ...]:
+        return (*super()._identity(), self.method, self.order, self.initial_velocity)
+
+    def __repr__(self) -> str:
+        return (
+            f"<ModifiedEquation of {self.method.name}, {self.regime} regime, order {self.order}: "
+            f"{len(self)} terms>"
+        )
+
     @property
     def small_parameter(self) -> sp.Symbol:
         """The symbol in whose powers the equation is truncated."""
@@ -121,9 +130,17 @@ class ModifiedEquation(TreeSeries):
         return right_hand_side(self, loss, variables, parameters)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FirstOrderForm:
-    """A system `w' = ..., v' = ...` with the initial velocity `v(0)`."""
+    """A system `w' = ..., v' = ...` with the initial velocity `v(0)`.
+
+    Attributes
+    ----------
+    equations : tuple of TreeSeries
+        The right-hand sides of w and v; of w alone in the slow regime.
+    initial_velocity : TreeSeries or None
+        v(0), tied to the start by `w_{-1} = w_0`.
+    """
 
     equations: tuple[TreeSeries, ...]
     initial_velocity: TreeSeries | None
@@ -137,6 +154,10 @@ class FirstOrderForm:
 
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {self.latex()}$"
+
+    def __repr__(self) -> str:
+        rows = (*self.equations, *([self.initial_velocity] if self.initial_velocity else []))
+        return f"<FirstOrderForm {', '.join(f'{row.left_hand_side} = ...' for row in rows)}>"
 
     def __str__(self) -> str:
         rows = [str(equation) for equation in self.equations]
@@ -216,6 +237,24 @@ def modified_equation(
 def leading_equation(method: MomentumMethod) -> ModifiedEquation:
     """Return the inertial equation at eps = 0: `lambda w'' + w' = f` for heavy ball.
 
+    Parameters
+    ----------
+    method : MomentumMethod
+
+    Returns
+    -------
+    ModifiedEquation
+        Of order 0.
+
+    Raises
+    ------
+    InputError
+        If the method has no symbolic momentum parameter.
+
+    References
+    ----------
+    Papazov, Pesme, Flammarion, AISTATS 2024, arXiv 2403.05293, section 3.
+
     Examples
     --------
     >>> from momentumflow.symbolic import HeavyBall, leading_equation
@@ -232,6 +271,17 @@ def memoryless_map(method: MomentumMethod, order: int) -> TreeSeries:
     After the transients every iterate depends on the last one alone; the map
     is the time-one flow of the slow equation (Cattaneo and Shigida, arXiv
     2509.08483, derive it by unrolling the recursion).
+
+    Parameters
+    ----------
+    method : MomentumMethod
+    order : int
+        Highest power of gamma, >= 1.
+
+    Returns
+    -------
+    TreeSeries
+        Of elementary differentials of `f`, with at most `order` nodes.
 
     Raises
     ------

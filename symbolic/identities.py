@@ -45,12 +45,23 @@ class ProofError(ArithmeticError):
         self.counterexample = counterexample
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Proof:
-    """The steps that brought `lhs - rhs` to zero, each with what remained after it."""
+    """The steps that brought `lhs - rhs` to zero, each with what remained after it.
+
+    Attributes
+    ----------
+    identity : Identity
+        What is proved.
+    steps : tuple of (str, sympy.Expr)
+        What was done, and the difference that remained; the last one is 0.
+    """
 
     identity: Identity
     steps: tuple[tuple[str, sp.Expr], ...]
+
+    def __repr__(self) -> str:
+        return f"<Proof of {self.identity.name!r} in {len(self.steps)} steps>"
 
     def __str__(self) -> str:
         lines = [f"{self.identity.name}: proved in {len(self.steps)} step(s)"]
@@ -66,7 +77,7 @@ class Proof:
         return f"$\\displaystyle {self.latex()}$"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Identity:
     """The statement lhs = rhs, under stated assumptions and relations.
 
@@ -83,6 +94,8 @@ class Identity:
         Equations that may be used, applied in this order to the difference.
     source : str
         Where the statement stands in the literature.
+    hints : tuple of (description, callable)
+        Rewritings that this statement needs, tried before the simplifiers.
 
     Raises
     ------
@@ -96,7 +109,6 @@ class Identity:
     assumptions: str = ""
     relations: tuple[tuple[str, sp.Expr, sp.Expr], ...] = ()
     source: str = ""
-    # Extra steps that this statement needs, tried before the simplifiers.
     hints: tuple[Step, ...] = field(default=(), repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -151,6 +163,13 @@ class Identity:
         """Return a point at which the two sides differ to 50 digits, or None.
 
         Undefined functions and derivatives count as independent quantities.
+
+        Parameters
+        ----------
+        attempts : int
+            How many random points are tried.
+        seed : int
+            Of the points.
         """
         rng = random.Random(seed)
         expr = self.difference
@@ -171,6 +190,9 @@ class Identity:
 
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {self.latex()}$"
+
+    def __repr__(self) -> str:
+        return f"<Identity {self.name!r}>"
 
     def __str__(self) -> str:
         given = f"  ({self.assumptions})" if self.assumptions else ""

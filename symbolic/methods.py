@@ -57,7 +57,7 @@ class GradientPoint:
     at: tuple[tuple[int, sp.Expr], ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Recurrence:
     """`sum_j left[j] w_{k+j} = gamma sum_i weight_i f(sum_j at_ij w_{k+j})`.
 
@@ -79,6 +79,13 @@ class Recurrence:
         gradients: Iterable[tuple[Any, Mapping[int, Any]]],
     ) -> Recurrence:
         """Return the recurrence with these coefficients; zero ones are dropped.
+
+        Parameters
+        ----------
+        left : mapping of int to number or expression
+            `a_j` by shift `j`.
+        gradients : iterable of (weight, mapping)
+            One pair `(c_i, {j: b_ij})` for each gradient point.
 
         Raises
         ------
@@ -117,7 +124,15 @@ class Recurrence:
         return _moment(self.left, m)
 
     def point_moment(self, i: int, m: int) -> sp.Expr:
-        """Return the coefficient of `D^m` in `B_i(e^D)`."""
+        """Return the coefficient of `D^m` in `B_i(e^D)`.
+
+        Parameters
+        ----------
+        i : int
+            Which gradient point.
+        m : int
+            Power of D.
+        """
         return _moment(self.gradients[i].at, m)
 
     @property
@@ -138,6 +153,26 @@ class Recurrence:
                 GradientPoint(p.weight, tuple((j + by, b) for j, b in p.at)) for p in self.gradients
             ),
         )
+
+    def equation(self, step: sp.Symbol = symbols.gamma) -> sp.Eq:
+        """Return the recurrence as a SymPy equation in `w[k+j]` and `f`."""
+        k = sp.Symbol("k", integer=True)
+        w, f = sp.IndexedBase("w"), sp.Function("f")
+        left = sp.Add(*(a * w[k + j] for j, a in self.left))
+        right = sp.Add(
+            *(
+                point.weight * f(sp.Add(*(b * w[k + j] for j, b in point.at)))
+                for point in self.gradients
+            )
+        )
+        return sp.Eq(left, step * right, evaluate=False)
+
+    def __repr__(self) -> str:
+        equation = self.equation()
+        return f"<Recurrence {equation.lhs} = {equation.rhs}>"
+
+    def _repr_latex_(self) -> str:
+        return f"$\\displaystyle {sp.latex(self.equation())}$"
 
     def subs(self, values: Mapping[sp.Symbol, Any]) -> Recurrence:
         """Return the recurrence with parameters replaced."""
@@ -167,7 +202,7 @@ def _is_zero(expr: sp.Expr) -> bool:
     return bool(sp.cancel(sp.together(expr)) == 0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MomentumMethod:
     """A momentum method: a checked recurrence, and how it starts.
 
@@ -241,6 +276,12 @@ class MomentumMethod:
         gradients : iterable of (weight, mapping)
             One pair `(c_i, {j: b_ij})` for each gradient point; the field is
             `f = -grad F`.
+        name : str
+            Shown in messages and file names.
+        step : sympy.Symbol
+            The step size.
+        momentum : sympy.Symbol, optional
+            The parameter that approaches its critical value; `beta` if there is one.
 
         Examples
         --------
@@ -265,6 +306,15 @@ class MomentumMethod:
             and parameters, such as
             `"w[k+1] = w[k] + beta*(w[k]-w[k-1]) + gamma*f(w[k])"`. Fractions
             are written `1/2`.
+        name : str
+            Shown in messages and file names.
+        momentum : sympy.Symbol, optional
+            The parameter that approaches its critical value; `beta` if there is one.
+
+        Raises
+        ------
+        InputError
+            If the text is no linear recurrence, or one that no loss can follow.
         """
         return cls(name, _parse_recurrence(text), momentum=momentum)
 
@@ -276,16 +326,7 @@ class MomentumMethod:
     @property
     def equation(self) -> sp.Eq:
         """The update rule as a SymPy equation in `w[k+j]` and `f`."""
-        k = sp.Symbol("k", integer=True)
-        w, f = sp.IndexedBase("w"), sp.Function("f")
-        left = sp.Add(*(a * w[k + j] for j, a in self.recurrence.left))
-        right = sp.Add(
-            *(
-                point.weight * f(sp.Add(*(b * w[k + j] for j, b in point.at)))
-                for point in self.recurrence.gradients
-            )
-        )
-        return sp.Eq(left, self.step * right, evaluate=False)
+        return self.recurrence.equation(self.step)
 
     def with_values(self, values: Mapping[Any, Any]) -> MomentumMethod:
         """Return the method with some of its parameters replaced by exact values."""
@@ -300,6 +341,9 @@ class MomentumMethod:
 
     def __str__(self) -> str:
         return f"{self.name}: {self.equation.lhs} = {self.equation.rhs}"
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self}>"
 
 
 def _check(recurrence: Recurrence, step: sp.Symbol) -> None:
@@ -402,6 +446,17 @@ def _linear_in_w(
     return found
 
 
+def _called(method: MomentumMethod, **arguments: Any) -> str:
+    """Write a known method as it is made; arguments that are the default are left out."""
+    texts = []
+    for name, value in (*arguments.items(), ("gamma", method.step)):
+        if value != symbols.REGISTRY[name]:
+            # a fraction in quotes, since Python would make a float of 1/2
+            plain = value.is_Symbol or value.is_Integer
+            texts.append(f"{name}={value}" if plain else f"{name}={str(value)!r}")
+    return f"{type(method).__name__}({', '.join(texts)})"
+
+
 class HeavyBall(MomentumMethod):
     """Polyak's heavy ball: `w_{k+1} = w_k + beta (w_k - w_{k-1}) + gamma f(w_k)`.
 
@@ -424,6 +479,9 @@ class HeavyBall(MomentumMethod):
         left = {1: 1, 0: -(1 + b), -1: b}
         super().__init__("heavy ball", Recurrence.of(left, [(1, {0: 1})]), step=gamma)
 
+    def __repr__(self) -> str:
+        return _called(self, beta=_coefficient(self.recurrence, -1))
+
 
 class Nesterov(MomentumMethod):
     """Nesterov's method: heavy ball with the gradient taken at `w_k + beta (w_k - w_{k-1})`."""
@@ -433,6 +491,9 @@ class Nesterov(MomentumMethod):
         left = {1: 1, 0: -(1 + b), -1: b}
         super().__init__("Nesterov", Recurrence.of(left, [(1, {0: 1 + b, -1: -b})]), step=gamma)
 
+    def __repr__(self) -> str:
+        return _called(self, beta=_coefficient(self.recurrence, -1))
+
 
 class GradientDescent(MomentumMethod):
     """Gradient descent: `w_{k+1} = w_k + gamma f(w_k)`."""
@@ -441,6 +502,9 @@ class GradientDescent(MomentumMethod):
         super().__init__(
             "gradient descent", Recurrence.of({1: 1, 0: -1}, [(1, {0: 1})]), step=gamma
         )
+
+    def __repr__(self) -> str:
+        return _called(self)
 
 
 class QuasiHyperbolic(MomentumMethod):
@@ -472,6 +536,16 @@ class QuasiHyperbolic(MomentumMethod):
             start=Recurrence.of({0: 1, -1: -1}, [(1 - n, {-1: 1})]),
             step=gamma,
         )
+
+    def __repr__(self) -> str:
+        assert self.start is not None
+        gradients = self.start.gradients
+        nu = sp.expand(1 - gradients[0].weight) if gradients else sp.S.One
+        return _called(self, beta=_coefficient(self.recurrence, -1), nu=nu)
+
+
+def _coefficient(recurrence: Recurrence, shift: int) -> sp.Expr:
+    return dict(recurrence.left).get(shift, sp.S.Zero)
 
 
 def _momentum(beta: Any) -> sp.Expr:

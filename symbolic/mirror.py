@@ -18,7 +18,7 @@ for u v the Riccati remainder `-lambda (w'/w)^2` of Papazov, Pesme, Flammarion
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -30,6 +30,7 @@ from momentumflow.symbolic import symbols
 from momentumflow.symbolic.errors import InputError
 from momentumflow.symbolic.identities import Identity
 from momentumflow.symbolic.networks import SeparableNetwork
+from momentumflow.symbolic.values import FrozenMapping
 
 mu = sp.Symbol("mu", real=True)  # the dual variable, minus the integral of dL/dtheta
 _PPF = "Papazov, Pesme, Flammarion, arXiv 2403.05293, section 4"
@@ -43,22 +44,33 @@ class MirrorStatus(Enum):
     UNDECIDED = "brackets do not vanish but leave theta alone; look at brackets of higher order"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Commutation:
     """The Lie brackets of the gradients of a parametrisation.
 
     Attributes
     ----------
     status : MirrorStatus
-    brackets : dict
+    brackets : mapping
         For each pair (i, j) whose bracket is not zero, its components.
-    motion : dict
+    motion : mapping
         For the same pairs, how the bracket moves theta: the Jacobian times it.
     """
 
     status: MirrorStatus
-    brackets: dict[tuple[int, int], tuple[sp.Expr, ...]]
-    motion: dict[tuple[int, int], tuple[sp.Expr, ...]]
+    brackets: Mapping[tuple[int, int], tuple[sp.Expr, ...]]
+    motion: Mapping[tuple[int, int], tuple[sp.Expr, ...]]
+
+    def __repr__(self) -> str:
+        pairs = ", ".join(map(str, self.brackets)) or "none"
+        return f"<Commutation {self.status.name}: brackets that do not vanish: {pairs}>"
+
+    def _repr_latex_(self) -> str:
+        rows = [
+            f"[\\nabla G_{{{i + 1}}}, \\nabla G_{{{j + 1}}}] &= {sp.latex(sp.Matrix(bracket))}"
+            for (i, j), bracket in self.brackets.items()
+        ] or ["\\text{all brackets} &= 0"]
+        return "$\\displaystyle\\begin{aligned}" + " \\\\ ".join(rows) + "\\end{aligned}$"
 
 
 def commutation(maps: Sequence[Any], weights: Sequence[sp.Symbol]) -> Commutation:
@@ -70,10 +82,19 @@ def commutation(maps: Sequence[Any], weights: Sequence[sp.Symbol]) -> Commutatio
         `theta_j = G_j(w)`.
     weights : sequence of symbols
 
+    Returns
+    -------
+    Commutation
+        The Lie brackets that do not vanish, and whether theta feels them.
+
     Raises
     ------
     InputError
         If a map is not smooth or has symbols that are no weights.
+
+    References
+    ----------
+    Li, Wang, Lee, Arora, NeurIPS 2022, arXiv 2207.04036.
     """
     names = tuple(symbols.canonical(w) for w in weights)
     exprs = [_smooth_map(g, names) for g in maps]
@@ -89,10 +110,10 @@ def commutation(maps: Sequence[Any], weights: Sequence[sp.Symbol]) -> Commutatio
                 brackets[i, j] = tuple(bracket)
                 motion[i, j] = tuple(sp.simplify(g.dot(bracket)) for g in gradients)
     if not brackets:
-        return Commutation(MirrorStatus.COMMUTING, {}, {})
+        return Commutation(MirrorStatus.COMMUTING, FrozenMapping({}), FrozenMapping({}))
     moved = any(entry != 0 for entries in motion.values() for entry in entries)
     status = MirrorStatus.OBSTRUCTED if moved else MirrorStatus.UNDECIDED
-    return Commutation(status, brackets, motion)
+    return Commutation(status, FrozenMapping(brackets), FrozenMapping(motion))
 
 
 def _smooth_map(value: Any, weights: Sequence[sp.Symbol]) -> sp.Expr:
@@ -171,7 +192,7 @@ def iterates_of(weight: sp.Symbol) -> tuple[sp.Symbol, sp.Symbol, sp.Symbol]:
     return first, second, third
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MirrorFlow:
     """The mirror flow that gradient flow on the weights of one coordinate makes.
 
@@ -179,7 +200,7 @@ class MirrorFlow:
     ----------
     parameter : sympy.Expr
         G in the user's weights.
-    rotation : dict
+    rotation : mapping
         The user's weights by the straightened ones (the identity where G is a
         sum already).
     weights : tuple of StraightWeight
@@ -188,7 +209,7 @@ class MirrorFlow:
     """
 
     parameter: sp.Expr
-    rotation: dict[sp.Symbol, sp.Expr]
+    rotation: Mapping[sp.Symbol, sp.Expr]
     weights: tuple[StraightWeight, ...]
     dual_map: sp.Expr
 
@@ -262,6 +283,9 @@ class MirrorFlow:
             source=_PPF,
         )
 
+    def __repr__(self) -> str:
+        return f"<MirrorFlow of theta = {self.parameter}>"
+
     def __str__(self) -> str:
         lines = [f"theta = {self.parameter}", f"theta(mu) = {self.dual_map}"]
         if self.potential is not None:
@@ -302,6 +326,11 @@ def mirror_flow(
     equal_start : bool
         Whether all straightened weights start at one value alpha.
 
+    Returns
+    -------
+    MirrorFlow
+        The potential, the mirror coordinate and what momentum adds.
+
     Raises
     ------
     InputError
@@ -320,7 +349,7 @@ def mirror_flow(
     rotation, pieces = _as_sum(expr, names)
     straight = [_straighten(w, piece, equal_start=equal_start) for w, piece in pieces.items()]
     total = sp.Add(*(s.contribution.subs(s.weight, s.path) for s in straight))
-    return MirrorFlow(expr, rotation, tuple(straight), sp.simplify(total))
+    return MirrorFlow(expr, FrozenMapping(rotation), tuple(straight), sp.simplify(total))
 
 
 def _as_sum(

@@ -39,7 +39,7 @@ w_previous, w_now, w_next = sp.symbols("w_{k-1} w_k w_{k+1}", nonzero=True)
 sign = sp.Symbol("s", integer=True, nonzero=True)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SeparableNetwork:
     """theta_j = G(w_{1j}, ..., w_{mj}): the same scalar map G in every coordinate j.
 
@@ -88,6 +88,12 @@ class SeparableNetwork:
             derived = tuple(-g * sp.diff(parameter, w) for w in self.coordinates)
             object.__setattr__(self, "force", derived)
 
+    def __repr__(self) -> str:
+        return f"<SeparableNetwork {self.name!r}: theta = {self.parameter}>"
+
+    def _repr_latex_(self) -> str:
+        return f"$\\displaystyle \\theta = {sp.latex(self.parameter)}$"
+
     def log_rates(self) -> tuple[sp.Expr | None, ...]:
         """Return, for each weight, the constant s with force = s g w, or None.
 
@@ -122,6 +128,9 @@ class DiagonalNetwork:
       w_- = u - v: u**2 - v**2 - (u - v)*(u + v)
       expand: 0
     """
+
+    def _repr_latex_(self) -> str:
+        return str(self.uv._repr_latex_())
 
     @cached_property
     def uv(self) -> SeparableNetwork:
@@ -172,7 +181,21 @@ class DiagonalNetwork:
         )
 
     def identity(self, name: str) -> Identity:
-        """Return the identity called `name`."""
+        """Return the identity called `name`.
+
+        Parameters
+        ----------
+        name : str
+
+        Returns
+        -------
+        Identity
+
+        Raises
+        ------
+        InputError
+            If there is none of that name; the message lists all.
+        """
         known = {identity.name: identity for identity in self.identities}
         if name not in known:
             raise InputError(f"one of {', '.join(known)}", repr(name))

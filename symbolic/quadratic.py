@@ -24,7 +24,7 @@ from momentumflow.symbolic.methods import MomentumMethod
 from momentumflow.symbolic.rings import SeriesRing, factored
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PrincipalFlow:
     """`w' = rate(h) w` on each eigenspace of the Hessian, one step per unit time.
 
@@ -55,6 +55,9 @@ class PrincipalFlow:
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {self.latex()}$"
 
+    def __repr__(self) -> str:
+        return f"<PrincipalFlow of {self.method.name}>"
+
     def __str__(self) -> str:
         return f"w' = {self.rate} w"
 
@@ -79,11 +82,25 @@ def characteristic_polynomial(
 def principal_flow(method: MomentumMethod, curvature: sp.Symbol = symbols.h) -> PrincipalFlow:
     """Return the flow that a method follows on quadratics, all orders at once.
 
+    Parameters
+    ----------
+    method : MomentumMethod
+    curvature : sympy.Symbol
+        The name of the eigenvalue h of the Hessian.
+
+    Returns
+    -------
+    PrincipalFlow
+
     Raises
     ------
     InputError
         If the characteristic polynomial has no slow root in closed form; its
         series is `slow_root_series`.
+
+    References
+    ----------
+    Rosca, Wu, Qin, Dherin, TMLR 2023, arXiv 2302.01952, for gradient descent.
     """
     x = sp.Symbol("x")
     polynomial = sp.Poly(characteristic_polynomial(method, x, curvature), x)
@@ -111,6 +128,17 @@ def slow_root_series(method: MomentumMethod, order: Any) -> list[sp.Expr]:
     A fixed-slope iteration on the characteristic polynomial, independent of the tree
     recursion; on a quadratic the tree of n nodes in a chain has the value
     `(-h)^n w`, so its coefficient times `(-1)^n` must be this one.
+
+    Parameters
+    ----------
+    method : MomentumMethod
+    order : int
+        Highest power of gamma h, >= 1.
+
+    Returns
+    -------
+    list of sympy.Expr
+        Of the momentum.
 
     Raises
     ------

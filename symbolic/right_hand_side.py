@@ -23,6 +23,7 @@ from momentumflow.symbolic.codegen import identifier, kernel
 from momentumflow.symbolic.errors import InputError
 from momentumflow.symbolic.jet_space import jet_space
 from momentumflow.symbolic.trees import VELOCITY, Tree
+from momentumflow.symbolic.values import Value
 
 if TYPE_CHECKING:
     from momentumflow.symbolic.equations import ModifiedEquation
@@ -156,8 +157,8 @@ class Field:
         return list(self.source.function(*(w[..., i] for i in range(self.components or 0))))
 
 
-@dataclass(frozen=True)
-class Evaluation:
+@dataclass(frozen=True, eq=False, repr=False)
+class Evaluation(Value):
     """A series over trees with numbers for its coefficients, evaluated by jets."""
 
     field: Field
@@ -192,8 +193,8 @@ def _point(name: str, value: ArrayLike, components: int | None) -> Array:
     return array
 
 
-@dataclass(frozen=True)
-class RightHandSide:
+@dataclass(frozen=True, eq=False, repr=False)
+class RightHandSide(Value):
     """The right-hand side of a modified equation for a concrete loss.
 
     Called with `w` (slow regime) it returns `w'` per step; with `w, v` (inertial)
@@ -204,6 +205,17 @@ class RightHandSide:
     regime: str
     right: Evaluation
     start: Evaluation | None
+
+    def _shown(self) -> dict[str, str]:
+        ties = "none" if self.start is None else f"{len(self.start.trees)} terms"
+        return {
+            "regime": self.regime,
+            "right": f"{len(self.right.trees)} terms",
+            "initial velocity": ties,
+        }
+
+    def __repr__(self) -> str:
+        return f"<RightHandSide, {self.regime} regime: {len(self.right.trees)} terms>"
 
     def __call__(self, w: ArrayLike, v: ArrayLike | None = None) -> Array:
         """Evaluate at w, and v in the inertial regime."""

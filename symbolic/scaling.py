@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 import sympy as sp
@@ -26,9 +25,10 @@ from momentumflow.symbolic.inertial import InertialScaling, inertial_scaling, in
 from momentumflow.symbolic.methods import MomentumMethod
 from momentumflow.symbolic.rings import factored
 from momentumflow.symbolic.trees import FIELD
+from momentumflow.symbolic.values import FrozenMapping
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AccelerationRule:
     """How to walk the same path `rho` times faster.
 
@@ -77,6 +77,9 @@ class AccelerationRule:
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {self.latex()}$"
 
+    def __repr__(self) -> str:
+        return f"<AccelerationRule {self}>"
+
     def __str__(self) -> str:
         old = ", ".join(str(symbol) for symbol in self.parameters)
         new = ", ".join(sp.sstr(value, order="rev-lex") for value in self.parameters.values())
@@ -87,6 +90,15 @@ def intrinsic_parameter(method: MomentumMethod) -> sp.Expr:
     """Return lambda in the method's parameters: `gamma/(1-beta)^2` for heavy ball.
 
     Source: Papazov, Pesme, Flammarion (AISTATS 2024, arXiv 2403.05293), section 3.
+
+    Parameters
+    ----------
+    method : MomentumMethod
+
+    Returns
+    -------
+    sympy.Expr
+        Of the method's step and momentum.
 
     Raises
     ------
@@ -103,7 +115,22 @@ def intrinsic_parameter(method: MomentumMethod) -> sp.Expr:
 
 
 def time_step(method: MomentumMethod) -> sp.Expr:
-    """Return eps, the time that one step takes in the inertial regime."""
+    """Return eps, the time that one step takes in the inertial regime.
+
+    Parameters
+    ----------
+    method : MomentumMethod
+
+    Returns
+    -------
+    sympy.Expr
+        `gamma/(1-beta)` for heavy ball.
+
+    Raises
+    ------
+    InputError
+        If the method has no symbolic momentum parameter.
+    """
     return inertial_scaling(method).time_step
 
 
@@ -115,9 +142,15 @@ def refined_parameter(method: MomentumMethod, order: Any = 1) -> sp.Expr:
 
     Parameters
     ----------
+    method : MomentumMethod
     order : int or sympy.oo
         Number of corrections; 0 gives `intrinsic_parameter`, `sympy.oo` the
         closed form of all of them (`friction`).
+
+    Returns
+    -------
+    sympy.Expr
+        Of the method's step and momentum.
 
     Raises
     ------
@@ -149,6 +182,16 @@ def acceleration_rule(method: MomentumMethod, rho: sp.Symbol = symbols.rho) -> A
 
     Solved for from the invariance of the leading equation: `(gamma, beta) ->
     (rho^2 gamma, 1 - rho (1-beta))` for heavy ball.
+
+    Parameters
+    ----------
+    method : MomentumMethod
+    rho : sympy.Symbol
+        The factor, > 0.
+
+    Returns
+    -------
+    AccelerationRule
 
     Raises
     ------
@@ -191,7 +234,7 @@ def acceleration_rule(method: MomentumMethod, rho: sp.Symbol = symbols.rho) -> A
         momentum: scaling.critical - distance,
     }
     return AccelerationRule(
-        rho, MappingProxyType(parameters), scaling.intrinsic, scaling_exponents(method)
+        rho, FrozenMapping(parameters), scaling.intrinsic, scaling_exponents(method)
     )
 
 
@@ -218,4 +261,4 @@ def scaling_exponents(method: MomentumMethod) -> Mapping[str, sp.Rational]:
         "distance of the momentum from its critical value": solution[1].subs(time, 1),
         "time of one step": sp.S.One,
     }
-    return MappingProxyType(exponents)
+    return FrozenMapping(exponents)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import sympy as sp
 
@@ -14,6 +14,9 @@ from momentumflow.symbolic import symbols
 from momentumflow.symbolic.errors import InputError
 from momentumflow.symbolic.tree_display import latex_indices, latex_text, plain_text, svg
 from momentumflow.symbolic.trees import FIELD, VELOCITY, Tree, tree
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Notation = Literal["derivatives", "indices"]
 
@@ -60,6 +63,10 @@ class LazyCoefficients(Mapping[Tree, sp.Expr]):
 
     def __len__(self) -> int:
         return len(self._elements)
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        # FLINT polynomials do not pickle; expressions do
+        return dict, (dict(self),)
 
 
 class TreeSeries:
@@ -126,6 +133,25 @@ class TreeSeries:
     def __len__(self) -> int:
         return len(self._coefficients)
 
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        if self is other:
+            return True
+        # what is cheap to compare first: the coefficients may be thousands
+        return (
+            self._identity() == other._identity()
+            and set(self.trees) == set(other.trees)
+            and all(self._coefficients[tau] == other._coefficients[tau] for tau in self.trees)
+        )
+
+    def __hash__(self) -> int:
+        return hash((self._identity(), len(self)))
+
+    def _identity(self) -> tuple[Any, ...]:
+        """Return what two equal series share besides their coefficients."""
+        return self.left_hand_side, self.max_nodes
+
     def subs(self, values: Mapping[Any, Any]) -> TreeSeries:
         """Return the series with symbols of its coefficients replaced."""
         clean = {symbols.canonical(k): symbols.canonical(value) for k, value in values.items()}
@@ -164,7 +190,17 @@ class TreeSeries:
         return f"{left} = {joined(pieces)}"
 
     def latex_pieces(self, notation: Notation = "derivatives") -> tuple[str, list[tuple[str, str]]]:
-        """Return the left-hand side and the (coefficient, differential) pairs in LaTeX."""
+        """Return the left-hand side and the (coefficient, differential) pairs in LaTeX.
+
+        Parameters
+        ----------
+        notation : {"derivatives", "indices"}
+
+        Raises
+        ------
+        InputError
+            If the notation is neither.
+        """
         if notation not in ("derivatives", "indices"):
             raise InputError("notation to be 'derivatives' or 'indices'", repr(notation))
         write = latex_text if notation == "derivatives" else latex_indices
@@ -210,6 +246,16 @@ class TreeSeries:
             }
             for term in self
         ]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return `table()` as a pandas table, a row for each tree.
+
+        Columns: differential, order, symmetry, coefficient (as text).
+        """
+        import pandas as pd
+
+        columns = ["tree", "differential", "order", "symmetry", "coefficient"]
+        return pd.DataFrame(self.table(), columns=columns).set_index("tree")
 
     def _repr_html_(self) -> str:
         shown = [Term(tau, self._coefficients[tau]) for tau in self.trees[:_MAX_ROWS]]

@@ -9,17 +9,20 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from momentumflow.symbolic.errors import InputError
+from momentumflow.symbolic.values import Value, brief
 from momentumflow.verify.claim import Verdict
 from momentumflow.verify.limits import LIMIT_TOLERANCE, SOLVER_TOLERANCE, relative_distance
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from momentumflow.numeric.implicit import ImplicitSolution
     from momentumflow.numeric.problems import Regression
     from momentumflow.numeric.trajectory import Trajectory
 
 
-@dataclass(frozen=True, eq=False)
-class Prediction:
+@dataclass(frozen=True, eq=False, repr=False)
+class Prediction(Value):
     """A training run and the convex problem whose solution it should end at.
 
     Attributes
@@ -116,6 +119,24 @@ class Prediction:
                 if solution is not None
             },
         }
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row for each feature: trained, and predicted by each solver (NaN if none)."""
+        import pandas as pd
+
+        predicted = {
+            f"predicted by {name}": np.nan if solution is None else solution.theta
+            for name, solution in (("Newton", self.newton), ("CVXPY", self.cvxpy))
+        }
+        index = pd.Index(self.names, name="feature")
+        return pd.DataFrame({"trained": self.run.theta} | predicted, index=index)
+
+    def _shown(self) -> dict[str, str]:
+        shown = {"problem": self.problem.name, "verdict": self.verdict.value}
+        if self.newton is not None:
+            shown |= {"distance": brief(self.distance)}
+            shown |= {"solver_distance": brief(self.solver_distance)}
+        return shown | {"steps": brief(self.run.steps)}
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -20,9 +20,11 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 from momentumflow.symbolic.errors import InputError
+from momentumflow.symbolic.values import Value
 from momentumflow.verify.claim import ClaimResult, Measurement, Mutation, Settings, Verdict
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
     from rich.console import Group
     from rich.table import Table
@@ -40,8 +42,8 @@ def environment() -> dict[str, str]:
     return found
 
 
-@dataclass(frozen=True, eq=False)
-class Report:
+@dataclass(frozen=True, eq=False, repr=False)
+class Report(Value):
     """The results of one verification, with their provenance.
 
     Attributes
@@ -63,7 +65,14 @@ class Report:
 
     @classmethod
     def of(cls, results: Iterable[ClaimResult], settings: Settings) -> Report:
-        """Return the report on `results`, stamped with the time and the versions."""
+        """Return the report on `results`, stamped with the time and the versions.
+
+        Parameters
+        ----------
+        results : iterable of ClaimResult
+        settings : Settings
+            That they were judged under.
+        """
         created = datetime.now(UTC).isoformat(timespec="seconds")
         return cls(tuple(results), settings, created, environment())
 
@@ -112,6 +121,38 @@ class Report:
             )
         return table
 
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row for each claim: its verdict and what was measured, against what.
+
+        Columns: theme, verdict, quantity, value, low, high (ends of the interval),
+        requirement, samples, proofs, proved, controls, rejected, seconds.
+        """
+        import pandas as pd
+
+        rows = []
+        for r in self.results:
+            m = r.evidence.deciding
+            low, high = m.interval or (math.nan, math.nan)
+            rows.append(
+                {
+                    "claim": r.claim.name,
+                    "theme": r.claim.theme,
+                    "verdict": r.verdict.value,
+                    "quantity": m.quantity,
+                    "value": m.value,
+                    "low": low,
+                    "high": high,
+                    "requirement": m.requirement,
+                    "samples": m.samples,
+                    "proofs": len(r.proofs),
+                    "proved": sum(p.verdict is Verdict.SUPPORTED for p in r.proofs),
+                    "controls": len(r.controls),
+                    "rejected": sum(c.rejected for c in r.controls),
+                    "seconds": r.seconds,
+                }
+            )
+        return pd.DataFrame(rows).set_index("claim")
+
     def mutants(self) -> tuple[tuple[Mutation, tuple[tuple[str, bool], ...]], ...]:
         """Return each planted mistake with the claims that had to catch it: (name, caught)."""
         seen: dict[str, tuple[Mutation, list[tuple[str, bool]]]] = {}
@@ -135,6 +176,9 @@ class Report:
         from rich.text import Text
 
         return Group(self.table(), *(Text(line) for line in (*self.complaints(), self.summary())))
+
+    def __repr__(self) -> str:
+        return f"<Report: {self.summary()}>"
 
     def __str__(self) -> str:
         rows = [f"{r.verdict.value:14} {r.claim.name}: {r.explanation}" for r in self.results]
@@ -311,7 +355,10 @@ def _claim_dict(result: ClaimResult) -> dict[str, Any]:
             {"name": p.name, "statement": p.statement, "verdict": p.verdict.value}
             for p in result.proofs
         ],
-        "measurements": [_measurement_dict(m) for m in result.evidence.measurements],
+        "measurements": [
+            {**_measurement_dict(m), "guards": list(result.guards(m))}
+            for m in result.evidence.measurements
+        ],
         "controls": [
             {
                 "name": c.mutation.name,
@@ -335,6 +382,7 @@ def _measurement_dict(m: Measurement) -> dict[str, Any]:
         "samples": m.samples,
         "verdict": m.verdict.value,
         "reason": m.reason,
+        "secondary": m.secondary,
     }
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial, wraps
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias
 
 import numpy as np
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Number: TypeAlias = Any  # float or float64 array; formulas broadcast
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Subject:
     """The theory and the code under judgement.
 
@@ -78,6 +78,17 @@ class Subject:
     sign_bound: Callable[[Number], Number]
     modified: Callable[..., Any]
     sam_rate: Callable[[Number, Number], Number]
+
+    def __repr__(self) -> str:
+        if self is shipped():
+            return "<Subject: the library as it is>"
+        as_shipped = vars(shipped())
+        changed = [name for name, part in vars(self).items() if part is not as_shipped[name]]
+        return f"<Subject: the library with another {', '.join(changed) or 'copy of itself'}>"
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        # Its formulas are partly lambdas; the sound one is made anew.
+        return (shipped, ()) if self is shipped() else super().__reduce_ex__(protocol)
 
 
 def stopping(simulate: Callable[..., Trajectory]) -> Callable[..., Trajectory]:

@@ -15,10 +15,11 @@ import numpy as np
 from momentumflow.numeric.implicit.potentials import Potential
 from momentumflow.numeric.implicit.products import Products, products_of
 from momentumflow.numeric.validation import FloatArray
+from momentumflow.symbolic.values import Value
 
 
-@dataclass(frozen=True, eq=False)
-class Certificate:
+@dataclass(frozen=True, eq=False, repr=False)
+class Certificate(Value):
     """Residuals of the optimality conditions, each of shape (batch,).
 
     Parameters
@@ -71,6 +72,11 @@ def certify(
     theta : ndarray, shape (B, d)
     nu, nu_tail : ndarray, shape (B, n)
         The multiplier, and what its rounding left out (default nothing).
+
+    Returns
+    -------
+    Certificate
+        Fields of shape (B,); infinite where a pair is not finite.
     """
     tail = np.zeros_like(nu) if nu_tail is None else nu_tail
     # A pair that is not one may overflow anywhere; its figures are then infinite or NaN.

@@ -13,11 +13,12 @@ from scipy.integrate import quad_vec
 from momentumflow.numeric.implicit.potentials import Potential
 from momentumflow.numeric.validation import FloatArray, broadcast_shapes, float_array
 from momentumflow.symbolic.errors import InputError
+from momentumflow.symbolic.values import brief
 
 Function = Callable[..., Any]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class DerivedPotential(Potential):
     """A separable potential whose derivatives are given as functions.
 
@@ -42,6 +43,9 @@ class DerivedPotential(Potential):
     dual_domain : (float, float)
         Open interval of psi' over the domain; default the real line.
     name : str
+        What messages call it.
+    unit : array_like, shape (..., d)
+        What theta is measured in inside the functions; the solvers set it.
 
     Notes
     -----
@@ -77,6 +81,11 @@ class DerivedPotential(Potential):
         object.__setattr__(self, "parameters", parameters)
         object.__setattr__(self, "reference", reference)
         object.__setattr__(self, "unit", float_array("unit", self.unit))
+
+    def _shown(self) -> dict[str, str]:
+        return {"name": self.name, "parameters": brief(self.parameters)} | {
+            "reference": brief(self.reference)
+        }
 
     def _map(self, function: Callable[[FloatArray], FloatArray]) -> DerivedPotential:
         return replace(

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import flint
@@ -28,12 +28,13 @@ from momentumflow.numeric.implicit.solution import ImplicitSolution
 from momentumflow.numeric.problems import Regression
 from momentumflow.numeric.validation import FloatArray, count, float_array
 from momentumflow.symbolic.errors import InputError
+from momentumflow.symbolic.values import Value
 
 _MAX_NEWTON = 400
 
 
-@dataclass(frozen=True, eq=False)
-class Enclosure:
+@dataclass(frozen=True, eq=False, repr=False)
+class Enclosure(Value):
     """A proof that the exact solution lies within `radius` of `solution.theta`.
 
     Exact means: for the float64 numbers in X, y, ln Delta and shift as they
@@ -43,8 +44,9 @@ class Enclosure:
     ----------
     proved : bool
         Whether the Krawczyk test succeeded. If not, the other fields mean nothing.
-    balls : tuple of flint.arb
-        For each coordinate, an interval that contains the exact solution.
+    intervals : tuple
+        For each coordinate, midpoint and radius of an interval that contains the
+        exact solution, each as (mantissa, exponent) to base two.
     radius : float
         Upper bound of max |theta_i - exact_i|.
     relative_radius : float
@@ -56,16 +58,27 @@ class Enclosure:
     """
 
     proved: bool
-    balls: tuple[Any, ...]
+    intervals: tuple[Any, ...] = field(repr=False)
     radius: float
     relative_radius: float
     digits: int
     rows: Any
 
     @property
+    def balls(self) -> tuple[Any, ...]:
+        """The intervals as `flint.arb`, which rounds a radius upwards."""
+        return tuple(flint.arb(mid=middle, rad=radius) for middle, radius in self.intervals)
+
+    @property
     def theta(self) -> FloatArray:
         """The exact solution rounded to float64, shape (d,)."""
         return np.array([float(ball.mid()) for ball in self.balls])
+
+    def _shown(self) -> dict[str, str]:
+        if not self.proved:
+            return {"proved": "False"}
+        shown = super()._shown()
+        return {name: shown[name] for name in ("proved", "radius", "relative_radius", "digits")}
 
     def decimal(self, index: int) -> str:
         """Return coordinate `index` in decimal, with as many digits as are proved."""
@@ -90,10 +103,19 @@ def enclose(
     digits : int
         Decimal digits relative to the largest coordinate.
 
+    Returns
+    -------
+    Enclosure
+        Intervals that hold the exact solution, one a coordinate.
+
     Raises
     ------
     InputError
         A batch, a solution that is not certified, another potential.
+
+    References
+    ----------
+    R. Krawczyk, Computing 4 (1969), doi:10.1007/BF02234767.
     """
     digits = count("digits", digits)
     X, y = (problem.X, problem.y) if isinstance(problem, Regression) else problem
@@ -241,7 +263,7 @@ def _measure(balls: list[Any], theta: FloatArray, digits: int, rows: Any) -> Enc
     )
     return Enclosure(
         proved=True,
-        balls=tuple(balls),
+        intervals=tuple((ball.mid().man_exp(), ball.rad().man_exp()) for ball in balls),
         radius=_above(distance),
         relative_radius=_above((distance / size).upper()),
         digits=int(float(known.lower())),

@@ -24,7 +24,7 @@ from momentumflow.numeric.validation import (
 _LOG_TINY = -690.0
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class KullbackLeibler(Potential):
     """The entropy of theta = u^2: `sum theta ln(theta/reference) - theta + reference`.
 
@@ -124,7 +124,7 @@ class KullbackLeibler(Potential):
             return np.exp(self.log_reference)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class DepthEntropy(Potential):
     r"""The entropy of a depth-D diagonal network, `theta = w_+^D - w_-^D`, D >= 3.
 
@@ -165,7 +165,21 @@ class DepthEntropy(Potential):
     def from_scale(
         cls, alpha: ArrayLike, depth: int = 3, reference: ArrayLike = 0.0
     ) -> DepthEntropy:
-        """Make the entropy of weights that start at alpha > 0, shape (..., d)."""
+        """Make the entropy of weights that start at alpha > 0, shape (..., d).
+
+        Parameters
+        ----------
+        alpha : array_like, shape (..., d)
+            Initialisation scale, > 0.
+        depth : int
+            D >= 3.
+        reference : array_like, shape (..., d)
+            The start theta_0; 0 if not given.
+
+        References
+        ----------
+        Woodworth et al., COLT 2020, arXiv 2002.09277.
+        """
         scale = positive("alpha", alpha)
         depth = count("depth", depth, minimum=3)
         point = float_array("reference", reference)
@@ -299,7 +313,7 @@ def _power_difference(a: FloatArray, b: FloatArray, q: float) -> FloatArray:
     return base * np.expm1(-q * (np.log1p(-b) - np.log1p(-a)))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class WeightedL2(Potential):
     """`sum weights (theta - reference)^2 / 2`: the limit Delta -> infinity.
 

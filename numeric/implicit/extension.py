@@ -25,12 +25,13 @@ from momentumflow.numeric.implicit.solution import ImplicitSolution, ImplicitSta
 from momentumflow.numeric.problems import Regression
 from momentumflow.numeric.validation import FloatArray, float_array
 from momentumflow.symbolic.errors import InputError
+from momentumflow.symbolic.values import Value
 
 _ACTIVE_SET_CHANGES = 50
 
 
-@dataclass(frozen=True, eq=False)
-class ConstrainedSolution:
+@dataclass(frozen=True, eq=False, repr=False)
+class ConstrainedSolution(Value):
     """The minimiser under `X theta = y` and further affine constraints.
 
     Parameters

@@ -21,10 +21,11 @@ from momentumflow.numeric.implicit.potentials import HyperbolicEntropy
 from momentumflow.numeric.implicit.products import DenseProducts
 from momentumflow.numeric.validation import FloatArray, broadcast_shapes, float_array, positive
 from momentumflow.symbolic.errors import InputError
+from momentumflow.symbolic.values import Value
 
 
-@dataclass(frozen=True, eq=False)
-class WeightedL1:
+@dataclass(frozen=True, eq=False, repr=False)
+class WeightedL1(Value):
     """`sum weights |theta|`, or different weights for the two signs.
 
     Parameters
@@ -73,10 +74,24 @@ def rich_limit(entropy: HyperbolicEntropy) -> WeightedL1:
     To leading order `D_psi(theta, reference) = |theta| (ln(1/Delta) -+ s)/2`, minus for
     theta > 0: the weights are `-ln(w_+^2)/2` and `-ln(w_-^2)/2`.
 
+    Parameters
+    ----------
+    entropy : HyperbolicEntropy
+        Of a small balancedness.
+
+    Returns
+    -------
+    WeightedL1
+        One weight for each sign, shape (..., d).
+
     Raises
     ------
     InputError
         Where some `w_pm^2 >= 1`, which has no such limit.
+
+    References
+    ----------
+    Woodworth et al., COLT 2020, arXiv 2002.09277.
     """
     up = -0.5 * (entropy.log_balancedness + entropy.shift)
     down = -0.5 * (entropy.log_balancedness - entropy.shift)
@@ -90,7 +105,21 @@ def rich_limit(entropy: HyperbolicEntropy) -> WeightedL1:
 
 
 def kernel_limit(entropy: HyperbolicEntropy) -> WeightedL2:
-    """Return the weighted l2 norm that the entropy approaches as Delta -> infinity."""
+    """Return the weighted l2 norm that the entropy approaches as Delta -> infinity.
+
+    Parameters
+    ----------
+    entropy : HyperbolicEntropy
+
+    Returns
+    -------
+    WeightedL2
+        With weights 1/Delta, shape (..., d).
+
+    References
+    ----------
+    Woodworth et al., COLT 2020, arXiv 2002.09277.
+    """
     return WeightedL2(np.exp(-entropy.log_balancedness), entropy.reference_point())
 
 
@@ -111,6 +140,18 @@ def linear_program(
     b : array_like, shape (..., n)
     temperature : array_like, shape (...) or scalar
         > 0.
+
+    Returns
+    -------
+    problem : pair of ndarray
+        (A, b), for `implicit_solution`.
+    potential : KullbackLeibler
+        Whose reference point is `exp(-cost/temperature)`.
+
+    Raises
+    ------
+    InputError
+        If the shapes do not fit, or a temperature is not positive.
 
     Notes
     -----

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,13 +13,19 @@ from momentumflow.numeric.implicit.api import implicit_solution
 from momentumflow.numeric.implicit.entropies import WeightedL2
 from momentumflow.numeric.implicit.limits import WeightedL1
 from momentumflow.numeric.implicit.solution import ImplicitSolution
+from momentumflow.numeric.labelled import attributes, dataset, feature_labels
 from momentumflow.numeric.problems import Regression
 from momentumflow.numeric.validation import FloatArray, positive
 from momentumflow.symbolic.errors import InputError
+from momentumflow.symbolic.values import Value
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
 
 
-@dataclass(frozen=True, eq=False)
-class RegularisationPath:
+@dataclass(frozen=True, eq=False, repr=False)
+class RegularisationPath(Value):
     """Solutions of one problem over a grid of balancedness, with both limits.
 
     Parameters
@@ -54,6 +61,27 @@ class RegularisationPath:
         least = np.linalg.norm(self.least_norm.theta)
         return np.asarray(np.linalg.norm(self.theta, axis=-1) / least - 1)
 
+    def to_xarray(self, feature_names: Sequence[str] | None = None) -> xr.Dataset:
+        """Return the path as a labelled Dataset over `balancedness` and `feature`."""
+        data: dict[str, Any] = {
+            "theta": (["balancedness", "feature"], self.theta),
+            "basis_pursuit": (["feature"], self.basis_pursuit.theta),
+            "least_norm": (["feature"], self.least_norm.theta),
+            "l1_excess": (["balancedness"], self.l1_excess),
+            "l2_excess": (["balancedness"], self.l2_excess),
+        }
+        labels = feature_labels(feature_names, self.theta.shape[-1])
+        grid = (["balancedness"], self.balancedness, attributes("balancedness"))
+        return dataset(data, {"balancedness": grid, "feature": labels}, {})
+
+    def to_frame(self, feature_names: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return the path as a table: a row for each balancedness, a column for each feature."""
+        import pandas as pd
+
+        labels = pd.Index(feature_labels(feature_names, self.theta.shape[-1]), name="feature")
+        grid = pd.Index(self.balancedness, name="balancedness")
+        return pd.DataFrame(self.theta, index=grid, columns=labels)
+
 
 def regularisation_path(
     problem: Regression | tuple[Any, ArrayLike],
@@ -76,6 +104,11 @@ def regularisation_path(
     Returns
     -------
     RegularisationPath
+
+    Raises
+    ------
+    InputError
+        A batch of problems, or a grid that is not one row of positive numbers.
     """
     least = implicit_solution(problem, potential=WeightedL2(np.ones(())), tolerance=tolerance)
     if least.theta.ndim != 1:

@@ -29,6 +29,7 @@ from momentumflow.numeric.validation import (
     positive,
 )
 from momentumflow.symbolic.errors import InputError
+from momentumflow.symbolic.values import Value
 
 # exp(250) of a quantity scaled to order one is overshoot, never a solution;
 # capping there keeps sums of squares finite.
@@ -39,10 +40,12 @@ LOG_TINY = float(np.log(TINY))
 _LOG2 = float(np.log(2.0))
 
 
-class Potential(ABC):
+class Potential(Value, ABC):
     """A separable mirror potential together with its reference point.
 
-    Subclasses hold parameters of shape `(..., d)`; leading axes are a batch.
+    Subclasses hold parameters of shape `(..., d)`; leading axes are a batch. Their
+    methods speak of `z`, the mirror variable psi'(theta) - psi'(reference), of
+    `theta` at it and of `slope`, its derivative there; each of shape (..., d).
     """
 
     #: What the potential is called in messages.
@@ -152,7 +155,7 @@ class Potential(ABC):
         """Return the reference point theta_tilde_0, shape (..., d)."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class HyperbolicEntropy(Potential):
     r"""The hyperbolic entropy of diagonal linear networks, theta = u * v.
 
@@ -194,6 +197,13 @@ class HyperbolicEntropy(Potential):
 
         Where a trajectory gives ln Delta and s themselves, hand those over
         instead: a reference point of float64 keeps fewer digits of them.
+
+        Parameters
+        ----------
+        balancedness : array_like, shape (..., d)
+            Delta > 0.
+        reference : array_like, shape (..., d), optional
+            theta_tilde_0; 0 if not given.
         """
         return hyperbolic_potential(balancedness, reference, None, None)
 

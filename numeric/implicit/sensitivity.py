@@ -22,12 +22,13 @@ from momentumflow.numeric.implicit.solution import ImplicitSolution
 from momentumflow.numeric.problems import Regression
 from momentumflow.numeric.validation import FloatArray, float_array
 from momentumflow.symbolic.errors import InputError
+from momentumflow.symbolic.values import Value
 
 _FLOOR = 8 * float(np.finfo(np.float64).eps)
 
 
-@dataclass(frozen=True, eq=False)
-class Sensitivity:
+@dataclass(frozen=True, eq=False, repr=False)
+class Sensitivity(Value):
     """Derivatives of a solution, as linear maps and as matrices.
 
     Parameters
@@ -46,6 +47,10 @@ class Sensitivity:
     _rows: Rows
     _floor: FloatArray
     _batch: tuple[int, ...]
+
+    def _compared(self) -> tuple[Any, ...]:
+        # the rows are what X is worked with as; an operator is the same only if it is itself
+        return self.slope, self.partials, getattr(self._rows, "X", self._rows)
 
     def along_target(self, dy: ArrayLike) -> FloatArray:
         """Return d theta along a change dy of y, shapes (..., n) -> (..., d).

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from momentumflow.numeric.labelled import batch_axes, dataset, feature_labels, names_of
 from momentumflow.numeric.validation import FloatArray
+from momentumflow.symbolic.values import Value, brief
 
 if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
     from momentumflow.numeric.implicit.limits import WeightedL1
     from momentumflow.numeric.implicit.potentials import Potential
 
@@ -37,8 +43,8 @@ class ImplicitStatus(Enum):
     )
 
 
-@dataclass(frozen=True, eq=False)
-class ImplicitSolution:
+@dataclass(frozen=True, eq=False, repr=False)
+class ImplicitSolution(Value):
     """The minimiser of `D_psi(theta, reference)` subject to `X theta = y`.
 
     All fields have the leading batch axes of the problem; where `status` is
@@ -96,6 +102,41 @@ class ImplicitSolution:
         if isinstance(self.status, ImplicitStatus):
             return self.status is ImplicitStatus.CERTIFIED
         return np.asarray(self.status == ImplicitStatus.CERTIFIED, dtype=bool)
+
+    def to_xarray(self, feature_names: Sequence[str] | None = None) -> xr.Dataset:
+        """Return the solutions as a labelled Dataset, one axis `run_i` for each batch axis.
+
+        Raises
+        ------
+        InputError
+            If there are names, but not one for each feature.
+        """
+        *leading, d = self.theta.shape
+        batch = batch_axes(len(leading))
+        data: dict[str, Any] = {
+            "theta": ([*batch, "feature"], self.theta),
+            "dual": ([*batch, "observation"], self.dual),
+            "status": (batch, names_of(self.status)),
+        }
+        numbers = ("objective", "gap", "feasibility", "stationarity", "error", "iterations", "rank")
+        data |= {name: (batch, getattr(self, name)) for name in numbers}
+        attrs = {"potential": self.potential.name, "solver": self.solver}
+        return dataset(data, {"feature": feature_labels(feature_names, d)}, attrs)
+
+    def to_frame(self, feature_names: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return the solutions as a table: a row for each feature of each problem."""
+        return self.to_xarray(feature_names)[["theta"]].to_dataframe()
+
+    def _shown(self) -> dict[str, str]:
+        certified = f"{int(np.count_nonzero(self.certified))} of {np.size(self.status)} certified"
+        one = isinstance(self.status, ImplicitStatus)
+        figures = ("theta", "feasibility", "stationarity", "gap", "error", "iterations")
+        return {
+            "potential": self.potential.name,
+            "solver": self.solver,
+            "status": self.status.value if one else certified,
+            **{name: brief(getattr(self, name)) for name in figures},
+        }
 
     def __repr__(self) -> str:
         shape = self.theta.shape
