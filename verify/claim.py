@@ -18,11 +18,12 @@ import enum
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 
 from momentumflow.numeric.validation import FloatArray, count, positive
+from momentumflow.symbolic.values import Value, html_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -100,8 +101,8 @@ class Measurement:
         return f"{self.quantity}: {self.value:.3g}{spread} {sense} {self.requirement}"
 
 
-@dataclass(frozen=True, eq=False)
-class Evidence:
+@dataclass(frozen=True, eq=False, repr=False)
+class Evidence(Value):
     """What a check found: measurements, and the series that its figure draws."""
 
     measurements: tuple[Measurement, ...]
@@ -120,6 +121,14 @@ class Evidence:
                 if measurement.verdict is wanted:
                     return measurement
         return self.measurements[0]
+
+    def _shown(self) -> dict[str, str]:
+        shown = {"verdict": self.verdict.value}
+        return shown | {m.quantity: m.brief for m in self.measurements}
+
+    def __repr__(self) -> str:
+        number = len(self.measurements)
+        return f"<Evidence: {self.verdict.value} by {number} measurement{'s' * (number != 1)}>"
 
 
 @dataclass(frozen=True)
@@ -169,7 +178,7 @@ class Settings:
 Check = Callable[["Subject", Settings], Evidence]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Mutation:
     """Something wrong on purpose.
 
@@ -190,8 +199,17 @@ class Mutation:
     plant: Callable[[Subject], Subject]
     kind: str = "theory"
 
+    def __repr__(self) -> str:
+        return f"Mutation({self.name!r}: {self.description})"
 
-@dataclass(frozen=True)
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        # What plants it is mostly a lambda; the name finds that of a built-in claim.
+        if any(self is m for m in _built_in_mutations().values()):
+            return _built_in_mutation, (self.name,)
+        return super().__reduce_ex__(protocol)
+
+
+@dataclass(frozen=True, repr=False)
 class Claim:
     """A statement of the theory and all that could refute it.
 
@@ -238,6 +256,38 @@ class Claim:
     caption: str = ""
     question: bool = False
 
+    def __repr__(self) -> str:
+        return f"Claim({self.name!r}: {self.title})"
+
+    def _repr_html_(self) -> str:
+        formulas = "".join(f"<p>$\\displaystyle {formula}$</p>" for formula in self.formulas)
+        rows = {"claim": self.title, "statement": self.statement, "source": self.source}
+        return html_table(self.name, rows) + formulas
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        # Its callables are mostly lambdas; the name finds a built-in claim again.
+        if _built_in().get(self.name) is self:
+            return _built_in_claim, (self.name,)
+        return super().__reduce_ex__(protocol)
+
+
+def _built_in() -> dict[str, Claim]:
+    from momentumflow.verify.themes import claims
+
+    return {claim.name: claim for claim in claims()}
+
+
+def _built_in_mutations() -> dict[str, Mutation]:
+    return {m.name: m for claim in _built_in().values() for m in claim.controls}
+
+
+def _built_in_claim(name: str) -> Claim:
+    return _built_in()[name]
+
+
+def _built_in_mutation(name: str) -> Mutation:
+    return _built_in_mutations()[name]
+
 
 @dataclass(frozen=True)
 class ProofResult:
@@ -251,8 +301,8 @@ class ProofResult:
     reason: str = ""
 
 
-@dataclass(frozen=True, eq=False)
-class ControlResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class ControlResult(Value):
     """Outcome of one negative control."""
 
     mutation: Mutation
@@ -269,9 +319,17 @@ class ControlResult:
         """The measurement that rejected the control, or why none did."""
         return str(self.evidence.deciding) if self.evidence is not None else self.reason
 
+    def _shown(self) -> dict[str, str]:
+        rejected = "yes" if self.rejected else "no"
+        return {"control": self.mutation.name, "rejected": rejected, "by": self.explanation}
 
-@dataclass(frozen=True, eq=False)
-class ClaimResult:
+    def __repr__(self) -> str:
+        rejected = "rejected" if self.rejected else "not rejected"
+        return f"<ControlResult {self.mutation.name}: {rejected}>"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ClaimResult(Value):
     """A claim with everything that was found about it.
 
     Attributes
@@ -309,6 +367,19 @@ class ClaimResult:
                         f"{control.explanation}"
                     )
         return str(self.evidence.deciding)
+
+    def _shown(self) -> dict[str, str]:
+        return {
+            "claim": self.claim.title,
+            "verdict": self.verdict.value,
+            "because": self.explanation,
+            "proofs": str(len(self.proofs)),
+            "controls rejected": f"{sum(c.rejected for c in self.controls)}/{len(self.controls)}",
+            "seconds": f"{self.seconds:.1f}",
+        }
+
+    def __repr__(self) -> str:
+        return f"<ClaimResult {self.claim.name}: {self.verdict.value}>"
 
 
 def undecided(quantity: str, reason: str, requirement: str = "") -> Measurement:
