@@ -8,6 +8,7 @@ from .claim import (
     Verdict as Verdict,
 )
 from .prediction import Prediction as Prediction, predict as predict
+from .repetition import Repetitions as Repetitions, repeat as repeat
 from .report import Report as Report
 from .runner import check as check, run as run
 from .subject import Subject as Subject, shipped as shipped

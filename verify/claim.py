@@ -15,6 +15,7 @@ too few points, gives `Verdict.UNDECIDED`, never a pass and never a failure.
 from __future__ import annotations
 
 import enum
+import math
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -74,6 +75,13 @@ class Measurement:
         95 % interval of `value` over the samples.
     reason : str
         For `UNDECIDED`: how far the run got and why it has no verdict.
+    strain : float
+        How much of what is allowed was used: 0 for a perfect value, 1 at the
+        bound, more where it is missed. NaN where the requirement has no scale.
+    secondary : str
+        Why no wrong theory need make it miss, in words, where that is so: it is
+        a premise of the others. Empty for all that a negative control has to
+        reject.
     """
 
     quantity: str
@@ -83,6 +91,8 @@ class Measurement:
     samples: int = 1
     interval: tuple[float, float] | None = None
     reason: str = ""
+    strain: float = math.nan
+    secondary: str = ""
 
     @property
     def brief(self) -> str:
@@ -241,6 +251,8 @@ class Claim:
         Whether this is a statement that people make and evidence is asked about,
         not a law that momentumflow rests on: its verdict is reported, whatever it
         is, and does not fail a verification.
+    random : bool
+        Whether the check draws anything. On fixed data repeating it shows nothing.
     """
 
     name: str
@@ -255,6 +267,7 @@ class Claim:
     draw: Callable[[Evidence], Figure] | None = None
     caption: str = ""
     question: bool = False
+    random: bool = True
 
     def __repr__(self) -> str:
         return f"Claim({self.name!r}: {self.title})"
@@ -334,6 +347,14 @@ class ClaimResult(Value):
 
     Attributes
     ----------
+    claim : Claim
+    proofs : tuple of ProofResult
+    evidence : Evidence
+        What the check measured.
+    controls : tuple of ControlResult
+        One for each negative control.
+    seconds : float
+        Time that judging took.
     verdict : Verdict
         Refuted if a proof fails, a measurement misses its requirement, or a
         negative control is accepted; undecided if a measurement is.
@@ -352,6 +373,25 @@ class ClaimResult(Value):
         if found is Verdict.SUPPORTED and not all(c.rejected for c in self.controls):
             return Verdict.REFUTED
         return found
+
+    def guards(self, measurement: Measurement) -> tuple[str, ...]:
+        """Return the negative controls under which this measurement is missed, by name."""
+        return tuple(
+            control.mutation.name
+            for control in self.controls
+            if control.evidence is not None
+            and any(
+                m.quantity == measurement.quantity and m.verdict is Verdict.REFUTED
+                for m in control.evidence.measurements
+            )
+        )
+
+    @property
+    def unguarded(self) -> tuple[str, ...]:
+        """What no negative control makes miss and that is not secondary either."""
+        return tuple(
+            m.quantity for m in self.evidence.measurements if not m.secondary and not self.guards(m)
+        )
 
     @property
     def explanation(self) -> str:

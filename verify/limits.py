@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -89,7 +90,7 @@ class Comparison:
                 )
             )
         found.append(
-            _share(
+            share_reached(
                 "share of runs that converged and have a certified prediction",
                 self.distance.size,
                 self.open,
@@ -98,7 +99,7 @@ class Comparison:
         )
         if self.solver_distance.size or self.unconfirmed:
             found.append(
-                _share(
+                share_reached(
                     "share of predictions that CVXPY confirms",
                     self.solver_distance.size,
                     self.unconfirmed,
@@ -108,17 +109,22 @@ class Comparison:
         return tuple(found)
 
 
-def _share(quantity: str, reached: int, missing: tuple[str, ...], share: float) -> Measurement:
+def share_reached(
+    quantity: str, reached: int, missing: tuple[str, ...], share: float
+) -> Measurement:
     """Require a share of the runs; where there are fewer there is no verdict."""
     total = reached + len(missing)
     part = reached / total
+    missed, allowed = 1 - part, 1 - share
     return Measurement(
         quantity,
         part,
         f">= {share:g}",
         Verdict.SUPPORTED if part >= share else Verdict.UNDECIDED,
         samples=total,
+        strain=missed / allowed if allowed else math.inf if missed else 0.0,
         reason=f"{len(missing)} of {total} without: {missing[0]}" if missing else "",
+        secondary="how much was looked at: too little leaves the claim open, never refutes it",
     )
 
 
@@ -156,16 +162,22 @@ def compare(
     def rows(values: FloatArray) -> FloatArray:
         return np.broadcast_to(values, (*batch, d)).reshape(-1, d)[converged]
 
-    part = Regression(X[converged], y[converged], name=problem.name)
-    log_balancedness = rows(subject.log_balancedness(run))
-    description = {"log_balancedness": log_balancedness, "shift": rows(subject.shift(run))}
+    log_balancedness, shift = rows(subject.log_balancedness(run)), rows(subject.shift(run))
+    # A converged run without a finite prediction is predicted wrongly, not left open.
+    finite = np.all(np.isfinite(log_balancedness) & np.isfinite(shift), axis=-1)
+    nowhere = np.full(np.count_nonzero(~finite), np.inf)
+    if not finite.any():
+        return Comparison(nowhere, nowhere, np.empty(0), tuple(reasons))
+    part = Regression(X[converged][finite], y[converged][finite], name=problem.name)
+    log_balancedness = log_balancedness[finite]
+    description = {"log_balancedness": log_balancedness, "shift": shift[finite]}
     newton = subject.solve(part, solver="newton", **description)
     certified = np.atleast_1d(newton.certified)
     reasons += [
         f"{label}{': ' if label else ''}the convex problem: {status.value}"
         for status in np.atleast_1d(newton.status)[~certified]
     ]
-    theta, predicted = rows(run.theta)[certified], newton.theta[certified]
+    theta, predicted = rows(run.theta)[finite][certified], newton.theta[certified]
     between = np.empty(0)
     unconfirmed: list[str] = []
     if cvxpy:
@@ -179,9 +191,13 @@ def compare(
     # By logarithms, because after many sign changes the balancedness itself underflows.
     final = np.log(np.abs(rows(run.w_plus))) + np.log(np.abs(rows(run.w_minus)))
     with np.errstate(over="ignore"):  # a wrong prediction may be any number of orders off
-        error = np.max(np.abs(np.expm1(log_balancedness - final))[certified], axis=-1)
+        error = np.max(np.abs(np.expm1(log_balancedness - final[finite]))[certified], axis=-1)
     return Comparison(
-        relative_distance(theta, predicted), error, between, tuple(reasons), tuple(unconfirmed)
+        np.concatenate([relative_distance(theta, predicted), nowhere]),
+        np.concatenate([error, nowhere]),
+        between,
+        tuple(reasons),
+        tuple(unconfirmed),
     )
 
 

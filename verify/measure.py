@@ -6,6 +6,8 @@ number that is not finite is not averaged away: it makes the measurement miss.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
@@ -29,19 +31,29 @@ def at_most(
         return undecided(quantity, "nothing to measure", f"<= {limit:.3g}")
     worst = float(np.max(array)) if np.all(np.isfinite(array)) else float("inf")
     return Measurement(
-        quantity, worst, f"<= {limit:.3g}", _met(worst <= limit), samples=int(array.size)
-    )
+        quantity, worst, f"<= {limit:.3g}", _met(worst <= limit), samples=int(array.size),
+        strain=_strain(worst, limit),
+    )  # fmt: skip
 
 
-def at_least(quantity: str, values: ArrayLike, bound: float) -> Measurement:
-    """Require every value to be at least `bound`."""
+def at_least(quantity: str, values: ArrayLike, bound: float, *, secondary: str = "") -> Measurement:
+    """Require every value to be at least `bound`; `secondary` as in `Measurement`."""
     array = np.atleast_1d(np.asarray(values, dtype=np.float64))
     if array.size == 0:
         return undecided(quantity, "nothing to measure", f">= {bound:.3g}")
     worst = float(np.min(array)) if np.all(np.isfinite(array)) else float("-inf")
     return Measurement(
-        quantity, worst, f">= {bound:.3g}", _met(worst >= bound), samples=int(array.size)
-    )
+        quantity, worst, f">= {bound:.3g}", _met(worst >= bound), samples=int(array.size),
+        strain=_strain(bound, worst),
+        secondary=secondary,
+    )  # fmt: skip
+
+
+def _strain(value: float, limit: float) -> float:
+    """Share of `limit` that `value` takes; a limit of zero has no scale."""
+    if value > limit:
+        return value / limit if limit > 0 else math.inf
+    return max(value, 0.0) / limit if limit > 0 else math.nan
 
 
 def mean_below(quantity: str, values: ArrayLike, bound: float) -> Measurement:
@@ -163,6 +175,7 @@ def order(
         _met(abs(mean - expected) <= allowed),
         samples=int(slopes.size),
         interval=mean_interval(slopes),
+        strain=abs(mean - expected) / allowed,
     )
 
 

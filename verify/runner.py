@@ -7,12 +7,15 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeAlias
 
+import numpy as np
+
 from momentumflow.symbolic.errors import InputError, nearest
 from momentumflow.verify.claim import (
     Claim,
     ClaimResult,
     ControlResult,
     Evidence,
+    Mutation,
     ProofResult,
     Settings,
     Verdict,
@@ -52,21 +55,14 @@ def judge(claim: Claim, subject: Subject, settings: Settings) -> ClaimResult:
         error is the reason.
     """
     started = time.perf_counter()
-    proofs = tuple(_prove(identity) for identity in claim.proofs()) if claim.proofs else ()
-    evidence = _look(claim, subject, settings)
-    controls = []
-    for mutation in claim.controls:
-        try:
-            found = claim.check(mutation.plant(subject), settings.for_controls())
-        except (ArithmeticError, ValueError, RuntimeError) as error:
-            _LOG.debug("control %s of %s stopped", mutation.name, claim.name, exc_info=True)
-            controls.append(ControlResult(mutation, None, reason=_reason(error)))
-        else:
-            controls.append(ControlResult(mutation, found))
-    return ClaimResult(claim, proofs, evidence, tuple(controls), time.perf_counter() - started)
+    proofs = tuple(prove(identity) for identity in claim.proofs()) if claim.proofs else ()
+    evidence = look(claim, subject, settings)
+    controls = tuple(look_at_control(claim, m, subject, settings) for m in claim.controls)
+    return ClaimResult(claim, proofs, evidence, controls, time.perf_counter() - started)
 
 
-def _look(claim: Claim, subject: Subject, settings: Settings) -> Evidence:
+def look(claim: Claim, subject: Subject, settings: Settings) -> Evidence:
+    """Run the check of `claim`; where it stops with an error, that is no verdict."""
     try:
         return claim.check(subject, settings)
     except (ArithmeticError, ValueError, RuntimeError) as error:
@@ -74,7 +70,22 @@ def _look(claim: Claim, subject: Subject, settings: Settings) -> Evidence:
         return Evidence((undecided(claim.title, _reason(error)),))
 
 
-def _prove(identity: Identity) -> ProofResult:
+def look_at_control(
+    claim: Claim, mutation: Mutation, subject: Subject, settings: Settings
+) -> ControlResult:
+    """Run the check of `claim` on the subject with `mutation` planted, at the controls' size."""
+    try:
+        # What is wrong on purpose may overflow; the check then sees numbers that are not finite.
+        with np.errstate(all="ignore"):
+            found = claim.check(mutation.plant(subject), settings.for_controls())
+    except (ArithmeticError, ValueError, RuntimeError) as error:
+        _LOG.debug("control %s of %s stopped", mutation.name, claim.name, exc_info=True)
+        return ControlResult(mutation, None, reason=_reason(error))
+    return ControlResult(mutation, found)
+
+
+def prove(identity: Identity) -> ProofResult:
+    """Let SymPy carry out one proof."""
     from momentumflow.symbolic.identities import ProofError
 
     verdict, reason = Verdict.SUPPORTED, ""
@@ -113,10 +124,45 @@ def select(names: Iterable[str] | None, available: tuple[Claim, ...]) -> tuple[C
     return tuple(c for c in available if c in chosen)
 
 
+def chosen_claims(only: Iterable[str] | None, claims: Iterable[Claim] | None) -> tuple[Claim, ...]:
+    """Return the claims to judge: `only` those of `claims`, by default the built-in ones."""
+    if claims is None:
+        from momentumflow.verify.themes import claims as built_in
+
+        claims = built_in()
+    return select(only, tuple(claims))
+
+
+def chosen_settings(
+    seeds: int | None, quick: bool, tolerance_scale: float, base_seed: int
+) -> Settings:
+    """Return the settings that a user asks for; `seeds` has a default that `quick` decides."""
+    return Settings(
+        seeds=seeds if seeds is not None else (QUICK_SEEDS if quick else DEFAULT_SEEDS),
+        quick=quick,
+        tolerance_scale=tolerance_scale,
+        base_seed=base_seed,
+    )
+
+
 def check(
     name: str, *, settings: Settings | None = None, subject: Subject | None = None
 ) -> ClaimResult:
     """Judge the one claim called `name`.
+
+    Parameters
+    ----------
+    name : str
+        As listed by `claims()`.
+    settings : Settings, optional
+        How many seeds, how strict; the default settings if not given.
+    subject : Subject, optional
+        The theory and the code under judgement; the shipped ones if not given.
+
+    Returns
+    -------
+    ClaimResult
+        The verdict with its proofs, measurements and negative controls.
 
     Raises
     ------
@@ -182,21 +228,12 @@ def run(
     """
     from momentumflow.verify.report import Report
 
-    settings = Settings(
-        seeds=seeds if seeds is not None else (QUICK_SEEDS if quick else DEFAULT_SEEDS),
-        quick=quick,
-        tolerance_scale=tolerance_scale,
-        base_seed=base_seed,
-    )
-    if claims is None:
-        from momentumflow.verify.themes import claims as built_in
-
-        claims = built_in()
+    settings = chosen_settings(seeds, quick, tolerance_scale, base_seed)
+    chosen = chosen_claims(only, claims)
     if subject is None:
         from momentumflow.verify.subject import shipped
 
         subject = shipped()
-    chosen = select(only, tuple(claims))
     results = []
     for done, claim in enumerate(chosen):
         if progress is not None:

@@ -14,6 +14,8 @@ from momentumflow.symbolic.errors import InputError
 
 if TYPE_CHECKING:
     from momentumflow.verify.claim import Claim
+    from momentumflow.verify.repetition import Repetitions
+    from momentumflow.verify.report import Report
     from momentumflow.verify.runner import Progress
 
 
@@ -53,6 +55,21 @@ def verify(
     standardise: Annotated[
         bool, typer.Option(help="Centre and scale the columns of --data.")
     ] = True,
+    repetitions: Annotated[
+        int | None,
+        typer.Option(
+            "--repeat",
+            help="Count false alarms: repeat the random checks with this many root seeds, "
+            "from --seed + 1 on.",
+        ),
+    ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(help="With --repeat: keep outcomes in this file and go on from it."),
+    ] = None,
+    controls: Annotated[
+        bool, typer.Option(help="With --repeat: repeat the negative controls as well.")
+    ] = True,
     listing: Annotated[
         bool, typer.Option("--list", help="List the claims and judge none.")
     ] = False,
@@ -78,6 +95,28 @@ def verify(
     if listing:
         _print_list(claims, as_json=as_json)
         return
+    if repetitions is None and state is not None:
+        raise InputError("--state FILE together with --repeat", "--state alone")
+    if repetitions is not None:
+        if out is not None:
+            raise InputError("--repeat or --out", "both", "verify once more for the report")
+        from momentumflow.verify.repetition import repeat
+
+        with _progress(silent=as_json) as progress:
+            repeated = repeat(
+                repetitions,
+                only,
+                claims=claims,
+                seeds=seeds,
+                quick=quick,
+                tolerance_scale=tolerance_scale,
+                base_seed=seed + 1,
+                controls=controls,
+                state=state,
+                progress=progress,
+            )
+        _print(repeated, as_json=as_json)
+        raise typer.Exit(repeated.exit_code)
     if out is not None:
         writable(out)
     with _progress(silent=as_json) as progress:
@@ -91,16 +130,19 @@ def verify(
             progress=progress,
         )
     written = report.write(out) if out is not None else ()
-    if as_json:
-        typer.echo(report.to_json(), nl=False)
-    else:
-        from rich.console import Console
-
-        console = Console(highlight=False)
-        console.print(report)
-        if written:
-            console.print(f"report: {written[0]}", soft_wrap=True)
+    _print(report, as_json=as_json)
+    if written and not as_json:
+        typer.echo(f"report: {written[0]}")
     raise typer.Exit(report.exit_code)
+
+
+def _print(found: Report | Repetitions, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(found.to_json(), nl=False)
+        return
+    from rich.console import Console
+
+    Console(highlight=False).print(found)
 
 
 def _claims(

@@ -19,6 +19,7 @@ def claims() -> tuple[Claim, ...]:
         inertia,
         limit,
         models,
+        networks,
         orders,
         relatives,
         sparsity,
@@ -33,6 +34,7 @@ def claims() -> tuple[Claim, ...]:
         *inertia.CLAIMS,
         *sparsity.CLAIMS,
         *relatives.CLAIMS,
+        *networks.CLAIMS,
     )
 
 
@@ -49,6 +51,11 @@ def data_claims(
         Step size > 0 and momentum in [0, 1).
     init : float
         Initialisation scale alpha > 0.
+
+    Returns
+    -------
+    tuple of Claim
+        For the flow, heavy ball and heavy ball on minibatches.
 
     Raises
     ------

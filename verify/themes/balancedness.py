@@ -11,6 +11,7 @@ from momentumflow.numeric import sparse_regression
 from momentumflow.verify.claim import Claim, Evidence, Mutation, Settings, undecided
 from momentumflow.verify.measure import at_most, order
 from momentumflow.verify.oracles import gradient_flow
+from momentumflow.verify.themes.inertia import OUTWARD_PUSH
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -115,7 +116,7 @@ CLAIMS = (
         ),
         source=f"{PPF}, section 4",
         check=_check_shrinkage,
-        controls=(HALF, GROWTH),
+        controls=(HALF, GROWTH, OUTWARD_PUSH),
         proofs=_proofs,
         draw=_draw_shrinkage,
         caption="Largest error over the coordinates: median over the seeds, range shaded.",

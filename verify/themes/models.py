@@ -173,6 +173,12 @@ THREE_HALVES = Mutation(
     lambda subject: replace(subject, intrinsic=lambda g, b: g / (1 - b) ** 1.5),
 )
 
+STEP_OF_GAMMA = Mutation(
+    "time-step-gamma",
+    "the time step gamma in place of gamma/(1-beta)",
+    lambda subject: replace(subject, time_step=lambda g, b: g),
+)
+
 
 def _claim(
     name: str,
@@ -192,7 +198,7 @@ def _claim(
         formulas=(r"\lambda\, \ddot w + \dot w + \nabla F(w) = 0",),
         source="Papazov, Pesme, Flammarion, arXiv 2403.05293, section 3",
         check=_check(model, name, tolerance),
-        controls=(THREE_HALVES, ONLY_GAMMA),
+        controls=(THREE_HALVES, ONLY_GAMMA, STEP_OF_GAMMA),
         draw=_draw,
         caption="Median over the seeds, range shaded.",
     )
