@@ -13,7 +13,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -49,9 +49,21 @@ def style() -> Iterator[None]:
         yield
 
 
-def panels(columns: int = 1, *, width: float = 4.6, height: float = 3.3) -> tuple[Figure, Any]:
-    """Return a figure and its row of `columns` axes (an array of Axes)."""
-    figure = Figure(figsize=(width * columns, height), layout="constrained")
+def panels(
+    columns: int = 1,
+    *,
+    width: float = 4.6,
+    height: float = 3.3,
+    layout: Literal["constrained", "none"] = "constrained",
+) -> tuple[Figure, Any]:
+    """Return a figure and its row of `columns` axes (an array of Axes).
+
+    The constrained layout draws twice; "none" is for pictures that are drawn
+    again while somebody waits.
+    """
+    figure = Figure(
+        figsize=(width * columns, height), layout=None if layout == "none" else layout
+    )
     axes = figure.subplots(1, columns, squeeze=False)[0]
     return figure, axes
 

@@ -18,6 +18,7 @@ from momentumflow.cli import (
     config,
     derive,
     doctor,
+    explore,
     figures,
     kernels,
     logs,
@@ -44,6 +45,7 @@ app.command("cite")(cite.cite)
 app.command("config")(config.config)
 app.command("derive")(derive.derive)
 app.command("doctor")(doctor.doctor)
+app.command("explore")(explore.explore)
 app.command("figures")(figures.figures)
 app.command("kernels")(kernels.kernels)
 app.command("predict")(predict.predict)

@@ -1,16 +1,13 @@
 """The report in a real headless browser: on a screen and at a phone's width nothing sticks out."""
 
 import re
-import shutil
 import subprocess
 
 import pytest
 
 from momentumflow.verify import run
 
-BROWSER = next(
-    (b for b in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if b), None
-)
+from ..browser import command
 
 # Counts elements beyond the window that no scrolling box holds, and drawings without size.
 PROBE = """<script>
@@ -34,14 +31,10 @@ def page(tmp_path_factory):
     return path
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no chromium or chrome on this machine")
 @pytest.mark.parametrize("width", [500, 1280])
-def test_nothing_sticks_out_of_the_window(page, width, tmp_path):
-    command = [
-        BROWSER, "--headless", "--no-sandbox", "--disable-gpu", f"--window-size={width},900",
-        f"--user-data-dir={tmp_path}", "--dump-dom", page.as_uri(),
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+def test_nothing_sticks_out_of_the_window(page, width, tmp_path, chromium):
+    started = command(tmp_path, f"--window-size={width},900", "--dump-dom", page.as_uri())
+    done = subprocess.run(started, capture_output=True, text=True, check=True, timeout=60)
     title = re.search(r"<title>([^<]*)", done.stdout)[1]
     assert title.startswith("beyond 0 empty 0 wide 0 drawings ")
     assert int(title.rsplit(" ", 1)[1]) >= 5

@@ -1,0 +1,86 @@
+"""Serve the page on this machine until Ctrl-C."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import socket
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NoReturn
+
+from momentumflow.cli import FINE
+from momentumflow.symbolic.errors import InputError
+
+PAGE = Path(__file__).with_name("app.py")
+
+
+def require() -> None:
+    """Check that what serves the page is installed.
+
+    Raises
+    ------
+    InputError
+        If marimo is not.
+    """
+    if find_spec("marimo") is None:
+        raise InputError(
+            "marimo installed, to serve the page", "none", "pip install 'momentumflow[explore]'"
+        )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens; port 0 takes a free one.
+
+    Browsers that connect from now on wait until the page is served.
+
+    Raises
+    ------
+    InputError
+        If the host is not of this machine or the port is taken.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise InputError(
+            "a free port on this machine",
+            f"{host}, port {port} ({reason.lower()})",
+            "take another --port; 0 finds a free one",
+        ) from None
+
+
+def address(listening: socket.socket) -> str:
+    """Return the URL that leads to the socket."""
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+
+def serve(listening: socket.socket) -> NoReturn:
+    """Serve the page on a listening socket until Ctrl-C, which ends the process.
+
+    Raises
+    ------
+    InputError
+        If marimo is not installed.
+    """
+    require()
+    import marimo
+    import uvicorn
+
+    page = marimo.create_asgi_app(quiet=True).with_app(path="/", root=str(PAGE)).build()
+    # What is loaded by now stays; going through it again and again for garbage
+    # would interrupt every few redraws by a fifth of a second.
+    gc.collect()
+    gc.freeze()
+    config = uvicorn.Config(page, log_level="error", timeout_graceful_shutdown=1)
+    with contextlib.suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run(sockets=[listening])
+    # Each visitor has a thread that waits for sliders to move. Nobody can reach it
+    # any more, and an orderly exit would wait for it.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(FINE)
