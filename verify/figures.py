@@ -61,9 +61,7 @@ def panels(
     The constrained layout draws twice; "none" is for pictures that are drawn
     again while somebody waits.
     """
-    figure = Figure(
-        figsize=(width * columns, height), layout=None if layout == "none" else layout
-    )
+    figure = Figure(figsize=(width * columns, height), layout=None if layout == "none" else layout)
     axes = figure.subplots(1, columns, squeeze=False)[0]
     return figure, axes
 
