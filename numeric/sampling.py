@@ -9,13 +9,17 @@ from numpy.typing import NDArray
 from momentumflow.numeric.validation import SeedLike, generator
 
 
-@njit(cache=True)
-def _draw(rng, n, out):  # type: ignore[no-untyped-def]
-    """Fill each line of `out` with distinct row numbers: a partial Fisher-Yates shuffle."""
+@njit(cache=True, nogil=True)
+def _shuffle(uniform, n, out):  # type: ignore[no-untyped-def]
+    """Fill each line of `out` with distinct row numbers: a partial Fisher-Yates shuffle.
+
+    Uniform numbers in [0, 1) with 53 bits, times a count, rounded down, favour
+    an outcome by at most n / 2^53.
+    """
     deck = np.arange(n)
     for k in range(out.shape[0]):
         for a in range(out.shape[1]):
-            b = rng.integers(a, n)
+            b = a + int(uniform[k, a] * (n - a))
             deck[a], deck[b] = deck[b], deck[a]
             out[k, a] = deck[a]
 
@@ -44,5 +48,5 @@ class Minibatches:
     def draw(self, run: int, steps: int) -> NDArray[np.int64]:
         """Return the next `steps` minibatches of a run; shape (steps, batch_size)."""
         rows = np.empty((steps, self._batch_size), dtype=np.int64)
-        _draw(self._generators[run], self._n, rows)
+        _shuffle(self._generators[run].random(rows.shape), self._n, rows)
         return rows

@@ -99,8 +99,8 @@ def advance(X, y, gamma, beta, W, P, G, S, flips, theta, g, steps):
         for j in range(d):
             theta[j] = parameter(weights0[j], weights1[j], moves0[j], moves1[j], beta)
             g[j] = 0.0
-        # Four rows share every load of theta and of g.
         for i in range(0, n - 3, 4):
+            # Four rows share every load of theta and of g.
             r0 = 0.0
             r1 = 0.0
             r2 = 0.0
@@ -214,7 +214,27 @@ def advance_rows(X, y, gamma, beta, W, P, G, S, flips, theta, g, rows):
         for j in range(d):
             theta[j] = parameter(weights0[j], weights1[j], moves0[j], moves1[j], beta)
             g[j] = 0.0
-        for a in range(rows.shape[1]):
+        size = rows.shape[1]
+        for a in range(0, size - 3, 4):
+            i0, i1, i2, i3 = rows[k, a], rows[k, a + 1], rows[k, a + 2], rows[k, a + 3]
+            x0, x1, x2, x3 = X[i0], X[i1], X[i2], X[i3]
+            # Four rows share every load of theta and of g.
+            r0 = 0.0
+            r1 = 0.0
+            r2 = 0.0
+            r3 = 0.0
+            for j in range(d):
+                r0 += x0[j] * theta[j]
+                r1 += x1[j] * theta[j]
+                r2 += x2[j] * theta[j]
+                r3 += x3[j] * theta[j]
+            r0 = (r0 - y[i0]) * scale
+            r1 = (r1 - y[i1]) * scale
+            r2 = (r2 - y[i2]) * scale
+            r3 = (r3 - y[i3]) * scale
+            for j in range(d):
+                g[j] += r0 * x0[j] + r1 * x1[j] + r2 * x2[j] + r3 * x3[j]
+        for a in range(size - size % 4, size):
             _add_row(X, y, theta, g, rows[k, a], scale)
         # Two loops, because the sums' division costs a quarter of a step.
         if S.shape[1]:
