@@ -83,7 +83,7 @@ def _method(method: Any) -> Iterator[str]:
 def _equation(equation: Any) -> Iterator[str]:
     yield from _method(equation.method)
     yield "hairer2006"
-    if equation.regime == "slow":
+    if getattr(equation, "regime", "slow") == "slow":
         yield "cattaneo2025"
 
 
@@ -109,6 +109,7 @@ _RULES: dict[str, Callable[[Any], Iterator[str]]] = {
     "ImplicitSolution": _solution,
     "MomentumMethod": _method,
     "ModifiedEquation": _equation,
+    "MemorylessMap": _equation,
     "Claim": _claim,
     "ClaimResult": lambda result: _claim(result.claim),
     "Report": lambda report: (key for result in report.results for key in _claim(result.claim)),

@@ -13,6 +13,7 @@ from .energies import (
 )
 from .equations import (
     FirstOrderForm as FirstOrderForm,
+    MemorylessMap as MemorylessMap,
     ModifiedEquation as ModifiedEquation,
     leading_equation as leading_equation,
     memoryless_map as memoryless_map,

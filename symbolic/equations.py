@@ -28,7 +28,7 @@ from momentumflow.symbolic.tree_series import LazyCoefficients, TreeSeries
 from momentumflow.symbolic.trees import VELOCITY, Tree, number_of_trees
 
 if TYPE_CHECKING:
-    from momentumflow.symbolic.right_hand_side import RightHandSide
+    from momentumflow.symbolic.right_hand_side import Iteration, RightHandSide
 
 Regime = Literal["inertial", "slow"]
 
@@ -128,6 +128,65 @@ class ModifiedEquation(TreeSeries):
         from momentumflow.symbolic.right_hand_side import right_hand_side
 
         return right_hand_side(self, loss, variables, parameters)
+
+
+class MemorylessMap(TreeSeries):
+    """The one-step map `w_{k+1} - w_k = ...` of the slow manifold, truncated.
+
+    Attributes
+    ----------
+    method : MomentumMethod
+    order : int
+        The highest power of the step that is kept.
+    """
+
+    def __init__(
+        self, method: MomentumMethod, order: int, coefficients: Mapping[Tree, sp.Expr]
+    ) -> None:
+        super().__init__("w_{k+1} - w_k", coefficients, max_nodes=order)
+        self.method = method
+        self.order = order
+
+    def _identity(self) -> tuple[Any, ...]:
+        return (*super()._identity(), self.method)
+
+    def iteration(
+        self, loss: Any, variables: Sequence[Any] | None = None, **parameters: Any
+    ) -> Iteration:
+        """Return the map for a concrete loss, on float64 arrays.
+
+        Parameters
+        ----------
+        loss : sympy.Expr or callable
+            As `ModifiedEquation.rhs` takes it.
+        variables : sequence of symbols, optional
+            The variables of a SymPy loss, in the order of the last axis.
+        **parameters
+            The method's own, `gamma` and `beta`; numbers, or arrays of the batch's
+            leading shape.
+
+        Returns
+        -------
+        Iteration
+            A function from w_k to w_{k+1}.
+
+        Raises
+        ------
+        InputError
+            If the loss is not smooth, or a parameter is missing or unknown.
+
+        Examples
+        --------
+        >>> from momentumflow.symbolic import HeavyBall, memoryless_map
+        >>> step = memoryless_map(HeavyBall(), 2).iteration("x**2/2", gamma=0.1, beta=0.5)
+        >>> step([1.0])
+        array([0.76])
+        >>> step.run([1.0], 2).shape
+        (3, 1)
+        """
+        from momentumflow.symbolic.right_hand_side import iteration
+
+        return iteration(self, loss, variables, parameters)
 
 
 @dataclass(frozen=True, repr=False)
@@ -265,7 +324,7 @@ def leading_equation(method: MomentumMethod) -> ModifiedEquation:
     return _inertial_equation(method, 0)
 
 
-def memoryless_map(method: MomentumMethod, order: int) -> TreeSeries:
+def memoryless_map(method: MomentumMethod, order: int) -> MemorylessMap:
     """Return the one-step map `w_{k+1} = w_k + ...` that the slow manifold carries.
 
     After the transients every iterate depends on the last one alone; the map
@@ -280,8 +339,9 @@ def memoryless_map(method: MomentumMethod, order: int) -> TreeSeries:
 
     Returns
     -------
-    TreeSeries
-        Of elementary differentials of `f`, with at most `order` nodes.
+    MemorylessMap
+        A series of elementary differentials of `f` with at most `order` nodes; its
+        `iteration(loss, ...)` runs on arrays.
 
     Raises
     ------
@@ -297,7 +357,7 @@ def memoryless_map(method: MomentumMethod, order: int) -> TreeSeries:
     _check_method(method)
     series = slow_series(method.recurrence, check_order(order, "slow"))
     coefficients = _slow_coefficients(series, series.map, method.step)
-    return TreeSeries("w_{k+1} - w_k", coefficients, max_nodes=order)
+    return MemorylessMap(method, order, coefficients)
 
 
 def _check_method(method: Any) -> None:

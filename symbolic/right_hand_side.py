@@ -26,7 +26,9 @@ from momentumflow.symbolic.trees import VELOCITY, Tree
 from momentumflow.symbolic.values import Value
 
 if TYPE_CHECKING:
-    from momentumflow.symbolic.equations import ModifiedEquation
+    from momentumflow.symbolic.equations import MemorylessMap, ModifiedEquation
+    from momentumflow.symbolic.inertial import InertialScaling
+    from momentumflow.symbolic.methods import MomentumMethod
     from momentumflow.symbolic.tree_series import TreeSeries
 
 Array = NDArray[np.float64]
@@ -243,6 +245,57 @@ class RightHandSide(Value):
         return np.concatenate([v, self.right(w, v)], axis=-1)
 
 
+@dataclass(frozen=True, eq=False, repr=False)
+class Iteration(Value):
+    """A memoryless map for a concrete loss: from w_k to w_{k+1}.
+
+    Arrays have the variables on the last axis; leading axes are a batch.
+    """
+
+    increment: Evaluation
+
+    def __call__(self, w: ArrayLike) -> Array:
+        """Return the next iterate."""
+        point = np.asarray(w, dtype=np.float64)
+        return point + self.increment(point)
+
+    def run(self, w: ArrayLike, steps: int) -> Array:
+        """Return the iterates from w on, shape (steps + 1, ..., variables).
+
+        Parameters
+        ----------
+        w : array_like, shape (..., variables)
+            The first of them.
+        steps : int
+            How many follow, >= 0.
+
+        Raises
+        ------
+        InputError
+            If an iterate is not finite, or `steps` is negative.
+        """
+        if steps < 0:
+            raise InputError("steps >= 0", f"steps = {steps}")
+        path = [np.asarray(w, dtype=np.float64)]
+        for _ in range(steps):
+            path.append(self(path[-1]))
+        return np.stack(path)
+
+    def __repr__(self) -> str:
+        return f"<Iteration: {len(self.increment.trees)} terms>"
+
+
+def iteration(
+    series: MemorylessMap,
+    loss: Loss,
+    variables: Sequence[Any] | None,
+    parameters: Mapping[str, Any],
+) -> Iteration:
+    """Return a map for a concrete loss; see `MemorylessMap.iteration`."""
+    values = _parameter_values(series.method, None, parameters)
+    return Iteration(_evaluation(series, Field.of(loss, variables), values))
+
+
 def right_hand_side(
     equation: ModifiedEquation,
     loss: Loss,
@@ -251,7 +304,7 @@ def right_hand_side(
 ) -> RightHandSide:
     """Return the right-hand side of an equation; see `ModifiedEquation.rhs`."""
     field = Field.of(loss, variables)
-    values = _parameter_values(equation, parameters)
+    values = _parameter_values(equation.method, equation.scaling, parameters)
     start = equation.initial_velocity
     return RightHandSide(
         equation.regime,
@@ -271,10 +324,9 @@ def _evaluation(
 
 
 def _parameter_values(
-    equation: ModifiedEquation, given: Mapping[str, Any]
+    method: MomentumMethod, scaling: InertialScaling | None, given: Mapping[str, Any]
 ) -> dict[sp.Symbol, ArrayLike]:
     """Return numbers for an equation's symbols; gamma and beta may stand for eps and lambda."""
-    method, scaling = equation.method, equation.scaling
     known = {identifier(s): s for s in (method.step, *method.parameters)}
     known |= {"eps": symbols.eps, "lam": symbols.lam} if scaling is not None else {}
     unknown = sorted(set(given) - set(known))

@@ -85,6 +85,7 @@ EXAMPLES = {
     "Identity": lambda: symbolic.DiagonalNetwork().identity(LAW),
     "Kernel": lambda: symbolic.kernel("beta*gamma", ["beta", "gamma"]),
     "MirrorFlow": lambda: symbolic.mirror_flow("u*v"),
+    "MemorylessMap": lambda: symbolic.memoryless_map(symbolic.HeavyBall(), 2),
     "ModifiedEquation": equation,
     "ModifiedLoss": lambda: symbolic.modified_loss(symbolic.HeavyBall(), 3),
     "MomentumMethod": lambda: symbolic.MomentumMethod.parse("w[k+1] = w[k] + gamma*f(w[k])"),
@@ -96,7 +97,7 @@ EXAMPLES = {
     "Recurrence": lambda: symbolic.HeavyBall().recurrence,
     "SeparableNetwork": lambda: symbolic.DiagonalNetwork().balanced,
     "Term": lambda: equation().terms[0],
-    "TreeSeries": lambda: symbolic.memoryless_map(symbolic.HeavyBall(), 2),
+    "TreeSeries": lambda: equation().first_order_form().equations[1],
     "Certificate": certificate,
     "ConstrainedSolution": constrained,
     "DepthEntropy": lambda: numeric.DepthEntropy(3, np.zeros(6), np.ones(6), np.zeros(6)),
@@ -129,6 +130,9 @@ EXAMPLES = {
 FURTHER = {
     "ControlResult": lambda: report().results[0].controls[0],
     "EnergyPart": lambda: symbolic.energy(symbolic.HeavyBall()).dissipation,
+    "Iteration": lambda: symbolic.memoryless_map(symbolic.HeavyBall(), 2).iteration(
+        "1 - cos(x)", gamma=0.1, beta=0.5
+    ),
     "RightHandSide": lambda: equation().rhs("1 - cos(x)", eps=0.1, lam=0.5),
 }
 # Plain records, whose dataclass repr is the best display.

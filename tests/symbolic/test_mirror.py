@@ -110,6 +110,31 @@ def test_commutation_is_decided():
     assert set(nested.brackets) == {(0, 2), (1, 2)}
 
 
+def test_brackets_that_leave_theta_alone_decide_nothing():
+    """A map that forgets a screw motion of space: its bracket runs along the screw.
+
+    Space over the screw is a surface of positive curvature, so the bracket cannot
+    vanish (O'Neill's formula), but it moves along the fibre. The coordinates are
+    those in which the metric of the surface is the Hessian of a psi that depends on
+    theta_1 - theta_2^2/2 alone: gradient flow is a mirror flow all the same, which
+    is why the status says to look further.
+    """
+    x, y, z = sp.symbols("x y z", real=True)
+    square = x**2 + y**2
+    turn = sp.atan(y / x) - z
+    first = -(sp.log(square) / 4 + square / 2 + square**2 / 8) + turn**2 / 2
+    found = commutation([first, turn], [x, y, z])
+    assert found.status is MirrorStatus.UNDECIDED
+    assert any(entry != 0 for entry in found.brackets[0, 1])
+    assert found.motion == {(0, 1): (0, 0)}
+    slope, curvature = -square / (1 + square), 4 * square / (1 + square) ** 4  # psi', psi''
+    hessian = sp.Matrix(
+        [[curvature, -turn * curvature], [-turn * curvature, turn**2 * curvature - slope]]
+    )
+    jacobian = sp.Matrix([first, turn]).jacobian([x, y, z])
+    assert sp.simplify(jacobian * jacobian.T * hessian) == sp.eye(2)
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
