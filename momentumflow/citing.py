@@ -109,6 +109,7 @@ _RULES: dict[str, Callable[[Any], Iterator[str]]] = {
     "ImplicitSolution": _solution,
     "MomentumMethod": _method,
     "ModifiedEquation": _equation,
+    "ModifiedLoss": lambda _: iter(("meurer2017", "ghosh2023", "cattaneo2025")),
     "MemorylessMap": _equation,
     "Claim": _claim,
     "ClaimResult": lambda result: _claim(result.claim),

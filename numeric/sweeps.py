@@ -285,8 +285,14 @@ def _finished(
 ) -> Generator[tuple[int, dict[str, FloatArray]], None, None]:
     """Yield (task, measures) as tasks finish, in whatever order."""
     if client is not None:
-        from dask.distributed import as_completed
-
+        try:
+            from dask.distributed import as_completed
+        except ImportError:
+            raise InputError(
+                "dask installed, to run on a cluster",
+                "none",
+                "pip install 'momentumflow[sweep]', or leave client out",
+            ) from None
         futures = [client.submit(run_task, spec, task, pure=False) for task in tasks]
         try:
             for future in as_completed(futures):

@@ -25,6 +25,7 @@ from momentumflow.symbolic import (
     Nesterov,
     QuasiHyperbolic,
     modified_equation,
+    modified_loss,
 )
 from momentumflow.verify import claims
 
@@ -59,7 +60,11 @@ def test_nothing_in_particular_rests_on_the_software_and_the_paper():
         (QuasiHyperbolic, {"ma2019", "meurer2017"}),
         (
             lambda: modified_equation(HeavyBall(), 2, "slow"),
-            {"polyak1964", "meurer2017", "hairer2006", "cattaneo2025"},
+            {"polyak1964", "meurer2017", "hairer2006", "kovachki2021", "cattaneo2025"},
+        ),
+        (
+            lambda: modified_loss(HeavyBall(), 2),
+            {"meurer2017", "ghosh2023", "cattaneo2025"},
         ),
         (
             lambda: modified_equation(HeavyBall(), 1),
