@@ -172,6 +172,8 @@ OUTWARD_PUSH = Mutation(
 
 # Sign changes ----------------------------------------------------------------------
 
+# Long enough for the slow swings of the largest lambda: 99 of 100 draws cross by then.
+SIGN_TIME = 40.0
 MULTIPLES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 64.0)
 
 
@@ -183,8 +185,8 @@ def _check_signs(subject: Subject, settings: Settings) -> Evidence:
         # |g| starts at |X^T y|/n and, where the flow oscillates, may exceed it.
         start = float(np.abs(problem.X.T @ problem.y).max()) / problem.n
         lams = np.array(MULTIPLES) * float(subject.sign_bound(start))
-        time = np.linspace(0, 20.0, 801)
-        run = subject.flow(problem, lams, ALPHA, t_end=20.0, t_eval=time)
+        time = np.linspace(0, SIGN_TIME, 1601)
+        run = subject.flow(problem, lams, ALPHA, t_end=SIGN_TIME, t_eval=time)
         assert run.path is not None
         residual = np.einsum("nd,...d->...n", problem.X, run.path.theta) - problem.y
         g = np.einsum("nd,...n->...d", problem.X, residual) / problem.n
