@@ -84,7 +84,7 @@ def _equation(equation: Any) -> Iterator[str]:
     yield from _method(equation.method)
     yield "hairer2006"
     if getattr(equation, "regime", "slow") == "slow":
-        yield "cattaneo2025"
+        yield from ("kovachki2021", "cattaneo2025")
 
 
 def _claim(claim: Any) -> Iterator[str]:

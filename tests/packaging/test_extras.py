@@ -8,8 +8,20 @@ import sys
 import pytest
 
 # Everything that only an extra brings.
-EXTRAS = ("zarr", "dask", "distributed", "marimo", "uvicorn", "zmq", "jax", "torch", "sphinx")
-HIDE = f"import sys; sys.modules.update(dict.fromkeys({EXTRAS!r}))\n"
+EXTRAS = ("zarr", "dask", "distributed", "marimo", "uvicorn", "zmq", "jax", "torch")
+HIDE = f"""
+import sys
+class Filtered:
+    def __init__(self, finder):
+        self.finder = finder
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {EXTRAS!r}:
+            return None
+        return self.finder.find_spec(name, path, target)
+    def __getattr__(self, attribute):
+        return getattr(self.finder, attribute)
+sys.meta_path[:] = [Filtered(finder) for finder in sys.meta_path]
+"""
 
 
 def without_extras(code: str) -> str:
