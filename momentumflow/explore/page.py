@@ -6,7 +6,7 @@ import base64
 import math
 from collections.abc import Mapping
 from html import escape
-from typing import Any
+from typing import Any, Literal
 
 import marimo as mo
 
@@ -98,19 +98,19 @@ def header(controls: mo.ui.dictionary) -> mo.Html:
     return mo.Html(
         '<div class="mf"><h1>Momentum in continuous time</h1>'
         f"<p>A diagonal linear network on a random problem of {ROWS} rows, {COLUMNS} features "
-        f"and a teacher of {SPARSITY} entries. Whatever λ stays, the path stays.</p>"
+        f"and a teacher of {SPARSITY} entries. Keep λ, and the path stays.</p>"
         f'<div class="mf-controls">{cells}</div></div>'
     )
 
 
 def body(values: Mapping[str, Any], complaint: str) -> mo.Html:
     """Return verdict, pictures and equation for a position of the sliders."""
-    warnings = [mo.callout(mo.md(complaint), kind="warn")] if complaint else []
+    warning = _said(complaint, "warn") if complaint else ""
     try:
         controls = Controls(**values)
         scene = compute(controls)
     except InputError as error:
-        return mo.vstack([*warnings, mo.callout(mo.md(str(error)), kind="danger")])
+        return mo.Html(f'<div class="mf">{warning}{_said(str(error), "danger")}</div>')
     said = words.verdict(scene)
     hurried = words.acceleration(scene)
     text = f"{said.text}\n\n{hurried}" if hurried else said.text
@@ -119,11 +119,16 @@ def body(values: Mapping[str, Any], complaint: str) -> mo.Html:
     grid = figures["path"] + equation + figures["balancedness"] + figures["plane"]
     return mo.Html(
         '<div class="mf">'
-        + "".join(warning.text for warning in warnings)
+        + warning
         + f'<div class="mf-verdict">{mo.callout(mo.md(text), kind=said.tone.value).text}</div>'
         + f'<div class="mf-grid">{grid}</div>'
         + f'<p><a href="{escape(words.link(controls))}">Link to this position</a></p></div>'
     )
+
+
+def _said(sentence: str, kind: Literal["warn", "danger"]) -> str:
+    # Not as Markdown: what an address says is to be shown, not obeyed.
+    return mo.callout(mo.Html(f"<p>{escape(sentence)}</p>"), kind=kind).text
 
 
 def _figure(name: str, svg: str) -> str:

@@ -87,7 +87,10 @@ def acceleration(scene: Scene) -> str:
 def equation(scene: Scene) -> str:
     """Return the derived equation and its parameters with their values, in Markdown."""
     derived, numbers = scene.formulas, scene.parameters
-    method = scene.controls.method.replace("_", " ")
+    method = {"heavy_ball": "heavy ball", "nesterov": "Nesterov's method"}[scene.controls.method]
+    # Momentum flow has the terms in f and v; a method with others follows it less closely.
+    further = len(derived.equation) > 2
+    note = " The grey flow of $\\hat\\lambda$ leaves the last term out." if further else ""
     values = {
         r"\epsilon": numbers.eps,
         r"\lambda": numbers.intrinsic,
@@ -105,7 +108,7 @@ def equation(scene: Scene) -> str:
         "with $v = w'$, $f = -\\nabla F(w)$ and one step every $\\epsilon$, where\n\n"
         f"$$\\begin{{aligned}} {rows} \\end{{aligned}}$$\n\n"
         "$\\hat\\lambda$ is $\\lambda$ with the first correction, $\\lambda_\\star$ with those "
-        "of all orders. Faster along the same path:\n\n"
+        f"of all orders.{note} Faster along the same path:\n\n"
         f"$${derived.latex['rule']}$$"
     )
 

@@ -65,7 +65,9 @@ def test_the_equation_is_the_derived_one_with_its_numbers(scene):
     assert "&&= 0.45" in text
     nesterov = words.equation(compute(Controls(method="nesterov")))
     assert r"\frac{\epsilon}{\lambda} f'v" in nesterov
+    assert "leaves the last term out" in nesterov
     assert r"\frac{\epsilon}{\lambda} f'v" not in text
+    assert "leaves" not in text
 
 
 def test_a_link_leads_back_to_its_position():
@@ -88,6 +90,15 @@ def test_an_address_that_cannot_be_read_is_said_and_left(parameters, sentence):
     assert controls == Controls()
     assert complaint.startswith(sentence)
     assert page.start_of({"unknown": "1"}) == (Controls(), "")
+
+
+def test_what_an_address_says_is_shown_and_not_obeyed():
+    _, complaint = page.start_of({"gamma": "<img src=x onerror=alert(1)>"})
+    assert "<img" in complaint
+    shown = page.body({"gamma": -1.0}, complaint).text
+    assert "<img" not in shown
+    assert "&lt;img" in shown.replace("&amp;", "&")
+    assert "received gamma = -1" in shown
 
 
 def test_every_slider_holds_its_start_and_stays_within_what_can_run():
