@@ -37,7 +37,6 @@ from .methods import (
     MomentumMethod as MomentumMethod,
     Nesterov as Nesterov,
     QuasiHyperbolic as QuasiHyperbolic,
-    Recurrence as Recurrence,
 )
 from .mirror import (
     Commutation as Commutation,
@@ -56,6 +55,7 @@ from .quadratic import (
     principal_flow as principal_flow,
     slow_root_series as slow_root_series,
 )
+from .recurrences import Recurrence as Recurrence
 from .scaling import (
     AccelerationRule as AccelerationRule,
     acceleration_rule as acceleration_rule,

@@ -29,7 +29,8 @@ from dataclasses import dataclass
 import sympy as sp
 
 from momentumflow.symbolic.errors import InputError
-from momentumflow.symbolic.methods import MomentumMethod, Recurrence
+from momentumflow.symbolic.methods import MomentumMethod
+from momentumflow.symbolic.recurrences import Recurrence
 from momentumflow.symbolic.rings import Element, NotPolynomialError, SeriesRing, factored
 from momentumflow.symbolic.trees import FIELD, VELOCITY, Tree, trees_up_to
 

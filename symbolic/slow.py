@@ -28,7 +28,7 @@ from functools import reduce
 
 import sympy as sp
 
-from momentumflow.symbolic.methods import Recurrence
+from momentumflow.symbolic.recurrences import Recurrence
 from momentumflow.symbolic.rings import Element, PolynomialRing
 from momentumflow.symbolic.trees import Tree, trees_of_order
 
