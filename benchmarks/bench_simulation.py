@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import tracemalloc
 
 import harness
 import numpy as np
@@ -180,6 +181,13 @@ def large() -> None:
     seconds.pop("DGEMM (flop)")
     harness.report("batch of 64, n = 200, d = 2000: a run-step", seconds, "momentumflow", "us", 1e6)
     console.print(f"share of DGEMM peak, 4nd flops a run-step: {100 * share:.0f} %")
+    # a run's state: w_pm, their displacements, S_pm and the gradient integral
+    state = 7 * 8 * problem.d * 64
+    tracemalloc.start()
+    ours(problem, 64, 20).work()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    console.print(f"peak memory of the call, results included: {peak / state:.2f} times the state")
 
 
 def engines() -> None:

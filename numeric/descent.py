@@ -182,7 +182,7 @@ def momentum_descent(
         minibatches = Minibatches(seed, runs.size, problem.n, batch_size)
     chosen = _engine(engine, method, runs, tolerance, workers, minibatches)
     records = _Records(record_every, max_records, max_steps) if record_every else None
-    start = runs.weights()
+    start = tuple(np.broadcast_to(w, (*shape, problem.d)) for w in (w_plus, w_minus))
     interrupted = _drive(chosen, max_steps, check_every, records, tol is not None, progress)
     settings = {
         "method": name_of(method),
@@ -285,7 +285,7 @@ def _drive(
 def _result(
     problem: Regression,
     engine: Engine,
-    start: tuple[FloatArray, FloatArray],
+    start: tuple[FloatArray, ...],
     interrupted: bool,
     to_convergence: bool,
     records: _Records | None,
@@ -296,7 +296,6 @@ def _result(
     end = runs.weights()
     kernels = kernels_for(engine.method, "numpy")
     with np.errstate(all="ignore"):  # diverged runs hold infinities; their status says so
-        logs = [np.log(np.abs(w / w0)) for w, w0 in zip(end, start, strict=True)]
         gamma, beta = runs.gamma[:, None], runs.beta[:, None]
         if settings["remainders"] == "summed":
             sums = runs.S[:, :, :d] / (1 - kernels.decay(beta[..., None]))
@@ -305,10 +304,11 @@ def _result(
             moves = runs.P[:, 0, :d], runs.P[:, 1, :d]
             totals = kernels.remainder_totals(*end, *moves, runs.G[:, :d], gamma, beta)
         S_plus, S_minus = (
-            runs.shaped(total - log) for total, log in zip(totals, logs, strict=True)
+            runs.shaped(total) - np.log(np.abs(runs.shaped(w) / w0))
+            for total, w, w0 in zip(totals, end, start, strict=True)
         )
-        rest = np.zeros_like(end[0])
-        theta = runs.shaped(kernels.parameter(*end, rest, rest, 0.0))
+        del totals  # a large batch has several arrays of its size here
+        theta = runs.shaped(kernels.parameter(*end, 0.0, 0.0, 0.0))
         loss, residual = problem.loss(theta), problem.residual(theta)
     eps = np.broadcast_to(kernels.time_step(runs.gamma, runs.beta), (runs.size,))
     path = None
@@ -317,7 +317,7 @@ def _result(
         steps = np.minimum(np.arange(plus.shape[1]) * records.every, settings["max_steps"])
         path = Path(runs.shaped(eps[:, None] * steps), runs.shaped(plus), runs.shaped(minus))
     w_plus, w_minus = (runs.shaped(w) for w in end)
-    initial_plus, initial_minus = (runs.shaped(w) for w in start)
+    initial_plus, initial_minus = (w.copy() for w in start)
     return Trajectory(
         problem=problem,
         theta=theta,

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import import_module
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from threadpoolctl import threadpool_limits
 from momentumflow.numeric.kernel_modules import MethodLike, kernels_for
 from momentumflow.numeric.runs import Runs, aligned
 from momentumflow.numeric.sampling import Minibatches
+from momentumflow.numeric.validation import FloatArray
 
 Indices = NDArray[np.int64]
 
@@ -120,6 +122,11 @@ class InLanes(Engine):
     nothing is synchronised but the end of a call, and BLAS stays on one thread.
     """
 
+    def __init__(self, method: MethodLike, runs: Runs, tol: float, threads: int) -> None:
+        super().__init__(method, runs, tol, threads)
+        self._lock = Lock()
+        self._panels: dict[tuple[int, int], FloatArray] = {}
+
     @property
     def lanes(self) -> int:
         """Runs side by side in one block."""
@@ -143,18 +150,29 @@ class InLanes(Engine):
         import_module("scipy.linalg.cython_blas")
         with threadpool_limits(1, user_api="blas"):
             spread(lambda block: self._block(block, check_every, checks), blocks, self.threads)
+        self._panels.clear()
+
+    def _panels_of(self, design: int, width: int) -> FloatArray:
+        """A design cut into panels of columns; the threads share one copy."""
+        with self._lock:
+            if (design, width) not in self._panels:
+                X = self.runs.X[design]
+                cut = X.reshape(X.shape[0], -1, width).swapaxes(0, 1)
+                self._panels[design, width] = np.ascontiguousarray(cut)
+            return self._panels[design, width]
 
     def _block(self, members: Indices, check_every: int, checks: int) -> None:
         kernels = kernels_for(self.method, "numba")
         runs = self.runs
-        X = runs.X[runs.design[members[0]]]
+        design = int(runs.design[members[0]])
+        X = runs.X[design]
         n, d = X.shape
         while members.size and checks:
             lanes = members.size
             size, width = d * lanes, self.panel(lanes)
-            panels = np.ascontiguousarray(X.reshape(n, -1, width).swapaxes(0, 1))
+            panels = self._panels_of(design, width)
             repeat = _largest_divisor(width, MOVE_LENGTH // lanes)
-            y = _to_lanes(runs.y[members])
+            y = np.ascontiguousarray(runs.y[members].T)
             gamma, beta = (np.tile(a[members], repeat) for a in (runs.gamma, runs.beta))
             flips = np.zeros((2, repeat * lanes))
             states = np.zeros(lanes, dtype=np.int64)
@@ -164,16 +182,20 @@ class InLanes(Engine):
                 (d, lanes), (width, lanes), (n, lanes), (2, summed), (size,),
             )  # fmt: skip
             state = ((W, runs.W), (P, runs.P), (S, runs.S))[: 3 if summed else 2]
-            for lane, run in state:
-                lane[:, :size] = _to_lanes(run[members]).reshape(2, size)
-            G[:] = _to_lanes(runs.G[members]).reshape(size)
+            # pairs of views: side by side in the block, and one run after the other
+            pairs = [
+                (lane[sign, :size].reshape(d, lanes), run[:, sign])
+                for lane, run in state
+                for sign in (0, 1)
+            ] + [(G.reshape(d, lanes), runs.G)]
+            for lane, run in pairs:
+                lane[:] = run[members].T
             taken = kernels.converge_lanes(
                 X, panels, y, gamma, beta, W, P, G, S, flips,
                 theta, r, g, self.tol, check_every, checks, states,
             )  # fmt: skip
-            for lane, run in state:
-                run[members] = _from_lanes(lane[:, :size].reshape(2, d, lanes))
-            runs.G[members] = _from_lanes(G.reshape(d, lanes))
+            for lane, run in pairs:
+                run[members] = lane.T
             runs.flips[members] += flips.reshape(2, repeat, lanes).sum(axis=1).T
             runs.steps[members] += taken
             runs.state[members] = states
@@ -268,14 +290,6 @@ def _staggered(*shapes: tuple[int, ...]) -> list[NDArray[np.float64]]:
         arrays.append(buffer[position : position + size].reshape(shape))
         position += size
     return arrays
-
-
-def _to_lanes(array: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.ascontiguousarray(np.moveaxis(array, 0, -1))
-
-
-def _from_lanes(array: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.moveaxis(array, -1, 0)
 
 
 def spread(work: Callable[..., None], items: Iterable[object], threads: int) -> None:
