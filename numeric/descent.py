@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,8 @@ from momentumflow.numeric.validation import (
     positive,
 )
 from momentumflow.symbolic.errors import InputError
+
+_log = logging.getLogger(__name__)
 
 ENGINES = ("auto", "single", "lanes", "numpy")
 REMAINDERS = ("regular", "summed")
@@ -181,6 +184,10 @@ def momentum_descent(
             raise InputError(f"batch_size <= n = {problem.n}", f"batch_size = {batch_size}")
         minibatches = Minibatches(seed, runs.size, problem.n, batch_size)
     chosen = _engine(engine, method, runs, tolerance, workers, minibatches)
+    _log.info(
+        "%d run(s) of %s: engine %s on %d thread(s)",
+        runs.size, name_of(method), type(chosen).__name__, workers,
+    )  # fmt: skip
     records = _Records(record_every, max_records, max_steps) if record_every else None
     start = tuple(np.broadcast_to(w, (*shape, problem.d)) for w in (w_plus, w_minus))
     interrupted = _drive(chosen, max_steps, check_every, records, tol is not None, progress)
