@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 
 from momentumflow.cli import logs
-from momentumflow.numeric import implicit_solution, sparse_regression, sweep
+from momentumflow.numeric import (
+    implicit_solution,
+    momentum_descent,
+    sparse_regression,
+    sweep,
+)
 
 LOGGER = logging.getLogger("momentumflow")
 
@@ -78,3 +83,14 @@ def test_an_uncertified_problem_is_named_with_its_remedy(caplog):
     assert refused.size  # three factorisations are too few
     for b in refused:
         assert f"problem {b + 1} of 2 by newton: not converged within the" in caplog.text
+
+
+def test_the_engine_chosen_is_logged(caplog):
+    problem = sparse_regression(3, 6, 2, seed=0)
+    with caplog.at_level(logging.INFO, "momentumflow.numeric.descent"):
+        momentum_descent(problem, 0.05, 0.8, 0.5, max_steps=5, threads=1)
+        momentum_descent(problem, 0.05, 0.8, 0.5, max_steps=5, engine="lanes", threads=1)
+    assert [record.getMessage() for record in caplog.records] == [
+        "1 run(s) of heavy_ball: engine RunByRun on 1 thread(s)",
+        "1 run(s) of heavy_ball: engine InLanes on 1 thread(s)",
+    ]
