@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT))
 from tests.browser import Browser  # noqa: E402
 
 SIZE = (1200, 1340)
-COLOURS = 64  # keeps the file small; the page has few
+COLOURS = 160  # keeps the file small; the page has few
 READY = """[...document.querySelectorAll('.mf-grid img')].filter(i => i.complete).length == 3
   && [...document.querySelectorAll('marimo-tex')].every(
     e => (e.shadowRoot ?? e).querySelector('.katex-html'))"""
