@@ -322,7 +322,8 @@ def _result(
     if records:
         plus, minus = (np.stack([w[sign] for w in records.weights], axis=1) for sign in (0, 1))
         steps = np.minimum(np.arange(plus.shape[1]) * records.every, settings["max_steps"])
-        path = Path(runs.shaped(eps[:, None] * steps), runs.shaped(plus), runs.shaped(minus))
+        time = runs.shaped(eps[:, None] * steps)
+        path = Path.of(problem, time, runs.shaped(plus), runs.shaped(minus))
     w_plus, w_minus = (runs.shaped(w) for w in end)
     initial_plus, initial_minus = (w.copy() for w in start)
     return Trajectory(

@@ -321,7 +321,8 @@ def _result(
     if flows and flows[0].times.size:
         recorded = [flow.path() for flow in flows]
         weights = stacked([w for _, w in recorded])
-        path = Path(stacked([t for t, _ in recorded]), weights[..., 0, :], weights[..., 1, :])
+        times = stacked([t for t, _ in recorded])
+        path = Path.of(problem, times, weights[..., 0, :], weights[..., 1, :])
     return Trajectory(
         problem=problem,
         theta=theta,

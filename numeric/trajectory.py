@@ -77,11 +77,25 @@ class Path(Value):
         Continuous time; for a discrete method the step number times
         eps = gamma/(1 - beta). A run that has ended stays at its last state.
     w_plus, w_minus : ndarray, shape (..., records, d)
+    loss : ndarray, shape (..., records)
+        |X theta - y|^2 / (2 n): the loss curve.
     """
 
     time: FloatArray
     w_plus: FloatArray
     w_minus: FloatArray
+    loss: FloatArray
+
+    @classmethod
+    def of(
+        cls, problem: Regression, time: FloatArray, w_plus: FloatArray, w_minus: FloatArray
+    ) -> Path:
+        """Return the path of these weights on `problem`, whose batch axes lead theirs."""
+        with np.errstate(over="ignore", invalid="ignore"):  # a diverged run says so
+            theta = (w_plus**2 - w_minus**2) / 4
+            r = theta @ np.swapaxes(problem.X, -1, -2) - problem.y[..., None, :]
+            loss: FloatArray = np.sum(r * r, axis=-1) / (2 * problem.n)
+        return cls(time, w_plus, w_minus, loss)
 
     @property
     def theta(self) -> FloatArray:
@@ -105,6 +119,7 @@ class Path(Value):
         axes = [*batch_axes(len(batch)), "record"]
         names = ("theta", "w_plus", "w_minus", "balancedness")
         data = {name: ([*axes, "feature"], getattr(self, name)) for name in names}
+        data["loss"] = (axes, self.loss)
         time = (axes, np.broadcast_to(self.time, self.w_plus.shape[:-1]), attributes("time"))
         return dataset(data, {"feature": feature_labels(feature_names, d), "time": time}, {})
 

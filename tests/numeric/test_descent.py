@@ -212,6 +212,18 @@ def test_records_are_the_iterates():
         np.testing.assert_allclose(run.path.w_minus[k], part.w_minus, rtol=1e-13)
         np.testing.assert_allclose(run.path.theta[k], part.theta, rtol=1e-12, atol=1e-15)
         np.testing.assert_allclose(run.path.balancedness[k], part.balancedness, rtol=1e-12)
+        assert run.path.loss[k] == pytest.approx(part.loss, rel=1e-12)
+
+
+def test_the_loss_curve_of_a_batch_over_problems_and_steps():
+    problems = sparse_regression(6, 9, 2, seed=4, batch=(3,))
+    run = momentum_descent(
+        problems, [[0.01], [0.02]], 0.5, 0.1, max_steps=20, tol=None, record_every=20
+    )
+    assert run.path is not None
+    assert run.path.loss.shape == (2, 3, 2)
+    np.testing.assert_allclose(run.path.loss[..., -1], run.loss, rtol=1e-12)
+    np.testing.assert_allclose(run.path.loss[0, :, 0], np.mean(problems.y**2, axis=-1) / 2)
 
 
 @pytest.mark.parametrize("alpha", [1.0, 1e-2, 1e-4])
