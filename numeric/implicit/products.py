@@ -285,7 +285,9 @@ def _singular_values(
     if not clear.all():
         weak = vectors[:, ~clear]
         images = np.asarray(XT @ (unit[:, None] * weak), dtype=np.float64)
-        _, small, turn = np.linalg.svd(images, full_matrices=False)
+        # all right vectors, also where X has fewer columns than weak directions
+        wide = images.shape[0] < images.shape[1]
+        _, small, turn = np.linalg.svd(images, full_matrices=wide)
         cutoff = 10 * max(gram.shape[0], images.shape[0]) * _EPS * largest
         count = small.size
         s[:count] = np.where(small > cutoff, small, 0.0)

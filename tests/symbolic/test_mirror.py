@@ -170,3 +170,19 @@ def test_display():
     assert text.splitlines()[0] == "theta = u**2"
     assert "momentum adds to log(u)/2" in text
     assert "\\nabla\\psi" in mirror_flow("u*v")._repr_latex_()
+
+
+@pytest.mark.parametrize("text", ["u*v + w^2", "log(u) + log(v)"])
+def test_further_forms_are_derived_and_proved(text):
+    flow = mirror_flow(text)
+    assert len(flow.weights) == len(flow.parameter.free_symbols)
+    for identity in flow.identities:
+        assert identity.prove().steps[-1][1] == 0
+    starts = {s.start: sp.Rational(3 + i, 5) for i, s in enumerate(flow.weights)}
+    total = sum(s.contribution.subs(s.weight, s.path) for s in flow.weights) - flow.dual_map
+    assert abs(sp.N(total.subs(starts).subs(mu, sp.Rational(1, 50)), 30)) < 1e-25
+
+
+def test_a_map_has_to_be_an_expression():
+    with pytest.raises(InputError, match="expected a map as an expression of the weights"):
+        commutation([sp.true], sp.symbols("u v", real=True))
