@@ -110,6 +110,8 @@ def brief(value: Any) -> str:
         value = value[()]
     if isinstance(value, float | np.floating):
         return f"{float(value):.4g}"
+    if isinstance(value, np.generic):
+        return str(value)
     if isinstance(value, enum.Enum):
         return str(value.name)
     if isinstance(value, Mapping):
