@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import platform
 import sys
@@ -25,6 +26,8 @@ _DATA = (
     "verify/momentumflow.mplstyle",
     "verify/report.schema.json",
 )
+# Distributions whose module has another name.
+_MODULES = {"python-flint": "flint", "scikit-learn": "sklearn"}
 
 
 @dataclass(frozen=True)
@@ -145,6 +148,14 @@ def _dependency(name: str, bounds: Any) -> Check:
         return Check(name, False, "not installed", f"pip install '{name}{bounds}'")
     if not bounds.contains(version, prereleases=True):
         return Check(name, False, f"{version}, outside {bounds}", f"pip install '{name}{bounds}'")
+    # Metadata may be whole where a shared library is not: only an import tells.
+    module = _MODULES.get(name, name.replace("-", "_"))
+    try:
+        importlib.import_module(module)
+    except Exception as error:  # a broken library raises whatever it raises
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        found = f"{version}, whose import fails: {reason}"
+        return Check(name, False, found, f"pip install --force-reinstall '{name}{bounds}'")
     return Check(name, True, version)
 
 

@@ -63,6 +63,34 @@ def test_a_dependency_out_of_bounds_is_seen(monkeypatch):
     assert check.remedy.startswith("pip install 'numpy")
 
 
+def test_a_dependency_that_does_not_import_is_seen(monkeypatch):
+    """Its metadata are whole, so that its version is found, but a library of it is not."""
+    real = diagnosis.importlib.import_module
+
+    def broken(name):
+        if name == "flint":
+            raise ImportError("libflint.so: cannot open shared object file\nmore")
+        return real(name)
+
+    monkeypatch.setattr(diagnosis.importlib, "import_module", broken)
+    found = only(diagnosis._dependencies)
+    check = named(found, "python-flint")
+    assert not check.sound
+    assert "whose import fails: ImportError: libflint.so: cannot open shared object" in check.found
+    assert "more" not in check.found
+    assert check.remedy.startswith("pip install --force-reinstall 'python-flint")
+    assert [c.name for c in found.checks if not c.sound] == ["python-flint"]
+
+
+def test_the_package_without_metadata_is_seen(monkeypatch):
+    def requires(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "requires", requires)
+    check = named(only(diagnosis._dependencies), "distribution")
+    assert (check.sound, check.found) == (False, "no metadata")
+
+
 def test_a_missing_template_is_seen(monkeypatch):
     monkeypatch.setattr(diagnosis, "_DATA", (*diagnosis._DATA, "symbolic/templates/gone.j2"))
     check = named(only(diagnosis._files), "data files")
