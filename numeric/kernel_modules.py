@@ -63,7 +63,7 @@ def update_rule(method: MethodLike, beta_given: bool) -> MethodLike:
             f"method to be one of {', '.join(METHODS)}, or a MomentumMethod",
             f"a value of type {type(method).__name__}",
         )
-    Step(method, DiagonalNetwork().balanced)
+    Step(method, DiagonalNetwork().balanced).require_values()
     if beta_given and beta not in method.recurrence.free_symbols:
         raise InputError(
             f"beta = 0 for {method.name}, whose rule has no parameter beta", "another beta"

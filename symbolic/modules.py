@@ -72,12 +72,14 @@ def render(method: MomentumMethod, network: SeparableNetwork, backend: str = "nu
     Raises
     ------
     InputError
-        If the backend is unknown or the method is not of the form that
-        `momentumflow.symbolic.simulation.Step` accepts.
+        If the backend is unknown, the method is not of the form that
+        `momentumflow.symbolic.simulation.Step` accepts, or one of its
+        parameters has no value.
     """
     if backend not in BACKENDS:
         raise InputError(f"a backend among {', '.join(BACKENDS)}", repr(backend))
     step = Step(method, network)
+    step.require_values()
     modules, suffix = BACKENDS[backend]
     numerators, denominators = step.remainder_increments if step.remainder_sums else ((), ())
     p_next = tuple(successor(p) for p in step.displacements)

@@ -112,14 +112,17 @@ class Step:
     Raises
     ------
     InputError
-        If the method has no `Realisation`, or parameters other than the step
-        and beta.
+        If the method has no `Realisation`.
     """
 
     method: MomentumMethod
     network: SeparableNetwork
 
     def __post_init__(self) -> None:
+        Realisation.of(self.method)
+
+    def require_values(self) -> None:
+        """Raise InputError if the method has parameters other than the step and beta."""
         foreign = self.method.recurrence.free_symbols - {beta}
         if foreign:
             raise InputError(
@@ -127,7 +130,6 @@ class Step:
                 ", ".join(sorted(map(str, foreign))),
                 "give it a value with method.with_values({...}), or --set on the command line",
             )
-        Realisation.of(self.method)
 
     @cached_property
     def realisation(self) -> Realisation:

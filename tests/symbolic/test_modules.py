@@ -15,6 +15,7 @@ from momentumflow.symbolic import (
     HeavyBall,
     InputError,
     Nesterov,
+    QuasiHyperbolic,
     SeparableNetwork,
     write_kernels,
 )
@@ -52,7 +53,9 @@ def test_steps_follow_from_the_recurrences() -> None:
     assert sp.expand(plain - gamma * g * w_minus) == 0
 
 
-@pytest.mark.parametrize("method", [HeavyBall(), Nesterov(), GradientDescent()])
+@pytest.mark.parametrize(
+    "method", [HeavyBall(), Nesterov(), GradientDescent(), QuasiHyperbolic()], ids=lambda m: m.name
+)
 def test_remainders_telescope(method: MomentumMethod) -> None:
     step = Step(method, NETWORK)
     assert [identity.prove().steps for identity in step.telescoping]

@@ -264,6 +264,25 @@ def _proofs(*names: str) -> Callable[[], tuple[Identity, ...]]:
     return proofs
 
 
+def telescoping(method: str) -> Callable[[], tuple[Identity, ...]]:
+    """Return the proofs that the remainders of a method sum to what its limit needs."""
+
+    def proofs() -> tuple[Identity, ...]:
+        from momentumflow import symbolic
+        from momentumflow.symbolic.simulation import Step
+
+        rule = getattr(symbolic, method)()
+        return Step(rule, symbolic.DiagonalNetwork().balanced).telescoping
+
+    return proofs
+
+
+def _both(
+    *parts: Callable[[], tuple[Identity, ...]],
+) -> Callable[[], tuple[Identity, ...]]:
+    return lambda: tuple(identity for part in parts for identity in part())
+
+
 _MIRROR = (
     "gradient of the hyperbolic entropy",
     "Hessian of the hyperbolic entropy",
@@ -288,7 +307,7 @@ _THEOREM = (
             f"balancedness, to the perturbed initialisation: {_RANGE}."
         ),
         formulas=(_BREGMAN, _POTENTIAL, _CONTINUOUS),
-        source=f"{PPF}, theorem 1",
+        source=f"{PPF} (abstract: the recovered solution by an implicit regularisation problem)",
         check=_check(_flow, "limit-flow"),
         controls=CONTROLS,
         proofs=_proofs(
@@ -307,10 +326,13 @@ _THEOREM = (
             f"of the weights: {_RANGE}."
         ),
         formulas=(_BREGMAN, _POTENTIAL, _DISCRETE),
-        source=f"{PPF}, discrete form of theorem 1",
+        source=f"exact discrete form of the limit theorem of {PPF}, derived here",
         check=_check(_heavy_ball, "limit-heavy-ball"),
         controls=(*CONTROLS, BIASED_GRADIENT, DROPPED_REMAINDER, INVERTED_RATIO),
-        proofs=_proofs("discrete Riccati recursion", "remainder summand at z = 1", *_MIRROR),
+        proofs=_both(
+            _proofs("discrete Riccati recursion", "remainder summand at z = 1", *_MIRROR),
+            telescoping("HeavyBall"),
+        ),
         draw=draw_limits,
         caption=LIMITS_CAPTION,
     ),
@@ -323,7 +345,10 @@ _THEOREM = (
             f"in the range of the data: {_RANGE}, batches of half the rows."
         ),
         formulas=(_BREGMAN, _DISCRETE),
-        source=f"{PPF}, stochastic form of theorem 1",
+        source=(
+            f"derived here from the discrete form; {PPF} (abstract) has weaker results for "
+            "stochastic momentum"
+        ),
         check=_check(_minibatch, "limit-minibatch"),
         controls=CONTROLS,
         proofs=_proofs("discrete Riccati recursion"),
@@ -423,7 +448,7 @@ def _data_claim(
             f"scale {init:g}, the network ends at the solution of the convex problem."
         ),
         formulas=(_BREGMAN, _CONTINUOUS if form == "flow" else _DISCRETE),
-        source=f"{PPF}, {'theorem 1' if form == 'flow' else 'discrete form of theorem 1'}",
+        source=f"{PPF}{'' if form == 'flow' else ', exact discrete form derived here'}",
         check=_data_check(load, run),
         controls=(INITIAL_BALANCEDNESS, OTHER_MODEL),
         draw=_draw_profile,
