@@ -396,14 +396,8 @@ def table(section: str) -> Markdown:
 
 
 def of_proof(name: str) -> str | None:
-    """Return the address of the line that states an identity, or of the function that does."""
-    found = source_pages.of_identity(name)
-    if found is not None:
-        return found
-    if name in {identity.name for identity in friction_identities(HeavyBall())}:
-        return source_pages.of_object(friction_identities)
-    claim = next(c for c in claims() if name in {i.name for i in _proofs_of(c)})
-    return source_pages.of_object(claim.proofs)
+    """Return the address of the line that states an identity."""
+    return source_pages.of_identity(name)
 
 
 _SHOWN: set[str] = set()

@@ -10,6 +10,7 @@ import ast
 import importlib
 import inspect
 import posixpath
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -52,31 +53,39 @@ def of_name(name: str) -> str | None:
 
 
 @cache
-def _stated() -> dict[str, str]:
-    """Return where each `Identity` is stated, by its name.
+def _stated() -> list[tuple[re.Pattern[str], str]]:
+    """Return a pattern of the name of each `Identity`, and where it is stated.
 
-    The first argument of a call of `Identity`; a name that the call takes from a
-    variable stands somewhere else in the same file.
+    The name is the first argument of a call: a string, a string with values in it,
+    or a variable, and then it stands somewhere else in the same file.
     """
-    found: dict[str, str] = {}
-    elsewhere: dict[str, str] = {}
+    calls, strings = [], []
     for path in sources().values():
         text = (ROOT / path).read_text(encoding="utf-8")
         if "Identity(" not in text:
             continue
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                elsewhere.setdefault(node.value, address(path, node.lineno))
+                strings.append((_pattern(node), address(path, node.lineno)))
             elif isinstance(node, ast.Call) and ast.unparse(node.func) == "Identity" and node.args:
-                name = node.args[0]
-                if isinstance(name, ast.Constant):
-                    found[name.value] = address(path, node.lineno)
-    return elsewhere | found
+                calls.append((_pattern(node.args[0]), address(path, node.lineno)))
+    return [(re.compile(p), where) for p, where in (*calls, *strings) if p]
+
+
+def _pattern(name: ast.expr) -> str:
+    if isinstance(name, ast.Constant):
+        return re.escape(str(name.value))
+    if isinstance(name, ast.JoinedStr):
+        return "".join(
+            re.escape(str(part.value)) if isinstance(part, ast.Constant) else ".+"
+            for part in name.values
+        )
+    return ""
 
 
 def of_identity(name: str) -> str | None:
-    """Return the address of the line that states an identity, None if its name is computed."""
-    return _stated().get(name)
+    """Return the address of the line that states an identity, None if it is not found."""
+    return next((where for pattern, where in _stated() if pattern.fullmatch(name)), None)
 
 
 def resolve(domain: str, info: dict[str, Any]) -> str | None:

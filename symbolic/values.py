@@ -110,7 +110,7 @@ def brief(value: Any) -> str:
         value = value[()]
     if isinstance(value, float | np.floating):
         return f"{float(value):.4g}"
-    if isinstance(value, np.generic):
+    if isinstance(value, np.integer | np.bool_):
         return str(value)
     if isinstance(value, enum.Enum):
         return str(value.name)
