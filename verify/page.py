@@ -65,7 +65,8 @@ def number(value: float) -> str:
 
 _GREEK = {
     "lambda_hat": "λ\u0302", "lambda": "λ", "gamma": "γ", "beta": "β", "alpha": "α", "eps": "ε",
-    "rho": "ρ", "theta_tilde_0": "θ\u03030", "theta_0": "θ₀", "theta": "θ", "Delta_inf": "Δ∞",
+    "rho": "ρ", "theta_tilde_0": "θ\u03030", "theta_0": "θ₀", "theta_inf": "θ∞",
+    "theta": "θ", "Delta_inf": "Δ∞",
     "Delta_0": "Δ₀", "w_{-1}": "w₋₁", "w_0": "w₀", "S_+": "S₊", "S_-": "S₋",
     "w_+": "w₊", "w_-": "w₋", "w_pm": "w±", "q_+": "q₊", "q_-": "q₋", "w_inf": "w∞", "Delta": "Δ",
     "<=": "≤", ">=": "≥", "^2": "²",

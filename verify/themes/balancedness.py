@@ -114,7 +114,7 @@ CLAIMS = (
             r"\Delta_\infty = \Delta_0 \, \exp( -2\lambda \int_0^\infty g_s^2 \, ds"
             r" + O(\lambda^2) ), \quad g = \frac{1}{n} X^\top (X\theta - y)",
         ),
-        source=f"{PPF}, section 4",
+        source=f"after {PPF}; the first-order formula is derived here",
         check=_check_shrinkage,
         controls=(HALF, GROWTH, OUTWARD_PUSH),
         proofs=_proofs,

@@ -316,7 +316,7 @@ def _acceleration_proof() -> tuple[Identity, ...]:
             "the rule keeps lambda",
             lam.subs({gamma: rule[gamma], beta: rule[beta]}, simultaneous=True),
             lam,
-            source=f"{PPF}, acceleration rule",
+            source=f"{PPF} (its acceleration rule)",
         ),
     )
 
@@ -336,7 +336,7 @@ CLAIMS = (
             r" + \frac{w_k - w_{k-1}}{\varepsilon} + \nabla F(w_k) = 0",
             r"\lambda = \frac{\gamma}{(1-\beta)^2}, \quad \varepsilon = \frac{\gamma}{1-\beta}",
         ),
-        source=f"{PPF}, proposition 1",
+        source=f"{PPF} (momentum gradient flow)",
         check=_check_scheme,
         controls=(
             WRONG_POWER,
@@ -366,7 +366,7 @@ CLAIMS = (
             r"\lambda\, \ddot w + \dot w + \nabla F(w) = 0, \quad \dot w(0) = 0",
             r"\max_{k\varepsilon \leq T} \| w_k - w(k\varepsilon) \| = O(\varepsilon)",
         ),
-        source=f"{PPF}, section 3",
+        source=f"{PPF} (abstract: lambda uniquely defines the path)",
         check=_check_one_parameter,
         controls=(WRONG_POWER, TWICE_LAMBDA),
         draw=_draw_orders,
@@ -407,7 +407,7 @@ CLAIMS = (
             "the same path in a rho-th of the steps, up to an error of first order in eps."
         ),
         formulas=(r"(\gamma, \beta) \rightarrow (\rho^2 \gamma,\; 1 - \rho\,(1-\beta))",),
-        source=f"{PPF}, section 3",
+        source=f"{PPF} (abstract: a simple acceleration rule)",
         check=_check_acceleration,
         controls=(ONLY_GAMMA, FIRST_POWER_OF_RHO),
         proofs=_acceleration_proof,

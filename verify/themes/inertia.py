@@ -255,7 +255,7 @@ CLAIMS = (
             "problems with n = 5, d = 10."
         ),
         formulas=(r"\max_{t \leq T} \| w^{(\lambda)}(t) - w^{(0)}(t) \| = O(\lambda)",),
-        source=f"{PPF}, section 3; singular perturbation",
+        source=f"singular perturbation of the flow of {PPF}",
         check=_check_gradient_flow,
         controls=(WITH_INERTIA, HALF_FORCE),
         draw=_draw_gradient_flow,
@@ -274,7 +274,7 @@ CLAIMS = (
             r"\lambda \dot q + q = -\lambda\,(q_+^2 + q_-^2), \quad q = \frac{d}{dt}\ln \Delta, "
             r"\quad q_\pm = \dot w_\pm / w_\pm",
         ),
-        source=f"{PPF}, section 4",
+        source=f"after {PPF}; in this form derived here",
         check=_check_law,
         controls=(WRONG_LAW, NO_INERTIA_LAW, OUTWARD_PUSH),
         proofs=_law_proof,

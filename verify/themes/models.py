@@ -196,7 +196,7 @@ def _claim(
             "one path, to first order in eps, and a run accelerated by the rule follows it too."
         ),
         formulas=(r"\lambda\, \ddot w + \dot w + \nabla F(w) = 0",),
-        source="Papazov, Pesme, Flammarion, arXiv 2403.05293, section 3",
+        source="Papazov, Pesme, Flammarion, arXiv 2403.05293 (abstract)",
         check=_check(model, name, tolerance),
         controls=(THREE_HALVES, ONLY_GAMMA, STEP_OF_GAMMA),
         draw=_draw,

@@ -184,33 +184,35 @@ def _proofs() -> tuple[Identity, ...]:
     import sympy as sp
 
     from momentumflow.symbolic import Identity
-    from momentumflow.symbolic.symbols import u
+    from momentumflow.symbolic.symbols import t
 
-    g, alpha, gap = sp.symbols("g alpha xi", positive=True)
+    alpha = sp.Symbol("alpha", positive=True)
+    W, g = sp.Function("W", positive=True)(t), sp.Function("g", real=True)(t)
     found = [
         Identity(
             "mirror flow of u^2",
-            2 * u * (-2 * u * g) / u**2,
+            sp.diff(sp.log(W**2), t),
             -4 * g,
-            assumptions="rate of ln theta for theta = u^2, u' = -2 u g, g the gradient in theta",
+            assumptions="theta = u^2, u = W(t) > 0 follows gradient flow, g the gradient in theta",
+            relations=(("gradient flow", sp.diff(W, t), -2 * W * g),),
             source="Wang, Ghosal, Mazumder, arXiv 2310.02535",
         )
     ]
-    for depth in (3, 4):
-        plus = alpha * gap ** sp.Rational(-1, depth - 2)
-        rate = depth * (depth - 2) * alpha ** (depth - 2) * g
-        found.append(
-            Identity(
-                f"weights of a network of depth {depth}",
-                sp.diff(plus, gap) * rate,
-                -depth * plus ** (depth - 1) * g,
-                assumptions=(
-                    "w_+ = alpha xi^{-1/(D-2)}, xi = 1 - z, z' = -D (D-2) alpha^{D-2} g, moves by "
-                    "w_+' = -D w_+^{D-1} g; so does w_- with 1 + z and -g, which gives h_D(z)"
-                ),
-                source="Woodworth et al., arXiv 2002.09277, theorem 3",
-            )
+    found += [
+        Identity(
+            f"weights of a network of depth {depth}",
+            sp.diff((W / alpha) ** (2 - depth), t),
+            depth * (depth - 2) * alpha ** (depth - 2) * g,
+            assumptions=(
+                "w_+ = W(t) > 0 follows gradient flow from alpha: (w_+/alpha)^{2-D} = 1 - z, and "
+                "likewise (w_-/alpha)^{2-D} = 1 + z, with z' = -D (D-2) alpha^{D-2} g; hence "
+                "theta = alpha^D h_D(z)"
+            ),
+            relations=(("gradient flow", sp.diff(W, t), -depth * W ** (depth - 1) * g),),
+            source="Woodworth et al., arXiv 2002.09277",
         )
+        for depth in (3, 4)
+    ]
     return tuple(found)
 
 

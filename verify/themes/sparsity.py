@@ -297,14 +297,14 @@ def _entropy_proof() -> tuple[Identity, ...]:
             sp.limit(kernel.subs(large, 1 / sp.Symbol("Delta", positive=True)), Delta, sp.oo),
             size**2 / 2,
             assumptions="Delta psi_Delta(theta) as Delta tends to infinity, r = |theta|",
-            source=f"{PPF}, section 4; Woodworth et al. 2020",
+            source="Woodworth et al., arXiv 2002.09277",
         ),
         Identity(
             "l1 limit of the entropy",
             sp.limit(rich.rewrite(sp.log), Delta, 0, "+"),
             size / 2,
             assumptions="psi_Delta(theta) / ln(1/Delta) as Delta tends to 0, r = |theta|",
-            source=f"{PPF}, section 4; Woodworth et al. 2020",
+            source="Woodworth et al., arXiv 2002.09277",
         ),
     )
 
@@ -343,7 +343,7 @@ CLAIMS = (
             r"\tilde\theta_0 = \frac{1}{4}(w_{+,0}^2 e^{-2 I_+} - w_{-,0}^2 e^{-2 I_-}), \quad "
             r"\| \tilde\theta_0 \|_\infty \leq \alpha^2/2",
         ),
-        source=f"{PPF}, section 4",
+        source=f"after {PPF}; order and bound derived here",
         check=_check_perturbed,
         controls=(LINEAR_START, ROOT_DELTA),
         draw=_draw_perturbed,
@@ -362,7 +362,7 @@ CLAIMS = (
         ),
         formulas=(r"\ln \| \theta_\infty^{(\lambda)} - \theta^* \| < "
                   r"\ln \| \theta_\infty^{(0)} - \theta^* \|",),
-        source=f"{PPF}, section 5 (experiments)",
+        source=f"{PPF} (abstract: small values of lambda help to recover sparse solutions)",
         check=_check_recovery,
         controls=(EXCHANGED,),
         draw=_draw_recovery,
@@ -388,7 +388,7 @@ CLAIMS = (
             r"\psi_\Delta(\theta) / \ln(1/\Delta) \rightarrow \frac{1}{2} \|\theta\|_1 \;\;"
             r"(\Delta \rightarrow 0)",
         ),
-        source="Woodworth et al., Kernel and rich regimes, COLT 2020",
+        source="Woodworth et al., COLT 2020, arXiv 2002.09277; the bound is derived here",
         check=_check_entropy,
         controls=(HALVED_DELTA, INVERSE_DELTA),
         proofs=_entropy_proof,
