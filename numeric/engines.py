@@ -16,7 +16,6 @@ from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from momentumflow.numeric.kernel_modules import MethodLike, kernels_for
 from momentumflow.numeric.runs import Runs, aligned
@@ -146,6 +145,8 @@ class InLanes(Engine):
             # equal blocks, at least one for each thread
             count = max(-(-members.size // self.lanes), min(self.threads, -(-members.size // 8)))
             blocks += np.array_split(members, count)
+        from threadpoolctl import threadpool_limits  # its import sets an environment variable
+
         # numba calls SciPy's BLAS, which must be loaded before it can be limited
         import_module("scipy.linalg.cython_blas")
         with threadpool_limits(1, user_api="blas"):
