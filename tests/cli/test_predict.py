@@ -41,6 +41,15 @@ def test_json_holds_the_numbers(command, table):
     assert np.linalg.norm(wrong.theta - theta) > 1e-3 * np.linalg.norm(theta)
 
 
+def test_top_says_how_many_entries_are_shown(command, table):
+    all_of_them = command("predict", table, *GOOD, "--top", "20").out
+    assert "left out" not in all_of_them
+    assert all(f"f{j} " in all_of_them for j in range(9))
+    some = command("predict", table, *GOOD, "--top", "2").out
+    assert "(7 smaller entries left out; --top shows more)" in some
+    assert "trained theta" not in command("predict", table, *GOOD, "--top", "0").out
+
+
 @pytest.mark.parametrize("suffix", ["parquet", "npz"])
 def test_other_formats_give_the_same_limit(command, frame, table, tmp_path, suffix):
     path = tmp_path / f"houses.{suffix}"
