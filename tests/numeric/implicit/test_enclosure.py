@@ -1,6 +1,7 @@
 """Rigorous enclosures: true ones hold, false ones are exposed, nothing certified is wrong."""
 
 import dataclasses
+import pickle
 
 import mpmath
 import numpy as np
@@ -113,3 +114,34 @@ def test_what_cannot_be_enclosed_is_said():
     refused = implicit_solution(problem, 1e-8, max_iterations=1)
     with pytest.raises(InputError, match="expected a certified solution"):
         enclose(problem, refused)
+
+
+def test_dependent_rows_taken_for_independent_prove_nothing():
+    """The dual equation is singular: there is no isolated zero to enclose."""
+    X = np.array([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0]])
+    y = np.array([1.0, 2.0])
+    solution = implicit_solution((X, y), 0.5)
+    assert solution.rank == 1
+    assert enclose((X, y), solution).proved
+    proof = enclose((X, y), dataclasses.replace(solution, rank=2))
+    assert not proof.proved
+    assert proof.radius == np.inf
+    assert repr(proof) == "Enclosure(proved=False)"
+    assert pickle.loads(pickle.dumps(proof)) == proof
+
+
+def test_balls_survive_pickling_exactly():
+    X = np.array([[1.0, 2.0, 3.0]])
+    solution = implicit_solution((X, np.ones(1)), 0.5)
+    proof = enclose((X, np.ones(1)), solution, digits=50)
+    twin = pickle.loads(pickle.dumps(proof))
+    assert twin == proof
+    assert twin.intervals == proof.intervals
+    assert twin.decimal(1) == proof.decimal(1)
+    # and the balls made of them hold the intervals
+    for ball, (middle, radius) in zip(twin.balls, proof.intervals, strict=True):
+        assert ball.mid().man_exp() == middle
+        grown = ball.rad().man_exp()
+        assert float(grown[0]) * 2.0 ** float(grown[1]) >= float(radius[0]) * 2.0 ** float(
+            radius[1]
+        )
