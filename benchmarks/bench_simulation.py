@@ -1,9 +1,9 @@
 """Heavy ball on the diagonal network: one run, a batch, a large problem, beside peers.
 
-    python benchmarks/bench_simulation.py [one] [batch] [large] [engines] [growth]
+    python benchmarks/bench_simulation.py [one] [batch] [large] [data] [engines] [growth]
                                           [--plot growth.png]
 
-Without a name it runs the first three. `engines` measures from how many runs lanes
+Without a name it runs the first four. `engines` measures from how many runs lanes
 pay; `growth` fits how time grows with n, d, runs and steps.
 
 Peers take the same steps; they accumulate nothing, while momentumflow also sums
@@ -78,19 +78,27 @@ def numba_loop(problem: Regression, steps: int) -> Contestant:
     return Contestant("numba loop", lambda: loop(problem.X, problem.y, steps), steps)
 
 
-def jax_scan(problem: Regression, runs: int, steps: int) -> Contestant:
+def x64_jax():
     import jax
 
     jax.config.update("jax_enable_x64", True)
-    jnp = jax.numpy
+    return jax, jax.numpy
+
+
+def jax_step(jnp, state, X, y, gamma=GAMMA):
+    w, p = state
+    g = X.T @ (X @ ((w[0] ** 2 - w[1] ** 2) / 4) - y) / y.shape[0]
+    p = BETA * p + gamma * jnp.stack((-g * w[0], g * w[1]))
+    return w + p, p
+
+
+def jax_scan(problem: Regression, runs: int, steps: int) -> Contestant:
+    jax, jnp = x64_jax()
     X, y = jnp.asarray(problem.X), jnp.asarray(problem.y)
 
     def train(gamma):
         def body(state, _):
-            w, p = state
-            g = X.T @ (X @ ((w[0] ** 2 - w[1] ** 2) / 4) - y) / problem.n
-            p = BETA * p + gamma * jnp.stack((-g * w[0], g * w[1]))
-            return (w + p, p), None
+            return jax_step(jnp, state, X, y, gamma), None
 
         start = jnp.full((2, problem.d), np.sqrt(2) * ALPHA)
         return jax.lax.scan(body, (start, jnp.zeros_like(start)), None, length=steps)[0]
@@ -190,6 +198,82 @@ def large() -> None:
     console.print(f"peak memory of the call, results included: {peak / state:.2f} times the state")
 
 
+def own_data() -> None:
+    """A batch in which every run has data of its own, and one on minibatches."""
+    problems = sparse_regression(20, 30, 5, seed=1, batch=(256,))
+    field = available([lambda: ours_on(problems, 5_000), lambda: jax_own_data(problems, 1_000)])
+    seconds = harness.rounds(field)
+    title = "256 runs, each on its own data, n = 20, d = 30: a run-step"
+    harness.report(title, seconds, "momentumflow", "ns", 1e9)
+    problem = sparse_regression(20, 30, 5, seed=1)
+    field = available(
+        [
+            lambda: minibatches(problem, 256, 5_000),
+            lambda: jax_minibatches(problem, 256, 500),
+        ]
+    )
+    seconds = harness.rounds(field)
+    title = "256 runs on minibatches of 10 of 20 rows, drawn anew: a run-step"
+    harness.report(title, seconds, "momentumflow", "ns", 1e9)
+
+
+def ours_on(problems: Regression, steps: int) -> Contestant:
+    return Contestant(
+        "momentumflow",
+        lambda: momentum_descent(problems, GAMMA, BETA, ALPHA, max_steps=steps, tol=None),
+        problems.batch_shape[0] * steps,
+    )
+
+
+def minibatches(problem: Regression, runs: int, steps: int) -> Contestant:
+    gamma = np.full(runs, GAMMA)
+    return Contestant(
+        "momentumflow",
+        lambda: momentum_descent(
+            problem, gamma, BETA, ALPHA, batch_size=10, max_steps=steps, tol=None
+        ),
+        runs * steps,
+    )
+
+
+def jax_own_data(problems: Regression, steps: int) -> Contestant:
+    jax, jnp = x64_jax()
+
+    def train(X, y):
+        def body(state, _):
+            return jax_step(jnp, state, X, y), None
+
+        start = jnp.full((2, X.shape[1]), np.sqrt(2) * ALPHA)
+        return jax.lax.scan(body, (start, jnp.zeros_like(start)), None, length=steps)[0]
+
+    compiled = jax.jit(jax.vmap(train))
+    X, y = jnp.asarray(problems.X), jnp.asarray(problems.y)
+    work = problems.batch_shape[0] * steps
+    return Contestant("JAX vmap of scan", lambda: jax.block_until_ready(compiled(X, y)), work)
+
+
+def jax_minibatches(problem: Regression, runs: int, steps: int) -> Contestant:
+    jax, jnp = x64_jax()
+    X, y = jnp.asarray(problem.X), jnp.asarray(problem.y)
+
+    def train(key):
+        def body(carry, _):
+            state, key = carry
+            key, used = jax.random.split(key)
+            rows = jax.random.permutation(used, problem.n)[:10]
+            return (jax_step(jnp, state, X[rows], y[rows]), key), None
+
+        start = jnp.full((2, problem.d), np.sqrt(2) * ALPHA)
+        carry = ((start, jnp.zeros_like(start)), key)
+        return jax.lax.scan(body, carry, None, length=steps)[0]
+
+    compiled = jax.jit(jax.vmap(train))
+    keys = jax.random.split(jax.random.key(0), runs)
+    return Contestant(
+        "JAX vmap of scan", lambda: jax.block_until_ready(compiled(keys)), runs * steps
+    )
+
+
 def engines() -> None:
     """From how many runs on one design do lanes beat one run after the other?"""
     for n, d in ((20, 30), (50, 200), (100, 1000)):
@@ -249,17 +333,18 @@ def growth(target: str | None) -> None:
 
 
 def main() -> None:
-    parts = ("one", "batch", "large", "engines", "growth")
+    parts = ("one", "batch", "large", "data", "engines", "growth")
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", help=f"among {', '.join(parts)}")
     parser.add_argument("--plot", help="write the figure of `growth` to this file")
     arguments = parser.parse_args()
-    chosen = arguments.parts or parts[:3]
+    chosen = arguments.parts or parts[:4]
     small = sparse_regression(20, 30, 5, seed=1)
     work = {
         "one": lambda: one_run(small),
         "batch": lambda: batch(small),
         "large": large,
+        "data": own_data,
         "engines": engines,
         "growth": lambda: growth(arguments.plot),
     }

@@ -70,12 +70,11 @@ def step(w_plus, w_minus, p_plus, p_minus, g, gamma, beta):
     )
 
 @njit(**_OPTIONS)
-def _add_row(X, y, theta, g, i, scale):
+def _add_row(X, y, theta, g, i):
     """Add the gradient of row i to g."""
-    r = 0.0
+    r = -y[i]
     for j in range(theta.size):
         r += X[i, j] * theta[j]
-    r = (r - y[i]) * scale
     for j in range(theta.size):
         g[j] += r * X[i, j]
 
@@ -84,7 +83,8 @@ def _add_row(X, y, theta, g, i, scale):
 def advance(X, y, gamma, beta, W, P, G, S, flips, theta, g, steps):
     """Take `steps` full-batch steps of one run, in place; theta and g (d,) are scratch."""
     n, d = X.shape
-    scale = 1.0 / n
+    scale = 1.0 / n  # the factor of the mean, which g is without
+    rate = gamma * scale
     # Rows as local names, counters as scalars: a sum kept in an array entry, which
     # might overlap another array, would keep the loops from SIMD.
     weights0 = W[0]
@@ -101,28 +101,24 @@ def advance(X, y, gamma, beta, W, P, G, S, flips, theta, g, steps):
             g[j] = 0.0
         for i in range(0, n - 3, 4):
             # Four rows share every load of theta and of g.
-            r0 = 0.0
-            r1 = 0.0
-            r2 = 0.0
-            r3 = 0.0
+            r0 = -y[i]
+            r1 = -y[i + 1]
+            r2 = -y[i + 2]
+            r3 = -y[i + 3]
             for j in range(d):
                 r0 += X[i, j] * theta[j]
                 r1 += X[i + 1, j] * theta[j]
                 r2 += X[i + 2, j] * theta[j]
                 r3 += X[i + 3, j] * theta[j]
-            r0 = (r0 - y[i]) * scale
-            r1 = (r1 - y[i + 1]) * scale
-            r2 = (r2 - y[i + 2]) * scale
-            r3 = (r3 - y[i + 3]) * scale
             for j in range(d):
                 g[j] += r0 * X[i, j] + r1 * X[i + 1, j] + r2 * X[i + 2, j] + r3 * X[i + 3, j]
         for i in range(n - n % 4, n):
-            _add_row(X, y, theta, g, i, scale)
+            _add_row(X, y, theta, g, i)
         # Two loops, because the sums' division costs a quarter of a step.
         if S.shape[1]:
             for j in range(d):
                 w0, w1, p0, p1, s0, s1, f0, f1 = step(
-                    weights0[j], weights1[j], moves0[j], moves1[j], g[j], gamma, beta
+                    weights0[j], weights1[j], moves0[j], moves1[j], g[j], rate, beta
                 )
                 weights0[j] = w0
                 moves0[j] = p0
@@ -132,11 +128,11 @@ def advance(X, y, gamma, beta, W, P, G, S, flips, theta, g, steps):
                 moves1[j] = p1
                 sums1[j] += s1
                 flips1 += f1
-                G[j] += g[j]
+                G[j] += g[j] * scale
         else:
             for j in range(d):
                 w0, w1, p0, p1, _, _, f0, f1 = step(
-                    weights0[j], weights1[j], moves0[j], moves1[j], g[j], gamma, beta
+                    weights0[j], weights1[j], moves0[j], moves1[j], g[j], rate, beta
                 )
                 weights0[j] = w0
                 moves0[j] = p0
@@ -144,7 +140,7 @@ def advance(X, y, gamma, beta, W, P, G, S, flips, theta, g, steps):
                 weights1[j] = w1
                 moves1[j] = p1
                 flips1 += f1
-                G[j] += g[j]
+                G[j] += g[j] * scale
     flips[0] += flips0
     flips[1] += flips1
 
@@ -199,7 +195,8 @@ def converge(X, y, gamma, beta, W, P, G, S, flips, theta, g, tol, check_every, c
 def advance_rows(X, y, gamma, beta, W, P, G, S, flips, theta, g, rows):
     """Take one step for each line of `rows` (steps, batch_size), the rows it draws."""
     d = X.shape[1]
-    scale = 1.0 / rows.shape[1]
+    scale = 1.0 / rows.shape[1]  # the factor of the mean, which g is without
+    rate = gamma * scale
     # Rows as local names, counters as scalars: a sum kept in an array entry, which
     # might overlap another array, would keep the loops from SIMD.
     weights0 = W[0]
@@ -219,28 +216,24 @@ def advance_rows(X, y, gamma, beta, W, P, G, S, flips, theta, g, rows):
             i0, i1, i2, i3 = rows[k, a], rows[k, a + 1], rows[k, a + 2], rows[k, a + 3]
             x0, x1, x2, x3 = X[i0], X[i1], X[i2], X[i3]
             # Four rows share every load of theta and of g.
-            r0 = 0.0
-            r1 = 0.0
-            r2 = 0.0
-            r3 = 0.0
+            r0 = -y[i0]
+            r1 = -y[i1]
+            r2 = -y[i2]
+            r3 = -y[i3]
             for j in range(d):
                 r0 += x0[j] * theta[j]
                 r1 += x1[j] * theta[j]
                 r2 += x2[j] * theta[j]
                 r3 += x3[j] * theta[j]
-            r0 = (r0 - y[i0]) * scale
-            r1 = (r1 - y[i1]) * scale
-            r2 = (r2 - y[i2]) * scale
-            r3 = (r3 - y[i3]) * scale
             for j in range(d):
                 g[j] += r0 * x0[j] + r1 * x1[j] + r2 * x2[j] + r3 * x3[j]
         for a in range(size - size % 4, size):
-            _add_row(X, y, theta, g, rows[k, a], scale)
+            _add_row(X, y, theta, g, rows[k, a])
         # Two loops, because the sums' division costs a quarter of a step.
         if S.shape[1]:
             for j in range(d):
                 w0, w1, p0, p1, s0, s1, f0, f1 = step(
-                    weights0[j], weights1[j], moves0[j], moves1[j], g[j], gamma, beta
+                    weights0[j], weights1[j], moves0[j], moves1[j], g[j], rate, beta
                 )
                 weights0[j] = w0
                 moves0[j] = p0
@@ -250,11 +243,11 @@ def advance_rows(X, y, gamma, beta, W, P, G, S, flips, theta, g, rows):
                 moves1[j] = p1
                 sums1[j] += s1
                 flips1 += f1
-                G[j] += g[j]
+                G[j] += g[j] * scale
         else:
             for j in range(d):
                 w0, w1, p0, p1, _, _, f0, f1 = step(
-                    weights0[j], weights1[j], moves0[j], moves1[j], g[j], gamma, beta
+                    weights0[j], weights1[j], moves0[j], moves1[j], g[j], rate, beta
                 )
                 weights0[j] = w0
                 moves0[j] = p0
@@ -262,7 +255,7 @@ def advance_rows(X, y, gamma, beta, W, P, G, S, flips, theta, g, rows):
                 weights1[j] = w1
                 moves1[j] = p1
                 flips1 += f1
-                G[j] += g[j]
+                G[j] += g[j] * scale
     flips[0] += flips0
     flips[1] += flips1
 
