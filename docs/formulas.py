@@ -117,6 +117,7 @@ def _methods() -> Iterator[Formula]:
         "Quasi-hyperbolic momentum",
         sp.latex(QuasiHyperbolic().equation),
         ("momentumflow.symbolic.QuasiHyperbolic",),
+        claims=("limit-quasi-hyperbolic",),
     )
 
 

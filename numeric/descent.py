@@ -309,7 +309,7 @@ def _result(
             totals = sums[:, 0], sums[:, 1]
         else:
             moves = runs.P[:, 0, :d], runs.P[:, 1, :d]
-            totals = kernels.remainder_totals(*end, *moves, runs.G[:, :d], gamma, beta)
+            totals = kernels.remainders(*end, *moves, runs.G[:, :d], gamma, beta)
         S_plus, S_minus = (
             runs.shaped(total) - np.log(np.abs(runs.shaped(w) / w0))
             for total, w, w0 in zip(totals, end, start, strict=True)

@@ -31,8 +31,8 @@ def stated_method(name: str, values: list[str]) -> MomentumMethod:
     }
     if "=" in name:
         stated = symbolic.MomentumMethod.parse(name)
-    elif name in makers:
-        stated = makers[name]()
+    elif name.replace("-", "_") in makers:
+        stated = makers[name.replace("-", "_")]()
     else:
         raise InputError(f"a method among {', '.join(METHODS)}, or a recurrence", repr(name))
     settings = {}

@@ -52,7 +52,7 @@ def step(w_plus, w_minus, p_plus, p_minus, g, gamma, beta):
     )
 
 
-def remainder_totals(w_plus, w_minus, p_plus, p_minus, G, gamma, beta):
+def remainders(w_plus, w_minus, p_plus, p_minus, G, gamma, beta):
     """S + ln|w/w_0| of each weight since the start at rest; G is the sum of g."""
     x0 = (1/(1 - beta))
     x1 = G*gamma*x0
