@@ -10,7 +10,15 @@ import numpy as np
 import pytest
 
 from momentumflow.numeric import momentum_descent, sparse_regression
-from momentumflow.symbolic import GradientDescent, HeavyBall, Nesterov, write_kernels
+from momentumflow.symbolic import (
+    GradientDescent,
+    HeavyBall,
+    Nesterov,
+    QuasiHyperbolic,
+    SeparableNetwork,
+    write_kernels,
+)
+from momentumflow.symbolic.symbols import u
 
 PROBLEM = sparse_regression(5, 8, 3, seed=4)
 STEPS, GAMMA = 200, 0.03
@@ -113,3 +121,41 @@ def test_torch(tmp_path: Path, method: str) -> None:
     weights[0].sum().backward()
     assert gamma.grad is not None
     assert torch.isfinite(gamma.grad).all()
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        SeparableNetwork((u,), u**2, name="square"),
+        SeparableNetwork((u,), u**3, name="cubic"),  # whose remainders have no sums
+    ],
+    ids=lambda network: network.name,
+)
+def test_numba_on_a_users_method_and_network(tmp_path: Path, network: SeparableNetwork) -> None:
+    rule = QuasiHyperbolic(nu="7/10")
+    numba, reference = (
+        load(write_kernels(tmp_path, rule, network, backend)) for backend in ("numba", "numpy")
+    )
+    X, y, beta, lanes = PROBLEM.X, PROBLEM.y, 0.8, 3
+    n, d = X.shape
+    w, p, total, sums = np.full(d, 0.5), np.zeros(d), np.zeros(d), np.zeros(d)
+    for _ in range(50):
+        g = X.T @ (X @ reference.parameter(w, p, beta) - y) / n
+        w, p, s, _ = reference.step(w, p, g, GAMMA, beta)
+        total, sums = total + g, sums + s
+    one = np.full((1, d), 0.5), np.zeros((1, d)), np.zeros(d), np.zeros((1, 0)), np.zeros(1)
+    numba.advance(X, y, GAMMA, beta, *one, np.zeros(d), np.zeros(d), 50)
+    np.testing.assert_allclose(one[0][0], w, rtol=1e-13)
+    np.testing.assert_allclose(one[2], total, rtol=1e-12)
+    many = np.full((1, d * lanes), 0.5), np.zeros((1, d * lanes)), np.zeros(d * lanes)
+    numba.advance_lanes(
+        X[None].copy(), np.repeat(y[:, None], lanes, axis=1), np.full(lanes, GAMMA),
+        np.full(lanes, beta), *many, np.zeros((1, 0)), np.zeros((1, lanes)),
+        np.zeros((d, lanes)), np.zeros((n, lanes)), np.zeros((d, lanes)), 50,
+    )  # fmt: skip
+    np.testing.assert_allclose(many[0].reshape(d, lanes), np.repeat(w[:, None], lanes, axis=1))
+    np.testing.assert_allclose(many[2].reshape(d, lanes)[:, 2], total, rtol=1e-12)
+    assert reference.REMAINDERS is (network.name == "square")
+    if reference.REMAINDERS:
+        logs = reference.remainders(w, p, total, GAMMA, beta)
+        np.testing.assert_allclose(logs, sums / (1 - reference.decay(beta)), rtol=1e-12)
