@@ -11,7 +11,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
-from momentumflow.cli import FINE
 from momentumflow.symbolic.errors import InputError
 
 PAGE = Path(__file__).with_name("app.py")
@@ -83,4 +82,4 @@ def serve(listening: socket.socket) -> NoReturn:
     # any more, and an orderly exit would wait for it.
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(FINE)
+    os._exit(0)
