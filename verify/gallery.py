@@ -85,7 +85,8 @@ def _plane(drawing: Drawing) -> Figure:
             textcoords="offset points", xytext=(2, 4), fontsize=7.5,
             path_effects=rim,
         )  # fmt: skip
-    axes.set_facecolor("0.85")
+    # Hatched: in grey print a mere grey would pass for a loss.
+    axes.patch.set(facecolor="0.92", hatch="////", edgecolor="0.55", linewidth=0)
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.invert_yaxis()
@@ -243,7 +244,7 @@ GALLERY = (
     Picture(
         "equal-lambda-plane",
         "Test loss over the plane of step size and momentum, with lines of equal lambda, along "
-        "which it is constant while the time step is small. Grey: no convergence.",
+        "which it is constant while the time step is small. Hatched: no convergence.",
         _plane,
     ),
     Picture(

@@ -102,7 +102,8 @@ def _draw_scheme(evidence: Evidence) -> Figure:
     )  # fmt: skip
     axes.axhline(SCHEME_TOLERANCE, color="0.4", linewidth=0.8)
     axes.annotate(
-        "required", (0.0, SCHEME_TOLERANCE), textcoords="offset points", xytext=(0, -9),
+        "required", (float(s["momentum"].min()), SCHEME_TOLERANCE), textcoords="offset points",
+        xytext=(0, -9),
         fontsize=7.5, color="0.3",
     )  # fmt: skip
     axes.set_yscale("log")
