@@ -45,6 +45,13 @@ def results():
         keep(f"{method} lanes", momentum_descent(problem, 0.05, betas, 0.5, **lanes))
         rows = momentum_descent(problem, 0.02, beta, 0.5, batch_size=2, seed=3, **single)
         keep(f"{method} rows", rows)
+        # the remainders summed step by step; minibatches of a block of four and one more
+        summed = {**single, "remainders": "summed"}
+        keep(f"{method} single summed", momentum_descent(problem, 0.05, beta, 0.5, **summed))
+        summed_lanes = {**lanes, "remainders": "summed"}
+        keep(f"{method} lanes summed", momentum_descent(problem, 0.05, betas, 0.5, **summed_lanes))
+        summed_rows = {**summed, "batch_size": 5, "seed": 3}
+        keep(f"{method} rows summed", momentum_descent(problem, 0.02, beta, 0.5, **summed_rows))
         # to its end: converged, and diverged, by each engine
         small = Regression([[1.0, 2.0, 0.5]], [2.5])
         for engine in ("single", "lanes"):
