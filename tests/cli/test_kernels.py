@@ -55,7 +55,10 @@ def test_a_stale_kernel_is_named_and_fails(command, monkeypatch):
         (("--backend", "fortran"), "expected a backend among numba, numpy, "),
         (("--parametrisation", "u**"), "expected a formula, received 'u**'; "),
         (("--parametrisation", "3"), "expected an expression with at least one weight, "),
-        (("--method", "quasi_hyperbolic"), "expected a method whose only parameters are gamma and beta, "),
+        (
+            ("--method", "quasi_hyperbolic"),
+            "expected a method whose only parameters are gamma and beta, ",
+        ),
     ],
 )
 def test_bad_input_is_one_sentence_and_code_two(command, arguments, sentence):
