@@ -113,7 +113,8 @@ def momentum_descent(
         Largest number of steps.
     tol : float or None
         Stop when |X theta - y| <= tol |y| and the remaining momentum moves
-        theta by at most tol |theta|. None takes exactly `max_steps` steps.
+        theta by at most tol |theta| and no weight by more than 100 tol of
+        itself. None takes exactly `max_steps` steps.
     check_every : int
         Steps between two looks at convergence.
     record_every : int, optional
@@ -304,9 +305,12 @@ def _result(
     kernels = kernels_for(engine.method, "numpy")
     with np.errstate(all="ignore"):  # diverged runs hold infinities; their status says so
         gamma, beta = runs.gamma[:, None], runs.beta[:, None]
+        error = None
         if settings["remainders"] == "summed":
             sums = runs.S[:, :, :d] / (1 - kernels.decay(beta[..., None]))
             totals = sums[:, 0], sums[:, 1]
+            # a few roundings of each summand, and as many of the iterates it is made of
+            error = 4 * np.finfo(np.float64).eps * (sums[:, 2] + sums[:, 3])
         else:
             moves = runs.P[:, 0, :d], runs.P[:, 1, :d]
             totals = kernels.remainders(*end, *moves, runs.G[:, :d], gamma, beta)
@@ -340,6 +344,7 @@ def _result(
         residual=residual,
         time=runs.shaped(eps * runs.steps),
         steps=runs.shaped(runs.steps.copy()),
+        remainder_rounding=None if error is None else runs.shaped(error),
         sign_changes=runs.shaped(runs.flips.astype(np.int64)),
         status=_statuses(runs, interrupted, to_convergence),
         settings=settings,

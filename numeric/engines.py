@@ -180,14 +180,14 @@ class InLanes(Engine):
             summed = size + _ROW_PAD if runs.S.size else 0
             W, P, theta, g, r, S, G = _staggered(
                 *[(2, size + _ROW_PAD)] * 2,
-                (d, lanes), (width, lanes), (n, lanes), (2, summed), (size,),
+                (d, lanes), (width, lanes), (n, lanes), (4, summed), (size,),
             )  # fmt: skip
             state = ((W, runs.W), (P, runs.P), (S, runs.S))[: 3 if summed else 2]
             # pairs of views: side by side in the block, and one run after the other
             pairs = [
                 (lane[sign, :size].reshape(d, lanes), run[:, sign])
                 for lane, run in state
-                for sign in (0, 1)
+                for sign in range(lane.shape[0])
             ] + [(G.reshape(d, lanes), runs.G)]
             for lane, run in pairs:
                 lane[:] = run[members].T
@@ -246,7 +246,7 @@ class InNumpy(Engine):
         runs.W[active] = np.stack((w0, w1), axis=1)
         runs.P[active] = np.stack((p0, p1), axis=1)
         if runs.S.size:
-            runs.S[active] += np.stack((s0, s1), axis=1)
+            runs.S[active] += np.stack((s0, s1, np.abs(s0), np.abs(s1)), axis=1)
         runs.flips[active] += np.stack((f0.sum(axis=-1), f1.sum(axis=-1)), axis=1)
         runs.G[active] += g
 

@@ -38,8 +38,8 @@ class Runs:
     y : ndarray, shape (size, n)
     W, P : ndarray, shape (size, 2, padded d)
         Weights (w_+, w_-), displacements.
-    S : ndarray, shape (size, 2, padded d), or (size, 2, 0) if not asked for
-        Sums of the remainders' summands.
+    S : ndarray, shape (size, 4, padded d), or (size, 4, 0) if not asked for
+        Sums of the remainders' summands, and of their absolute values.
     G : ndarray, shape (size, padded d)
         Sum of the gradient entries.
     flips : ndarray, shape (size, 2)
@@ -101,7 +101,7 @@ class Runs:
             W=W,
             P=aligned(*W.shape),
             G=aligned(size, padded),
-            S=aligned(size, 2, padded if summed else 0),
+            S=aligned(size, 4, padded if summed else 0),
             flips=np.zeros((size, 2)),
             steps=np.zeros(size, dtype=np.int64),
             state=np.zeros(size, dtype=np.int64),

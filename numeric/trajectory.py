@@ -186,6 +186,12 @@ class Trajectory(Value):
     squared_rates : ndarray, shape (..., 2, d), optional
         Flows only: the integrals of (w'/w)^2 dt for w_+ and w_-; under gradient
         flow both are the integral of g^2 dt.
+    remainder_rounding : ndarray, shape (..., d), optional
+        Discrete runs whose remainders were summed by their definition only: a
+        bound on what rounding adds to S_+ + S_-. It is large where a weight came
+        close to zero, because the summands before and after it then cancel; the
+        bound grows with their size (Higham, Accuracy and Stability of Numerical
+        Algorithms, chapter 3: running error analysis).
     sign_change_times : SignChanges, or object array of them, optional
         Flows only.
     path : Path, optional
@@ -209,6 +215,7 @@ class Trajectory(Value):
     status: Any
     settings: dict[str, Any] = field(repr=False)
     squared_rates: FloatArray | None = field(default=None, repr=False)
+    remainder_rounding: FloatArray | None = field(default=None, repr=False)
     sign_change_times: Any = field(default=None, repr=False)
     path: Path | None = field(default=None, repr=False)
 

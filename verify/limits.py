@@ -21,12 +21,6 @@ if TYPE_CHECKING:
 LIMIT_TOLERANCE = 1e-9
 # How well CVXPY and Newton agree there.
 SOLVER_TOLERANCE = 1e-7
-# The summands of a discrete remainder on either side of a change of sign are as large
-# as beta |w_k/w_{k+1}| / (1-beta) and cancel, which leaves that many roundings. How near
-# to zero a weight lands is as good as uniform: nearer than a share c of the step
-# before with a probability of at most about c. So of the runs with N changes of sign
-# this share has an error above N rounding / ((1-beta) share); the others have less.
-RARELY = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,10 +70,12 @@ class Comparison:
         """
         found = []
         if self.distance.size:
+            # in units in which the tolerance of a run without sign changes is as stated
+            unit = 1 + self.crossing_rounding / LIMIT_TOLERANCE
             found.append(
                 at_most(
                     "relative distance of simulated and predicted limit",
-                    self.distance,
+                    self.distance / unit,
                     LIMIT_TOLERANCE,
                     settings,
                 )
@@ -229,16 +225,15 @@ def compare(
 
 
 def _crossing_rounding(run: Trajectory, batch: tuple[int, ...]) -> FloatArray:
-    """What rounding may add to ln Delta where weights change sign; see `RARELY`.
+    """What rounding may add to ln Delta of a run whose weights changed sign.
 
     The flow takes the regular form around a zero, where nothing cancels.
     """
-    if "beta" not in run.settings:
+    if run.remainder_rounding is None:
         return np.zeros(batch).reshape(-1)
-    changes = np.broadcast_to(run.sign_changes.sum(axis=-1), batch)
-    friction = 1 - np.broadcast_to(np.asarray(run.settings["beta"], dtype=np.float64), batch)
-    rounding: FloatArray = np.finfo(np.float64).eps * changes / (friction * RARELY)
-    return rounding.reshape(-1)
+    crossed = np.broadcast_to(run.sign_changes.sum(axis=-1), batch) > 0
+    bound = np.max(np.broadcast_to(run.remainder_rounding, run.theta.shape), axis=-1)
+    return np.where(crossed, bound, 0.0).reshape(-1)
 
 
 def _standing(run: Trajectory, batch: tuple[int, ...]) -> np.ndarray:

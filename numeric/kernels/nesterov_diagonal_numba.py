@@ -10,7 +10,8 @@ State of one run (in lanes, runs lie side by side along a last axis):
     W      (2, d)  weights w_plus, w_minus
     P      (2, d)  displacements w_k - w_(k-1)
     G      (d,)    sum of the gradient entries g
-    S      (2, d)  sums of the remainders' summands, or (2, 0): not asked for
+    S      (4, d)  sums of the remainders' summands, then of their absolute values,
+                   or (4, 0): not asked for
     flips  (2,)    sign changes of the weights
 """
 # mypy: ignore-errors
@@ -93,10 +94,12 @@ def advance(X, y, gamma, beta, W, P, G, S, flips, theta, g, steps):
     weights0 = W[0]
     moves0 = P[0]
     sums0 = S[0]
+    sizes0 = S[2]
     flips0 = 0.0
     weights1 = W[1]
     moves1 = P[1]
     sums1 = S[1]
+    sizes1 = S[3]
     flips1 = 0.0
     for _ in range(steps):
         for j in range(d):
@@ -126,10 +129,12 @@ def advance(X, y, gamma, beta, W, P, G, S, flips, theta, g, steps):
                 weights0[j] = w0
                 moves0[j] = p0
                 sums0[j] += s0
+                sizes0[j] += abs(s0)
                 flips0 += f0
                 weights1[j] = w1
                 moves1[j] = p1
                 sums1[j] += s1
+                sizes1[j] += abs(s1)
                 flips1 += f1
                 G[j] += g[j] * scale
         else:
@@ -153,12 +158,15 @@ def assess(X, y, beta, W, P, theta, tol):
     """Tell whether one run is going on (0), has converged (1) or diverged (2).
 
     Converged: |X theta - y| <= tol |y|, and letting the momentum run out
-    against no force would move theta by at most tol |theta|.
+    against no force would move theta by at most tol |theta| and no weight by
+    more than 100 tol of itself, so that small weights, and with them the
+    balancedness, are at rest as well.
     """
     n, d = X.shape
     pending = decay(beta) / (1.0 - decay(beta))
     size = 0.0
     drift = 0.0
+    at_rest = True
     for j in range(d):
         theta[j] = parameter(W[0, j], W[1, j], 0.0, 0.0, beta)
         moved = parameter(
@@ -166,6 +174,8 @@ def assess(X, y, beta, W, P, theta, tol):
         )
         size += theta[j] * theta[j]
         drift += (moved - theta[j]) ** 2
+        for i in range(2):
+            at_rest = at_rest and abs(pending * P[i, j]) <= 1e2 * tol * abs(W[i, j])
     residual = 0.0
     target = 0.0
     for i in range(n):
@@ -176,7 +186,7 @@ def assess(X, y, beta, W, P, theta, tol):
         target += y[i] * y[i]
     if not (residual + drift < 1e300):
         return 2
-    if residual <= tol * tol * target and drift <= tol * tol * size:
+    if residual <= tol * tol * target and drift <= tol * tol * size and at_rest:
         return 1
     return 0
 
@@ -205,10 +215,12 @@ def advance_rows(X, y, gamma, beta, W, P, G, S, flips, theta, g, rows):
     weights0 = W[0]
     moves0 = P[0]
     sums0 = S[0]
+    sizes0 = S[2]
     flips0 = 0.0
     weights1 = W[1]
     moves1 = P[1]
     sums1 = S[1]
+    sizes1 = S[3]
     flips1 = 0.0
     for k in range(rows.shape[0]):
         for j in range(d):
@@ -241,10 +253,12 @@ def advance_rows(X, y, gamma, beta, W, P, G, S, flips, theta, g, rows):
                 weights0[j] = w0
                 moves0[j] = p0
                 sums0[j] += s0
+                sizes0[j] += abs(s0)
                 flips0 += f0
                 weights1[j] = w1
                 moves1[j] = p1
                 sums1[j] += s1
+                sizes1[j] += abs(s1)
                 flips1 += f1
                 G[j] += g[j] * scale
         else:
@@ -294,8 +308,8 @@ def fill_parameter(beta, W, P, theta):
 def move_lanes(gamma, beta, W, P, S, flips, theta, g, first):
     """Move the g.size coordinates of all lanes that start at `first`.
 
-    Coordinates and lanes are one axis here, lanes fastest: W, P and S
-    (2, d lanes), theta (d lanes,). gamma, beta and flips (2, .) repeat with a
+    Coordinates and lanes are one axis here, lanes fastest: W and P
+    (2, d lanes), S (4, d lanes), theta (d lanes,). gamma, beta and flips (2, .) repeat with a
     period of g.size. One long loop, because each loop pays anew for the proof
     that its arrays do not overlap. theta receives the parameter of the next
     step while the weights are at hand.
@@ -310,7 +324,9 @@ def move_lanes(gamma, beta, W, P, S, flips, theta, g, first):
     out = theta[first:stop]
     if S.shape[1]:
         sums0 = S[0, first:stop]
+        sizes0 = S[2, first:stop]
         sums1 = S[1, first:stop]
+        sizes1 = S[3, first:stop]
         for c in range(g.size):
             w0, w1, p0, p1, s0, s1, f0, f1 = step(
                 weights0[c], weights1[c], moves0[c], moves1[c], g[c], gamma[c], beta[c]
@@ -318,10 +334,12 @@ def move_lanes(gamma, beta, W, P, S, flips, theta, g, first):
             weights0[c] = w0
             moves0[c] = p0
             sums0[c] += s0
+            sizes0[c] += abs(s0)
             flips0[c] += f0
             weights1[c] = w1
             moves1[c] = p1
             sums1[c] += s1
+            sizes1[c] += abs(s1)
             flips1[c] += f1
             out[c] = parameter(w0, w1, p0, p1, beta[c])
         return

@@ -82,6 +82,26 @@ def test_sign_changes_are_counted_and_summed_through():
         np.testing.assert_allclose(np.stack([run.S_plus, run.S_minus]), S, rtol=1e-8, atol=atol)
 
 
+@pytest.mark.parametrize("method", ["heavy_ball", "nesterov"])
+def test_the_rounding_of_summed_remainders_is_bounded(method):
+    problem = sparse_regression(10, 30, 5, seed=3, batch=(30,))
+    regular, summed = (
+        momentum_descent(
+            problem, 0.02, 0.955, 0.1, method=method, max_steps=10_000, tol=None, remainders=form
+        )
+        for form in ("regular", "summed")
+    )
+    assert summed.sign_changes.sum() > 300
+    assert summed.remainder_rounding is not None
+    difference = np.abs((summed.S_plus + summed.S_minus) - (regular.S_plus + regular.S_minus))
+    # besides the summands' own rounding, that of adding ten thousand numbers
+    allowed = summed.remainder_rounding + 1e-12
+    assert np.all(difference <= allowed)
+    # negative control: without the sizes of the summands there is no such bound
+    assert np.any(difference > 4e-16 * summed.sign_changes.sum(axis=-1, keepdims=True) + 1e-12)
+    assert regular.remainder_rounding is None
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("batch_size", [None, 7])
 def test_remainders_telescope(method, batch_size):

@@ -92,6 +92,18 @@ def test_a_stated_rule_equals_the_recurrence():
     assert run.time == pytest.approx(50 * 0.1 / (1 - 0.49))
 
 
+def test_small_weights_are_at_rest_as_well():
+    # A coordinate near zero says little about theta, and all about its balancedness. With
+    # these steps theta is at rest before the small weights are: asking for theta alone
+    # leaves an error of 3.2e-10 in one of these runs.
+    problems = sparse_regression(10, 30, 5, seed=5, batch=(1000,))
+    gamma, beta, tol = 0.447, 0.9553, 1e-12
+    run = momentum_descent(problems, gamma, beta, 1.0, method=QHM, tol=tol)
+    assert run.converged.mean() > 0.99
+    error = np.abs(run.log_balancedness - np.log(run.balancedness))[run.converged]
+    assert error.max() < 2 * 100 * tol
+
+
 def test_the_shipped_rule_goes_the_same_way():
     ours, shipped = (
         momentum_descent(PROBLEM, 0.05, 0.7, 0.2, method=method, max_steps=80, tol=None)

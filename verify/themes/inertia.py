@@ -236,6 +236,18 @@ LOOSE_BOUND = Mutation(
     lambda subject: replace(subject, sign_bound=lambda largest: 64 * subject.sign_bound(largest)),
 )
 
+WITHOUT_INERTIA = Mutation(
+    "a-thousandth-of-the-inertia",
+    "a flow that runs with a thousandth of the lambda it is given",
+    lambda subject: replace(
+        subject,
+        flow=lambda problem, lam, *rest, **options: subject.flow(
+            problem, np.asarray(lam) / 1000, *rest, **options
+        ),
+    ),
+    "code",
+)
+
 
 def _law_proof() -> tuple[Identity, ...]:
     from momentumflow.symbolic import DiagonalNetwork
@@ -295,7 +307,7 @@ CLAIMS = (
         formulas=(r"4\,\lambda\, \sup_t \| g(t) \|_\infty \leq 1",),
         source="sufficient condition; argued, here checked and not proved",
         check=_check_signs,
-        controls=(LOOSE_BOUND,),
+        controls=(LOOSE_BOUND, WITHOUT_INERTIA),
         draw=_draw_signs,
         caption=(
             "Share of runs in which a weight changes sign, over lambda in units of the bound at "
