@@ -147,11 +147,11 @@ def share_of_peak(seconds: dict[str, list[float]], flops: float) -> float:
 def one_run(problem: Regression) -> None:
     field = available(
         [
-            lambda: ours(problem, 1, 200_000),
-            lambda: numba_loop(problem, 100_000),
-            lambda: jax_scan(problem, 1, 50_000),
-            lambda: numpy_loop(problem, 1, 2_000),
-            lambda: torch_loop(problem, 300),
+            lambda: ours(problem, 1, 2_000_000),
+            lambda: numba_loop(problem, 1_000_000),
+            lambda: jax_scan(problem, 1, 1_000_000),
+            lambda: numpy_loop(problem, 1, 20_000),
+            lambda: torch_loop(problem, 1_000),
         ]
     )
     seconds = harness.rounds(field)
@@ -178,7 +178,7 @@ def large() -> None:
     problem = sparse_regression(200, 2000, 20)
     field = available(
         [
-            lambda: ours(problem, 64, 1_000),
+            lambda: ours(problem, 64, 2_000),
             lambda: numpy_loop(problem, 64, 200),
             lambda: jax_scan(problem, 64, 200),
             harness.dgemm,
