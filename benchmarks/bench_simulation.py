@@ -308,7 +308,7 @@ def growth(target: str | None) -> None:
 
     # sizes at which the products (n, d) and the loop (runs, steps) outweigh the set-up
     sweeps = {
-        "rows n": ([100, 200, 400, 800, 1600], lambda k: seconds(k, 1024, 32, 200)),
+        "rows n": ([100, 200, 400, 800, 1600], lambda k: seconds(k, 2048, 32, 100)),
         "features d": ([512, 1024, 2048, 4096], lambda k: seconds(200, k, 32, 200)),
         "runs": ([256, 512, 1024, 2048], lambda k: seconds(20, 30, k, 4000)),
         "steps": ([30_000, 100_000, 300_000, 1_000_000], lambda k: seconds(20, 30, 1, k)),
@@ -321,6 +321,7 @@ def growth(target: str | None) -> None:
     if target is None:
         return
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import LogLocator
 
     figure, axes = plt.subplots(1, 4, figsize=(13, 3.2), layout="constrained")
     for axis, (label, (sizes, times, slope)) in zip(axes, found.items(), strict=True):
@@ -328,8 +329,13 @@ def growth(target: str | None) -> None:
         line = np.array(sizes) / sizes[0] * times[0]
         axis.loglog(sizes, line, "--", color="0.5", label="expected, exponent 1")
         axis.set(xlabel=label, ylabel="seconds")
-        axis.legend(fontsize=8)
-    figure.savefig(target, dpi=150)
+        axis.set_xticks(sizes, [f"{k:,}".replace(",", "\u2009") for k in sizes])
+        axis.minorticks_off()
+        axis.set_ylim(min(times) / 1.5, max(*times, *line) * 2.5)  # room for the legend
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.legend(fontsize=8, loc="upper left")
+    figure.savefig(target, dpi=110)
 
 
 def main() -> None:
