@@ -61,17 +61,7 @@ def mean_below(quantity: str, values: ArrayLike, bound: float) -> Measurement:
 
     An interval that lies above it refutes; one that holds it gives no verdict.
     """
-    return _mean_side(quantity, values, bound, -1, f"mean < {bound:g}")
-
-
-def mean_above(quantity: str, values: ArrayLike, bound: float) -> Measurement:
-    """Require the 95 % interval of the mean to lie above `bound`; see `mean_below`."""
-    return _mean_side(quantity, values, bound, 1, f"mean > {bound:g}")
-
-
-def _mean_side(
-    quantity: str, values: ArrayLike, bound: float, side: int, requirement: str
-) -> Measurement:
+    requirement = f"mean < {bound:g}"
     array = np.asarray(values, dtype=np.float64).ravel()
     if array.size < 2 or not np.all(np.isfinite(array)):
         return undecided(quantity, f"{array.size} values, some not finite", requirement)
@@ -80,7 +70,7 @@ def _mean_side(
         verdict = Verdict.UNDECIDED
         reason = f"the 95 % interval [{low:.3g}, {high:.3g}] of the mean holds {bound:g}"
     else:
-        verdict, reason = _met(side * (low - bound) > 0), ""
+        verdict, reason = _met(high < bound), ""
     return Measurement(
         quantity, float(array.mean()), requirement, verdict, array.size, (low, high), reason
     )
