@@ -103,20 +103,30 @@ def slope_guide(axes: Axes, steps: ArrayLike, at: float, slope: float) -> None:
     )
 
 
-def to_svg(figure: Figure) -> str:
-    """Return the figure as an SVG element, without XML prologue, fonts as paths."""
+def document(figure: Figure) -> str:
+    """Draw the figure as an SVG document, fonts as paths; its layout stays from then on."""
     buffer = io.StringIO()
     # A fixed salt and no date: the same figure gives the same bytes.
     with style(), mpl.rc_context({"svg.hashsalt": "momentumflow"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None})
-    text = buffer.getvalue()
-    return text[text.index("<svg") :]
+    # The constrained layout draws everything to measure it: once is enough.
+    figure.set_layout_engine("none")
+    return buffer.getvalue()
 
 
-def save(figure: Figure, folder: Path, name: str) -> tuple[Path, ...]:
-    """Write the figure as SVG, PDF and PNG (200 dpi) and return the paths."""
+def inline(svg: str) -> str:
+    """Return the element of an SVG document, without the XML prologue."""
+    return svg[svg.index("<svg") :]
+
+
+def save(figure: Figure, folder: Path, name: str, svg: str | None = None) -> tuple[Path, ...]:
+    """Write the figure as SVG, PDF and PNG (200 dpi) and return the paths.
+
+    `svg` is the figure's `document`, where it has been drawn before.
+    """
     paths = tuple(folder / f"{name}.{suffix}" for suffix in ("svg", "pdf", "png"))
+    paths[0].write_text(document(figure) if svg is None else svg, encoding="utf-8")
     with style():
-        for path in paths:
+        for path in paths[1:]:
             figure.savefig(path, dpi=200)
     return paths

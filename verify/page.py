@@ -84,7 +84,7 @@ def prose(text: str) -> str:
 
 def render(report: Report) -> str:
     """Return the whole page."""
-    drawings = {name: Markup(figures.to_svg(figure)) for name, figure in report.figures().items()}
+    drawings = {name: Markup(figures.inline(svg)) for name, svg in report.drawings.items()}
     themes = list(dict.fromkeys(r.claim.theme for r in report.results))
     return _template().render(report=report, themes=themes, drawings=drawings, Verdict=Verdict)
 

@@ -273,6 +273,13 @@ class Report(Value):
                     drawn[r.claim.name] = r.claim.draw(r.evidence)
         return drawn
 
+    @cached_property
+    def drawings(self) -> dict[str, str]:
+        """The figures as SVG documents, by claim name."""
+        from momentumflow.verify.figures import document
+
+        return {name: document(figure) for name, figure in self._drawn.items()}
+
     def write(self, folder: str | Path) -> tuple[Path, ...]:
         """Write index.html, report.json, junit.xml and the figures into `folder`.
 
@@ -299,7 +306,7 @@ class Report(Value):
             pictures = target / "figures"
             pictures.mkdir(exist_ok=True)
             for name, figure in self.figures().items():
-                written.extend(save(figure, pictures, name))
+                written.extend(save(figure, pictures, name, self.drawings[name]))
         except OSError as error:
             raise _unwritable(target, error) from error
         return tuple(written)

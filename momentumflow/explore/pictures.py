@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from momentumflow.explore.scene import Scene
 from momentumflow.numeric import Path
 from momentumflow.numeric.validation import FloatArray
-from momentumflow.verify.figures import SERIES, panels, style, to_svg
+from momentumflow.verify.figures import SERIES, document, inline, panels, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,7 +37,7 @@ _drawing = threading.Lock()
 def draw(scene: Scene) -> dict[str, str]:
     """Return every picture as an SVG element, by name: path, balancedness, plane."""
     with _drawing, style():
-        return {name: to_svg(picture(scene)) for name, picture in PICTURES.items()}
+        return {name: inline(document(picture(scene))) for name, picture in PICTURES.items()}
 
 
 def path(scene: Scene) -> Figure:
