@@ -327,7 +327,7 @@ def _result(
         plus, minus = (np.stack([w[sign] for w in records.weights], axis=1) for sign in (0, 1))
         steps = np.minimum(np.arange(plus.shape[1]) * records.every, settings["max_steps"])
         time = runs.shaped(eps[:, None] * steps)
-        path = Path.of(problem, time, runs.shaped(plus), runs.shaped(minus))
+        path = Path(time, runs.shaped(plus), runs.shaped(minus), problem)
     w_plus, w_minus = (runs.shaped(w) for w in end)
     initial_plus, initial_minus = (w.copy() for w in start)
     return Trajectory(

@@ -322,7 +322,7 @@ def _result(
         recorded = [flow.path() for flow in flows]
         weights = stacked([w for _, w in recorded])
         times = stacked([t for t, _ in recorded])
-        path = Path.of(problem, times, weights[..., 0, :], weights[..., 1, :])
+        path = Path(times, weights[..., 0, :], weights[..., 1, :], problem)
     return Trajectory(
         problem=problem,
         theta=theta,

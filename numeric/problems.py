@@ -217,9 +217,15 @@ class Regression(Value):
         solution: FloatArray = np.einsum("...rd,...r->...d", Vt, coordinates)
         return solution
 
+    def _misfit(self, theta: ArrayLike) -> FloatArray:
+        """X theta - y; shape (..., n) for theta (..., d)."""
+        fitted = np.einsum("...nd,...d->...n", self.X, np.asarray(theta, dtype=np.float64))
+        misfit: FloatArray = fitted - self.y
+        return misfit
+
     def residual(self, theta: ArrayLike) -> FloatArray:
         """Relative residual |X theta - y| / |y|; shape (...) for theta (..., d)."""
-        r = np.einsum("...nd,...d->...n", self.X, np.asarray(theta, dtype=np.float64)) - self.y
+        r = self._misfit(theta)
         relative: FloatArray = np.asarray(
             np.linalg.norm(r, axis=-1) / np.linalg.norm(self.y, axis=-1)
         )
@@ -227,13 +233,13 @@ class Regression(Value):
 
     def loss(self, theta: ArrayLike) -> FloatArray:
         """Training loss |X theta - y|^2 / (2 n); shape (...)."""
-        r = np.einsum("...nd,...d->...n", self.X, np.asarray(theta, dtype=np.float64)) - self.y
+        r = self._misfit(theta)
         value: FloatArray = np.asarray(np.sum(r * r, axis=-1) / (2 * self.n))
         return value
 
     def gradient(self, theta: ArrayLike) -> FloatArray:
         """Gradient of the loss in theta, g = X^T (X theta - y)/n; shape (..., d)."""
-        r = np.einsum("...nd,...d->...n", self.X, np.asarray(theta, dtype=np.float64)) - self.y
+        r = self._misfit(theta)
         g: FloatArray = np.einsum("...nd,...n->...d", self.X, r) / self.n
         return g
 

@@ -77,25 +77,23 @@ class Path(Value):
         Continuous time; for a discrete method the step number times
         eps = gamma/(1 - beta). A run that has ended stays at its last state.
     w_plus, w_minus : ndarray, shape (..., records, d)
-    loss : ndarray, shape (..., records)
-        |X theta - y|^2 / (2 n): the loss curve.
+    problem : Regression
+        What was trained on; its batch axes lead those of the weights.
     """
 
     time: FloatArray
     w_plus: FloatArray
     w_minus: FloatArray
-    loss: FloatArray
+    problem: Regression
 
-    @classmethod
-    def of(
-        cls, problem: Regression, time: FloatArray, w_plus: FloatArray, w_minus: FloatArray
-    ) -> Path:
-        """Return the path of these weights on `problem`, whose batch axes lead theirs."""
+    @cached_property
+    def loss(self) -> FloatArray:
+        """The loss curve |X theta - y|^2 / (2 n); shape (..., records)."""
         with np.errstate(over="ignore", invalid="ignore"):  # a diverged run says so
-            theta = (w_plus**2 - w_minus**2) / 4
-            r = theta @ np.swapaxes(problem.X, -1, -2) - problem.y[..., None, :]
-            loss: FloatArray = np.sum(r * r, axis=-1) / (2 * problem.n)
-        return cls(time, w_plus, w_minus, loss)
+            X, y = self.problem.X, self.problem.y
+            r = self.theta @ np.swapaxes(X, -1, -2) - y[..., None, :]
+            loss: FloatArray = np.sum(r * r, axis=-1) / (2 * self.problem.n)
+        return loss
 
     @property
     def theta(self) -> FloatArray:

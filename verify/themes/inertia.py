@@ -188,9 +188,7 @@ def _check_signs(subject: Subject, settings: Settings) -> Evidence:
         time = np.linspace(0, SIGN_TIME, 1601)
         run = subject.flow(problem, lams, ALPHA, t_end=SIGN_TIME, t_eval=time)
         assert run.path is not None
-        residual = np.einsum("nd,...d->...n", problem.X, run.path.theta) - problem.y
-        g = np.einsum("nd,...n->...d", problem.X, residual) / problem.n
-        largest = np.abs(g).max(axis=(-2, -1))
+        largest = np.abs(problem.gradient(run.path.theta)).max(axis=(-2, -1))
         changes = run.sign_changes.sum(axis=-1)
         obeys = lams <= subject.sign_bound(largest)
         within.extend(changes[obeys].tolist())
