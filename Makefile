@@ -26,7 +26,8 @@ lint: $(VENV)/.test
 	$(BIN)/ruff format --check .
 
 types: $(VENV)/.test
-	$(BIN)/python tools/typecheck.py
+	$(BIN)/python tools/layout.py
+	cd .layout && ../$(BIN)/python -m mypy --config-file ../pyproject.toml -p momentumflow
 
 # The tutorials are executed; a warning or a broken link fails the build.
 docs: $(VENV)/.docs
@@ -47,6 +48,7 @@ $(VENV)/bin/python:
 
 $(VENV)/.core: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e .
+	$(BIN)/python tools/layout.py
 	touch $@
 
 $(VENV)/.test: $(VENV)/.core
@@ -62,4 +64,4 @@ $(VENV)/.bench: $(VENV)/.test
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .typecheck .pytest_cache .mypy_cache .ruff_cache $(REPORT) docs/_build
+	rm -rf $(VENV) build dist *.egg-info .layout .pytest_cache .mypy_cache .ruff_cache $(REPORT) docs/_build

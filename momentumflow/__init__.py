@@ -13,6 +13,6 @@ AISTATS 2024, arXiv 2403.05293.
 
 import lazy_loader as _lazy
 
-from momentumflow._version import __version__ as __version__
+from momentumflow.base.version import __version__ as __version__
 
 __getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

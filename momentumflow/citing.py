@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from momentumflow.sources import SOURCES, Source
-from momentumflow.symbolic.errors import InputError
+from momentumflow.base.errors import InputError
+from momentumflow.base.literature import SOURCES, Source
 
 _METHODS = {
     "heavy_ball": ("polyak1964",),

@@ -12,8 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from momentumflow._version import __version__
-from momentumflow.symbolic.values import html_table
+from momentumflow.base.values import html_table
+from momentumflow.base.version import __version__
 
 if TYPE_CHECKING:
     from momentumflow.numeric import Regression
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 # Files that are read at run time; a broken build loses such files first.
 _DATA = (
     "__init__.pyi",
-    "symbolic/templates/numba_descent.py.j2",
-    "numeric/kernels/heavy_ball_diagonal_numba.py",
+    "symbolic/codegen/templates/numba_descent.py.j2",
+    "numeric/runs/kernels/heavy_ball_diagonal_numba.py",
     "verify/momentumflow.mplstyle",
-    "verify/report.schema.json",
+    "verify/report/report.schema.json",
 )
 # Distributions whose module has another name.
 _MODULES = {"python-flint": "flint", "scikit-learn": "sklearn"}
@@ -179,7 +179,7 @@ def _files() -> Iterator[Check]:
         f"{', '.join(missing)} missing" if missing else f"all {len(_DATA)} present",
         "install momentumflow again, from a wheel" if missing else "",
     )
-    cache = Path(os.environ.get("NUMBA_CACHE_DIR") or rooms["numeric"] / "kernels")
+    cache = Path(os.environ.get("NUMBA_CACHE_DIR") or rooms["numeric"] / "runs" / "kernels")
     writable = os.access(cache if cache.exists() else cache.parent, os.W_OK)
     # Numba falls back to a folder of the user, so this costs time but breaks nothing.
     yield Check(

@@ -1,5 +1,14 @@
-from .descent import momentum_descent as momentum_descent
-from .flow import momentum_flow as momentum_flow
+from .data.problems import (
+    Regression as Regression,
+    diabetes_regression as diabetes_regression,
+    load_regression as load_regression,
+    sparse_regression as sparse_regression,
+)
+from .flow.flow_sensitivity import (
+    FlowSensitivity as FlowSensitivity,
+    flow_sensitivity as flow_sensitivity,
+)
+from .flow.flows import momentum_flow as momentum_flow
 from .implicit import (
     Certificate as Certificate,
     ConstrainedSolution as ConstrainedSolution,
@@ -26,18 +35,12 @@ from .implicit import (
     regularisation_path as regularisation_path,
     rich_limit as rich_limit,
 )
-from .problems import (
-    Regression as Regression,
-    diabetes_regression as diabetes_regression,
-    load_regression as load_regression,
-    sparse_regression as sparse_regression,
-)
-from .sensitivity import FlowSensitivity as FlowSensitivity, flow_sensitivity as flow_sensitivity
-from .stability import sharpness as sharpness
-from .sweeps import sweep as sweep
-from .trajectory import (
+from .runs.descent import momentum_descent as momentum_descent
+from .runs.sharpness import sharpness as sharpness
+from .runs.trajectory import (
     Path as Path,
     RunStatus as RunStatus,
     SignChanges as SignChanges,
     Trajectory as Trajectory,
 )
+from .sweeps.grids import sweep as sweep

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from momentumflow.symbolic.errors import InputError
+from momentumflow.base.errors import InputError
 
 FloatArray: TypeAlias = NDArray[np.float64]
 SeedLike: TypeAlias = int | np.random.Generator | np.random.SeedSequence | None

@@ -1,17 +1,31 @@
-from .codegen import (
+from .codegen.compiled import (
     Kernel as Kernel,
     kernel as kernel,
 )
-from .damping import (
+from .codegen.kernel_files import write_kernels as write_kernels
+from .equations.damping import (
     friction as friction,
     friction_identities as friction_identities,
     uniqueness_defect as uniqueness_defect,
 )
-from .energies import (
+from .equations.energies import (
     Energy as Energy,
     energy as energy,
 )
-from .equations import (
+from .equations.gradient_structure import (
+    GradientStatus as GradientStatus,
+    ModifiedLoss as ModifiedLoss,
+    Obstruction as Obstruction,
+    modified_loss as modified_loss,
+)
+from .equations.intrinsic_parameters import (
+    AccelerationRule as AccelerationRule,
+    acceleration_rule as acceleration_rule,
+    intrinsic_parameter as intrinsic_parameter,
+    refined_parameter as refined_parameter,
+    time_step as time_step,
+)
+from .equations.modified_equations import (
     FirstOrderForm as FirstOrderForm,
     MemorylessMap as MemorylessMap,
     ModifiedEquation as ModifiedEquation,
@@ -19,56 +33,41 @@ from .equations import (
     memoryless_map as memoryless_map,
     modified_equation as modified_equation,
 )
-from .errors import InputError as InputError
-from .gradient_structure import (
-    GradientStatus as GradientStatus,
-    ModifiedLoss as ModifiedLoss,
-    Obstruction as Obstruction,
-    modified_loss as modified_loss,
+from .equations.quadratic import (
+    PrincipalFlow as PrincipalFlow,
+    principal_flow as principal_flow,
+    slow_root_series as slow_root_series,
 )
+from .equations.stability import stability_limit as stability_limit
 from .identities import (
     Identity as Identity,
     Proof as Proof,
     ProofError as ProofError,
 )
-from .methods import (
+from .methods.momentum_methods import (
     GradientDescent as GradientDescent,
     HeavyBall as HeavyBall,
     MomentumMethod as MomentumMethod,
     Nesterov as Nesterov,
     QuasiHyperbolic as QuasiHyperbolic,
 )
-from .mirror import (
+from .methods.recurrences import Recurrence as Recurrence
+from .networks.diagonal_network import (
+    DiagonalNetwork as DiagonalNetwork,
+    SeparableNetwork as SeparableNetwork,
+)
+from .networks.mirror_flows import (
     Commutation as Commutation,
     MirrorFlow as MirrorFlow,
     MirrorStatus as MirrorStatus,
     commutation as commutation,
     mirror_flow as mirror_flow,
 )
-from .modules import write_kernels as write_kernels
-from .networks import (
-    DiagonalNetwork as DiagonalNetwork,
-    SeparableNetwork as SeparableNetwork,
-)
-from .quadratic import (
-    PrincipalFlow as PrincipalFlow,
-    principal_flow as principal_flow,
-    slow_root_series as slow_root_series,
-)
-from .recurrences import Recurrence as Recurrence
-from .scaling import (
-    AccelerationRule as AccelerationRule,
-    acceleration_rule as acceleration_rule,
-    intrinsic_parameter as intrinsic_parameter,
-    refined_parameter as refined_parameter,
-    time_step as time_step,
-)
-from .stability import stability_limit as stability_limit
-from .tree_series import (
+from .series.tree_series import (
     Term as Term,
     TreeSeries as TreeSeries,
 )
-from .trees import (
+from .trees.rooted_trees import (
     Tree as Tree,
     tree as tree,
 )

@@ -13,7 +13,7 @@ from typing import Any
 
 import sympy as sp
 
-from momentumflow.symbolic.errors import InputError
+from momentumflow.base.errors import InputError
 
 # Parameters of a method. beta ranges over [0, 1); it is declared positive so
 # that log(beta) and its powers simplify, and beta = 0 is reached by substitution.

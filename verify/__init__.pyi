@@ -9,7 +9,7 @@ from .claim import (
 )
 from .prediction import Prediction as Prediction, predict as predict
 from .repetition import Repetitions as Repetitions, repeat as repeat
-from .report import Report as Report
+from .report.reports import Report as Report
 from .runner import check as check, run as run
 from .subject import Subject as Subject, shipped as shipped
 from .themes import claims as claims, data_claims as data_claims

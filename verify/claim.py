@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 
+from momentumflow.base.values import Value, html_table
 from momentumflow.numeric.validation import FloatArray, count, positive
-from momentumflow.symbolic.values import Value, html_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.patheffects import withStroke
 
+from momentumflow.base.errors import InputError, nearest
 from momentumflow.numeric import (
     Regression,
     momentum_descent,
@@ -21,8 +22,7 @@ from momentumflow.numeric import (
     sparse_regression,
 )
 from momentumflow.numeric.validation import FloatArray, count
-from momentumflow.symbolic.errors import InputError, nearest
-from momentumflow.verify.figures import SERIES, panels, save, style
+from momentumflow.verify.figure_style import SERIES, panels, save, style
 from momentumflow.verify.measure import mean_interval
 
 if TYPE_CHECKING:
@@ -301,7 +301,7 @@ def write_gallery(
     InputError
         An unknown name, or a folder that cannot be written to.
     """
-    from momentumflow.verify.report import writable
+    from momentumflow.verify.report.reports import writable
 
     known = {picture.name: picture for picture in GALLERY}
     names = list(known) if only is None else list(only)

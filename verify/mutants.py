@@ -34,7 +34,7 @@ def changed_kernel(*swaps: Swap) -> SimpleNamespace:
         If a piece does not occur exactly once: the mutant would plant nothing,
         or more than it says.
     """
-    from momentumflow.numeric.kernel_modules import kernels_for
+    from momentumflow.numeric.runs.kernel_modules import kernels_for
 
     source = inspect.getsource(kernels_for("heavy_ball", "numpy"))
     for old, new in swaps:
@@ -48,7 +48,7 @@ def changed_kernel(*swaps: Swap) -> SimpleNamespace:
 
 @contextmanager
 def _in_place_of(kernel: SimpleNamespace) -> Iterator[None]:
-    from momentumflow.numeric import descent, engines, kernel_modules
+    from momentumflow.numeric.runs import descent, engines, kernel_modules
 
     real = kernel_modules.kernels_for
 

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from momentumflow.symbolic.errors import InputError
-from momentumflow.symbolic.values import Value, brief
+from momentumflow.base.errors import InputError
+from momentumflow.base.values import Value, brief
 from momentumflow.verify.claim import Verdict
-from momentumflow.verify.limits import LIMIT_TOLERANCE, SOLVER_TOLERANCE, relative_distance
+from momentumflow.verify.limit_evidence import LIMIT_TOLERANCE, SOLVER_TOLERANCE, relative_distance
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from momentumflow.numeric.data.problems import Regression
     from momentumflow.numeric.implicit import ImplicitSolution
-    from momentumflow.numeric.problems import Regression
-    from momentumflow.numeric.trajectory import Trajectory
+    from momentumflow.numeric.runs.trajectory import Trajectory
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -21,8 +21,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
+from momentumflow.base.errors import InputError
 from momentumflow.numeric.validation import count
-from momentumflow.symbolic.errors import InputError
 from momentumflow.verify.claim import Claim, Measurement, Mutation, Settings, Verdict
 
 if TYPE_CHECKING:
@@ -393,7 +393,7 @@ def _open_state(
     path: Path, settings: Settings
 ) -> tuple[dict[tuple[str, str, str, int], Trial], TextIO]:
     """Read the outcomes that `path` holds and open it to append; make it if it is missing."""
-    from momentumflow.verify.report import environment
+    from momentumflow.verify.report.reports import environment
 
     # The first root seed may move: outcomes are known by the one they were found with.
     mine = {k: v for k, v in _settings(settings).items() if k != "base_seed"}

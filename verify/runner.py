@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from momentumflow.symbolic.errors import InputError, nearest
+from momentumflow.base.errors import InputError, nearest
 from momentumflow.verify.claim import (
     Claim,
     ClaimResult,
@@ -24,7 +24,7 @@ from momentumflow.verify.claim import (
 
 if TYPE_CHECKING:
     from momentumflow.symbolic.identities import Identity
-    from momentumflow.verify.report import Report
+    from momentumflow.verify.report.reports import Report
     from momentumflow.verify.subject import Subject
 
 _LOG = logging.getLogger(__name__)
@@ -226,7 +226,7 @@ def run(
     InputError
         Unknown claim, fewer than two seeds, a non-positive tolerance scale.
     """
-    from momentumflow.verify.report import Report
+    from momentumflow.verify.report.reports import Report
 
     settings = chosen_settings(seeds, quick, tolerance_scale, base_seed)
     chosen = chosen_claims(only, claims)

@@ -18,7 +18,7 @@ from momentumflow.numeric.validation import FloatArray
 
 if TYPE_CHECKING:
     from momentumflow.numeric.implicit import ImplicitSolution
-    from momentumflow.numeric.trajectory import Trajectory
+    from momentumflow.numeric.runs.trajectory import Trajectory
 
 Number: TypeAlias = Any  # float or float64 array; formulas broadcast
 

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from momentumflow._version import __version__
+from momentumflow.base.errors import InputError
+from momentumflow.base.version import __version__
 from momentumflow.cli import (
     FINE,
     INTERRUPTED,
@@ -26,7 +27,6 @@ from momentumflow.cli import (
     sweep,
     verify,
 )
-from momentumflow.symbolic.errors import InputError
 
 # The base of all usage errors, wherever typer takes it from: recent releases
 # carry their own copy of click.

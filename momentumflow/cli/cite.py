@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
+from momentumflow.base.errors import InputError
 from momentumflow.cli import completion
-from momentumflow.symbolic.errors import InputError
 
 
 def cite(
@@ -30,8 +30,8 @@ def cite(
     ] = False,
 ) -> None:
     """List the works to cite: the software, the paper, and what a claim rests on."""
+    from momentumflow.base.literature import SOURCES
     from momentumflow.citing import Citation, cite as works
-    from momentumflow.sources import SOURCES
 
     if bibtex and as_json:
         raise InputError("one of --bibtex and --json", "both")

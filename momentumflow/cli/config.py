@@ -18,8 +18,8 @@ from typing import Annotated, Any
 
 import typer
 
+from momentumflow.base.errors import InputError, nearest
 from momentumflow.cli import completion
-from momentumflow.symbolic.errors import InputError, nearest
 
 _OWN, _SHARED, _TABLE = "momentumflow.toml", "pyproject.toml", "momentumflow"
 

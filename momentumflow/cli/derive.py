@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from momentumflow.base.errors import InputError
 from momentumflow.cli.completion import choices
-from momentumflow.cli.methods import METHODS, stated_method
-from momentumflow.symbolic.errors import InputError
+from momentumflow.cli.stated_methods import METHODS, stated_method
 
 if TYPE_CHECKING:
     from momentumflow.symbolic import MomentumMethod, TreeSeries
@@ -85,7 +85,7 @@ def derive(
     other topics are its memoryless map, modified loss, energy, scaling, friction
     and flow on quadratics, and the mirror flow of a reparametrisation.
     """
-    from momentumflow.symbolic.exports import write_text
+    from momentumflow.symbolic.codegen.exports import write_text
 
     for name, given, options in (
         ("--what", what, TOPICS),
@@ -165,7 +165,7 @@ def _written_out(
     """Write a series out for a loss: the two sides of each component, then the start."""
     import sympy as sp
 
-    from momentumflow.symbolic.right_hand_side import check_loss
+    from momentumflow.symbolic.series.right_hand_side import check_loss
 
     expr, names = check_loss(loss, None)
     speed = [sp.Symbol(f"{x.name}'", real=True) for x in names]
@@ -237,7 +237,7 @@ def _quadratic(method: MomentumMethod, order: int, style: str, of: str) -> str:
 
 def _scaling(method: MomentumMethod, order: int, style: str, of: str) -> str:
     from momentumflow.symbolic import acceleration_rule, intrinsic_parameter, refined_parameter
-    from momentumflow.symbolic.scaling import time_step
+    from momentumflow.symbolic.equations.intrinsic_parameters import time_step
 
     rows = {
         "lambda": intrinsic_parameter(method),

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from momentumflow.base.errors import InputError
 from momentumflow.cli import FAILED, FINE
 from momentumflow.cli.completion import choices
-from momentumflow.cli.methods import METHODS, stated_method
-from momentumflow.symbolic.errors import InputError
+from momentumflow.cli.stated_methods import METHODS, stated_method
 
 if TYPE_CHECKING:
     from momentumflow.symbolic import SeparableNetwork
@@ -68,7 +68,7 @@ def kernels(
         code = _committed(write=not check, as_json=as_json)
         raise typer.Exit(code)
     from momentumflow.symbolic import write_kernels
-    from momentumflow.symbolic.modules import file_name, render
+    from momentumflow.symbolic.codegen.kernel_files import file_name, render
 
     chosen, network = stated_method(method, values or []), _network(parametrisation, name)
     source = render(chosen, network, backend)
@@ -97,8 +97,8 @@ def _network(text: str | None, name: str) -> SeparableNetwork:
 
 def _committed(*, write: bool, as_json: bool) -> int:
     """Regenerate the shipped kernels; write those that differ, or say which do."""
-    from momentumflow.numeric import kernels as package
-    from momentumflow.symbolic.modules import committed_kernels
+    from momentumflow.numeric.runs import kernels as package
+    from momentumflow.symbolic.codegen.kernel_files import committed_kernels
 
     folder = Path(next(iter(package.__path__)))
     stale = []

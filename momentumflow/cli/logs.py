@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from momentumflow.symbolic.errors import InputError
+from momentumflow.base.errors import InputError
 
 _ROOT = "momentumflow"
 

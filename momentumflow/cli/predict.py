@@ -10,10 +10,10 @@ import typer
 
 from momentumflow.cli import FAILED, FINE, logs
 from momentumflow.cli.completion import SIMULATED, choices
-from momentumflow.cli.methods import METHODS, stated_method
+from momentumflow.cli.stated_methods import METHODS, stated_method
 
 if TYPE_CHECKING:
-    from momentumflow.numeric.trajectory import Trajectory
+    from momentumflow.numeric.runs.trajectory import Trajectory
     from momentumflow.verify.prediction import Prediction
 
 
@@ -109,7 +109,7 @@ def _certificates(found: Prediction) -> Any:
     table = Table(box=None, pad_edge=False)
     for heading in ("solver", "certified", "feasibility", "stationarity", "gap", "distance to run"):
         table.add_column(heading, justify="left" if heading in ("solver", "certified") else "right")
-    from momentumflow.verify.limits import relative_distance
+    from momentumflow.verify.limit_evidence import relative_distance
 
     for name, solution in (("Newton", found.newton), ("CVXPY", found.cvxpy)):
         if solution is None:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from momentumflow.base.errors import InputError
 from momentumflow.cli import FAILED, FINE, logs
 from momentumflow.cli.completion import SIMULATED, choices
-from momentumflow.symbolic.errors import InputError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -53,7 +53,7 @@ def sweep(
     Exits with 1 if the sweep was interrupted; the same command resumes it when
     it has a store.
     """
-    from momentumflow.numeric.sweeps import sweep as run_sweep
+    from momentumflow.numeric.sweeps.grids import sweep as run_sweep
 
     dataset = run_sweep(
         gamma=_reals("gamma", gamma),
@@ -114,7 +114,7 @@ def _summary(dataset: xr.Dataset) -> dict[str, Any]:
     """Counts of statuses, and the spread of each measure over the converged runs."""
     import numpy as np
 
-    from momentumflow.numeric.sweeps import MEASURES, statuses
+    from momentumflow.numeric.sweeps.grids import MEASURES, statuses
 
     names, numbers = np.unique(statuses(dataset).values, return_counts=True)
     converged = dataset.where(dataset["status"] == 0)

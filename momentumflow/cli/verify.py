@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from momentumflow.base.errors import InputError
 from momentumflow.cli import completion, logs
-from momentumflow.symbolic.errors import InputError
 
 if TYPE_CHECKING:
     from momentumflow.verify.claim import Claim
     from momentumflow.verify.repetition import Repetitions
-    from momentumflow.verify.report import Report
+    from momentumflow.verify.report.reports import Report
     from momentumflow.verify.runner import Progress
 
 
@@ -81,7 +81,7 @@ def verify(
 
     Exits with 1 if a claim is not supported or has no verdict.
     """
-    from momentumflow.verify.report import writable
+    from momentumflow.verify.report.reports import writable
     from momentumflow.verify.runner import run
 
     if (data is None) != (target is None):

@@ -3,6 +3,6 @@
 The page derives and simulates nothing of its own: `formulas.py` compiles what
 the symbolic room derives, `scene.py` runs and predicts with the numeric room,
 `pictures.py` draws in the shared style and `words.py` says what is to be seen.
-`app.py` is the page, a marimo app, and `server.py` serves it. Only the last two
+`notebook.py` is the page, a marimo app, and `server.py` serves it. Only the last two
 need the extra `explore`.
 """

@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 import marimo as mo
 
+from momentumflow.base.errors import InputError
 from momentumflow.explore import words
 from momentumflow.explore.formulas import METHODS
 from momentumflow.explore.pictures import draw
 from momentumflow.explore.scene import COLUMNS, ROWS, SPARSITY, Controls, compute
-from momentumflow.symbolic.errors import InputError
 
 _CAPTIONS = {
     "path": "Two coordinates of θ: iterates, the momentum flow of λ̂ beneath them, and the "

@@ -1,4 +1,4 @@
-"""The pictures of the page, in the shared style of `momentumflow.verify.figures`."""
+"""The pictures of the page, in the shared style of `momentumflow.verify.figure_style`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from momentumflow.explore.scene import Scene
 from momentumflow.numeric import Path
 from momentumflow.numeric.validation import FloatArray
-from momentumflow.verify.figures import SERIES, document, inline, panels, style
+from momentumflow.verify.figure_style import SERIES, document, inline, panels, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

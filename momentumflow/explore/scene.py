@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from momentumflow.base.errors import InputError
 from momentumflow.explore.formulas import METHODS, Formulas, formulas
 from momentumflow.numeric import (
     ImplicitSolution,
@@ -19,11 +20,10 @@ from momentumflow.numeric import (
     sharpness,
     sparse_regression,
 )
-from momentumflow.numeric.initialisation import initial_weights
+from momentumflow.numeric.runs.initialisation import initial_weights
 from momentumflow.numeric.validation import choice, constrained, count, momentum_parameter, positive
-from momentumflow.symbolic.errors import InputError
 from momentumflow.verify.claim import Verdict
-from momentumflow.verify.limits import LIMIT_TOLERANCE, relative_distance
+from momentumflow.verify.limit_evidence import LIMIT_TOLERANCE, relative_distance
 
 # A problem that every slider position solves in a fraction of a second, and whose
 # teacher has as many entries as a plane has axes.

@@ -11,9 +11,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
-from momentumflow.symbolic.errors import InputError
+from momentumflow.base.errors import InputError
 
-PAGE = Path(__file__).with_name("app.py")
+PAGE = Path(__file__).with_name("notebook.py")
 
 
 def require() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from momentumflow.explore.scene import Controls, Scene
 from momentumflow.numeric import RunStatus
 from momentumflow.verify.claim import Verdict
-from momentumflow.verify.limits import LIMIT_TOLERANCE
+from momentumflow.verify.limit_evidence import LIMIT_TOLERANCE
 
 
 class Tone(enum.Enum):

@@ -12,7 +12,7 @@ from .entropies import (
 )
 from .extension import ConstrainedSolution as ConstrainedSolution, ImplicitModel as ImplicitModel
 from .from_map import potential_of_map as potential_of_map
-from .limits import (
+from .limit_problems import (
     WeightedL1 as WeightedL1,
     kernel_limit as kernel_limit,
     linear_program as linear_program,
@@ -24,5 +24,5 @@ from .path import (
 )
 from .plots import plot_path as plot_path
 from .potentials import HyperbolicEntropy as HyperbolicEntropy, Potential as Potential
-from .sensitivity import Sensitivity as Sensitivity, sensitivity as sensitivity
 from .solution import ImplicitSolution as ImplicitSolution, ImplicitStatus as ImplicitStatus
+from .solution_sensitivity import Sensitivity as Sensitivity, sensitivity as sensitivity

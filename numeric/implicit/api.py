@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from momentumflow.base.errors import InputError
+from momentumflow.numeric.data.problems import RANGE_TOLERANCE, Regression
 from momentumflow.numeric.implicit.certificate import Certificate, certify
-from momentumflow.numeric.implicit.limits import (
+from momentumflow.numeric.implicit.limit_problems import (
     WeightedL1,
     certify_basis_pursuit,
     has_interior_point,
@@ -21,9 +23,8 @@ from momentumflow.numeric.implicit.newton import DualPoint, refine, solve_dual
 from momentumflow.numeric.implicit.operators import is_operator, operator_rows
 from momentumflow.numeric.implicit.potentials import Potential, hyperbolic_potential
 from momentumflow.numeric.implicit.rows import DenseRows, Rows
-from momentumflow.numeric.implicit.scaling import problem_scale
 from momentumflow.numeric.implicit.solution import ImplicitSolution, ImplicitStatus
-from momentumflow.numeric.problems import RANGE_TOLERANCE, Regression
+from momentumflow.numeric.implicit.units import problem_scale
 from momentumflow.numeric.validation import (
     FloatArray,
     broadcast_shapes,
@@ -32,7 +33,6 @@ from momentumflow.numeric.validation import (
     count,
     float_array,
 )
-from momentumflow.symbolic.errors import InputError
 
 _log = logging.getLogger(__name__)
 

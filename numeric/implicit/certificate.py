@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from momentumflow.base.values import Value
 from momentumflow.numeric.implicit.potentials import Potential
 from momentumflow.numeric.implicit.products import Products, products_of
 from momentumflow.numeric.validation import FloatArray
-from momentumflow.symbolic.values import Value
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from scipy.integrate import quad_vec
 
+from momentumflow.base.errors import InputError
+from momentumflow.base.values import brief
 from momentumflow.numeric.implicit.potentials import Potential
 from momentumflow.numeric.validation import FloatArray, broadcast_shapes, float_array
-from momentumflow.symbolic.errors import InputError
-from momentumflow.symbolic.values import brief
 
 Function = Callable[..., Any]
 

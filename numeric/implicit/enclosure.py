@@ -22,13 +22,13 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import ArrayLike
 
+from momentumflow.base.errors import InputError
+from momentumflow.base.values import Value
+from momentumflow.numeric.data.problems import Regression
 from momentumflow.numeric.implicit.entropies import KullbackLeibler
 from momentumflow.numeric.implicit.potentials import HyperbolicEntropy
 from momentumflow.numeric.implicit.solution import ImplicitSolution
-from momentumflow.numeric.problems import Regression
 from momentumflow.numeric.validation import FloatArray, count, float_array
-from momentumflow.symbolic.errors import InputError
-from momentumflow.symbolic.values import Value
 
 _MAX_NEWTON = 400
 

@@ -13,6 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from momentumflow.base.errors import InputError
+from momentumflow.base.values import Value
+from momentumflow.numeric.data.problems import Regression
 from momentumflow.numeric.implicit.api import implicit_solution
 from momentumflow.numeric.implicit.model import (
     ConicForm,
@@ -22,10 +25,7 @@ from momentumflow.numeric.implicit.model import (
 )
 from momentumflow.numeric.implicit.potentials import Potential, hyperbolic_potential
 from momentumflow.numeric.implicit.solution import ImplicitSolution, ImplicitStatus
-from momentumflow.numeric.problems import Regression
 from momentumflow.numeric.validation import FloatArray, float_array
-from momentumflow.symbolic.errors import InputError
-from momentumflow.symbolic.values import Value
 
 _ACTIVE_SET_CHANGES = 50
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from momentumflow.base.errors import InputError
 from momentumflow.numeric.implicit.derived import DerivedPotential
 from momentumflow.numeric.validation import FloatArray, float_array
-from momentumflow.symbolic.errors import InputError
 
 
 def potential_of_map(
@@ -50,8 +50,8 @@ def potential_of_map(
     """
     import sympy as sp
 
-    from momentumflow.symbolic.codegen import kernel
-    from momentumflow.symbolic.mirror import mirror_flow, mu
+    from momentumflow.symbolic.codegen.compiled import kernel
+    from momentumflow.symbolic.networks.mirror_flows import mirror_flow, mu
     from momentumflow.symbolic.symbols import theta
 
     flow = mirror_flow(parameter)

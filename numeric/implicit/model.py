@@ -17,14 +17,14 @@ from typing import Any
 
 import numpy as np
 
+from momentumflow.base.errors import InputError
 from momentumflow.numeric.implicit.entropies import KullbackLeibler, WeightedL2
 from momentumflow.numeric.implicit.newton import DualPoint, refine, solve_dual
 from momentumflow.numeric.implicit.potentials import HyperbolicEntropy, Potential
 from momentumflow.numeric.implicit.rows import DenseRows, Rows
-from momentumflow.numeric.implicit.scaling import problem_scale
 from momentumflow.numeric.implicit.solution import ImplicitStatus
+from momentumflow.numeric.implicit.units import problem_scale
 from momentumflow.numeric.validation import FloatArray
-from momentumflow.symbolic.errors import InputError
 
 _log = logging.getLogger(__name__)
 

@@ -15,10 +15,10 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import LinearOperator, cg, lsmr
 
+from momentumflow.base.errors import InputError
 from momentumflow.numeric.implicit import compensated
 from momentumflow.numeric.implicit.rows import GRAM_TRUSTED, Rows, range_from_gram
 from momentumflow.numeric.validation import FloatArray, float_array
-from momentumflow.symbolic.errors import InputError
 
 #: Rows up to which the dual Hessian of a sparse X is factorised.
 DIRECT_ROWS = 3000

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from momentumflow.base.errors import InputError
+from momentumflow.base.values import Value
+from momentumflow.numeric.data.labelled import attributes, dataset, feature_labels
+from momentumflow.numeric.data.problems import Regression
 from momentumflow.numeric.implicit.api import implicit_solution
 from momentumflow.numeric.implicit.entropies import WeightedL2
-from momentumflow.numeric.implicit.limits import WeightedL1
+from momentumflow.numeric.implicit.limit_problems import WeightedL1
 from momentumflow.numeric.implicit.solution import ImplicitSolution
-from momentumflow.numeric.labelled import attributes, dataset, feature_labels
-from momentumflow.numeric.problems import Regression
 from momentumflow.numeric.validation import FloatArray, positive
-from momentumflow.symbolic.errors import InputError
-from momentumflow.symbolic.values import Value
 
 if TYPE_CHECKING:
     import pandas as pd

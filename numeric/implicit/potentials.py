@@ -22,14 +22,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from momentumflow.base.errors import InputError
+from momentumflow.base.values import Value
 from momentumflow.numeric.validation import (
     FloatArray,
     broadcast_shapes,
     float_array,
     positive,
 )
-from momentumflow.symbolic.errors import InputError
-from momentumflow.symbolic.values import Value
 
 # exp(250) of a quantity scaled to order one is overshoot, never a solution;
 # capping there keeps sums of squares finite.

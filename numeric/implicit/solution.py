@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from momentumflow.numeric.labelled import batch_axes, dataset, feature_labels, names_of
+from momentumflow.base.values import Value, brief
+from momentumflow.numeric.data.labelled import batch_axes, dataset, feature_labels, names_of
 from momentumflow.numeric.validation import FloatArray
-from momentumflow.symbolic.values import Value, brief
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-    from momentumflow.numeric.implicit.limits import WeightedL1
+    from momentumflow.numeric.implicit.limit_problems import WeightedL1
     from momentumflow.numeric.implicit.potentials import Potential
 
 

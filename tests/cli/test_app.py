@@ -6,7 +6,7 @@ import jsonschema
 import pytest
 
 import momentumflow
-from momentumflow.verify.report import schema
+from momentumflow.verify.report.reports import schema
 from momentumflow.verify.themes import claims
 
 

@@ -72,8 +72,8 @@ def test_names_are_completed_by_their_beginning():
 def test_the_names_proposed_are_the_names_taken():
     """The lists stand in the command line, so that a Tab imports nothing else."""
     from momentumflow.cli import kernels
-    from momentumflow.numeric.kernel_modules import METHODS
-    from momentumflow.symbolic.modules import BACKENDS
+    from momentumflow.numeric.runs.kernel_modules import METHODS
+    from momentumflow.symbolic.codegen.kernel_files import BACKENDS
 
     assert completion.SIMULATED == METHODS
     assert tuple(BACKENDS) == kernels._BACKENDS

@@ -37,7 +37,7 @@ def test_the_shipped_kernels_are_what_their_derivation_gives(command):
 
 
 def test_a_stale_kernel_is_named_and_fails(command, monkeypatch):
-    from momentumflow.symbolic import modules
+    from momentumflow.symbolic.codegen import kernel_files as modules
 
     real = modules.committed_kernels()
     first = next(iter(real))

@@ -87,7 +87,7 @@ def test_an_uncertified_problem_is_named_with_its_remedy(caplog):
 
 def test_the_engine_chosen_is_logged(caplog):
     problem = sparse_regression(3, 6, 2, seed=0)
-    with caplog.at_level(logging.INFO, "momentumflow.numeric.descent"):
+    with caplog.at_level(logging.INFO, "momentumflow.numeric.runs.descent"):
         momentum_descent(problem, 0.05, 0.8, 0.5, max_steps=5, threads=1)
         momentum_descent(problem, 0.05, 0.8, 0.5, max_steps=5, engine="lanes", threads=1)
     assert [record.getMessage() for record in caplog.records] == [

@@ -26,9 +26,9 @@ def test_every_file_is_listed_once_and_every_listed_file_exists(graph):
     listed = graph.parts()
     for path in graph.sources().values():
         owners = [part.title for part in listed if part.owns(path)]
-        # A room's own __init__ only hands on what the others define.
-        expected = 0 if path.parts[1:] == ("__init__.py",) else 1
-        assert len(owners) == expected, f"docs/architecture.md lists {path} {len(owners)} times"
+        # An __init__ only hands on what the others define.
+        least = 0 if path.name == "__init__.py" else 1
+        assert least <= len(owners) <= 1, f"docs/architecture.md lists {path} {len(owners)} times"
     for part in listed:
         for file in part.files:
             assert (ROOT / part.room / file).exists(), (
@@ -94,7 +94,7 @@ def test_a_wrong_import_is_noticed(graph, monkeypatch):
     """Negative control: an import from a lower room to a higher one turns an arrow round."""
     graph, _ = graph
     real = graph.imports
-    upward = {("momentumflow.symbolic.trees", "momentumflow.verify.claim")}
+    upward = {("momentumflow.symbolic.trees.rooted_trees", "momentumflow.verify.claim")}
     monkeypatch.setattr(graph, "imports", lambda **options: real(**options) | upward)
     pairs = graph.arrows(graph.parts(), deferred=True)
     assert any(graph.ROOMS.index(a.room) > graph.ROOMS.index(b.room) for a, b in pairs)

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from scipy.integrate import solve_ivp
 
+from momentumflow.base.errors import InputError
 from momentumflow.explore.formulas import formulas
 from momentumflow.explore.scene import Controls, Run, compute, problem_of
 from momentumflow.numeric import RunStatus, implicit_solution, momentum_descent
-from momentumflow.symbolic.errors import InputError
 from momentumflow.verify.claim import Verdict
 
 UNSTABLE = Controls(gamma=1.0, beta=0.9, alpha=2.0)

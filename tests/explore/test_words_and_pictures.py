@@ -12,7 +12,7 @@ import pytest
 from momentumflow.explore import page, words
 from momentumflow.explore.pictures import PICTURES, draw
 from momentumflow.explore.scene import Controls, compute
-from momentumflow.verify.figures import style
+from momentumflow.verify.figure_style import style
 
 
 @pytest.fixture(scope="module")

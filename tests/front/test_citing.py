@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 import momentumflow as mf
+from momentumflow.base.literature import SOURCES
 from momentumflow.cli import main
 from momentumflow.numeric import (
     Regression,
@@ -18,7 +19,6 @@ from momentumflow.numeric import (
     momentum_descent,
     momentum_flow,
 )
-from momentumflow.sources import SOURCES
 from momentumflow.symbolic import (
     DiagonalNetwork,
     HeavyBall,

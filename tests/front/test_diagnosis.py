@@ -92,9 +92,10 @@ def test_the_package_without_metadata_is_seen(monkeypatch):
 
 
 def test_a_missing_template_is_seen(monkeypatch):
-    monkeypatch.setattr(diagnosis, "_DATA", (*diagnosis._DATA, "symbolic/templates/gone.j2"))
+    gone = "symbolic/codegen/templates/gone.j2"
+    monkeypatch.setattr(diagnosis, "_DATA", (*diagnosis._DATA, gone))
     check = named(only(diagnosis._files), "data files")
-    assert (check.sound, check.found) == (False, "symbolic/templates/gone.j2 missing")
+    assert (check.sound, check.found) == (False, f"{gone} missing")
     assert "install momentumflow again" in check.remedy
 
 

@@ -18,7 +18,7 @@ from hypothesis.extra import numpy as hnp
 
 import momentumflow as mf
 from momentumflow import numeric, symbolic, verify
-from momentumflow.symbolic.values import FrozenMapping, brief, same
+from momentumflow.base.values import FrozenMapping, brief, same
 
 # Not results: what they are instead.
 EXEMPT = {

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from momentumflow import InputError
 from momentumflow.numeric import (
     Regression,
     RunStatus,
@@ -12,7 +13,6 @@ from momentumflow.numeric import (
     momentum_descent,
     sparse_regression,
 )
-from momentumflow.symbolic import InputError
 
 PROBLEM = sparse_regression(20, 30, 5, seed=1)
 DENSE = sparse_regression(20, 30, 20, seed=1)
@@ -140,7 +140,7 @@ def test_engines_agree(method):
 
 
 def test_panels_of_any_width_agree(monkeypatch):
-    from momentumflow.numeric import engines
+    from momentumflow.numeric.runs import engines
 
     wide = sparse_regression(6, 150, 4, seed=3)  # padded to 192 columns
     runs = []
@@ -204,7 +204,7 @@ def test_minibatches_do_not_depend_on_the_batch_of_runs():
 
 
 def test_minibatch_gradient_is_unbiased_over_all_rows():
-    from momentumflow.numeric.sampling import Minibatches
+    from momentumflow.numeric.runs.sampling import Minibatches
 
     rows = Minibatches(0, 1, 6, 2).draw(0, 30_000)
     assert (rows[:, 0] != rows[:, 1]).all()
@@ -310,7 +310,7 @@ def test_ended_runs_do_not_disturb_the_others(engine):
 
 
 def test_ctrl_c_gives_back_what_there_is(monkeypatch):
-    from momentumflow.numeric import engines
+    from momentumflow.numeric.runs import engines
 
     calls = []
     advance = engines.RunByRun.advance

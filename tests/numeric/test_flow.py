@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
+from momentumflow import InputError
 from momentumflow.numeric import (
     Regression,
     RunStatus,
@@ -12,7 +13,6 @@ from momentumflow.numeric import (
     momentum_flow,
     sparse_regression,
 )
-from momentumflow.symbolic import InputError
 
 PROBLEM = sparse_regression(20, 30, 5, seed=1)
 DENSE = sparse_regression(20, 30, 20, seed=1)

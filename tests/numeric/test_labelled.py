@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from momentumflow import InputError
 from momentumflow.numeric import (
     Regression,
     implicit_solution,
@@ -12,8 +13,8 @@ from momentumflow.numeric import (
     regularisation_path,
     sparse_regression,
 )
-from momentumflow.numeric.labelled import QUANTITIES
-from momentumflow.symbolic import HeavyBall, InputError, modified_equation
+from momentumflow.numeric.data.labelled import QUANTITIES
+from momentumflow.symbolic import HeavyBall, modified_equation
 from momentumflow.verify import predict, run as verify
 
 

@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from momentumflow import InputError
 from momentumflow.numeric import (
     Regression,
     diabetes_regression,
     load_regression,
     sparse_regression,
 )
-from momentumflow.symbolic import InputError
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((4, 7))

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import sympy as sp
 
+from momentumflow.base.errors import InputError
 from momentumflow.numeric import Regression, momentum_descent, sharpness, sparse_regression
-from momentumflow.symbolic.errors import InputError
 
 
 def hessian(problem, u, v):

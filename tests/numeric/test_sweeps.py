@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from momentumflow.numeric import Regression, momentum_descent, sweep, sweeps
-from momentumflow.symbolic import InputError
+from momentumflow import InputError
+from momentumflow.numeric import Regression, momentum_descent, sweep
+from momentumflow.numeric.sweeps import grids as sweeps
 
 GRID = {
     "gamma": [0.02, 0.04],
@@ -108,7 +109,7 @@ def test_a_store_resumes_and_runs_nothing_twice(expected, tmp_path, monkeypatch)
 
 
 def test_ctrl_c_inside_a_run_leaves_its_task_undone(expected, tmp_path, monkeypatch):
-    from momentumflow.numeric import engines
+    from momentumflow.numeric.runs import engines
 
     store, calls = tmp_path / "store", []
     advance = engines.RunByRun.advance

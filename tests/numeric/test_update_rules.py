@@ -4,15 +4,11 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from momentumflow.numeric import (
-    RunStatus,
-    implicit_solution,
-    kernel_modules,
-    momentum_descent,
-    sparse_regression,
-)
-from momentumflow.symbolic import HeavyBall, InputError, QuasiHyperbolic
-from momentumflow.symbolic.methods import MomentumMethod
+from momentumflow import InputError
+from momentumflow.numeric import RunStatus, implicit_solution, momentum_descent, sparse_regression
+from momentumflow.numeric.runs import kernel_modules
+from momentumflow.symbolic import HeavyBall, QuasiHyperbolic
+from momentumflow.symbolic.methods.momentum_methods import MomentumMethod
 from momentumflow.symbolic.symbols import nu
 
 PROBLEM = sparse_regression(6, 10, 3, seed=3)

@@ -28,12 +28,12 @@ for room in ("", ".symbolic", ".numeric", ".verify"):
     module = importlib.import_module("momentumflow" + room)
     found[room.lstrip(".") or "momentumflow"] = module.__file__
 import momentumflow
-from momentumflow.symbolic.modules import render
+from momentumflow.symbolic.codegen.kernel_files import render
 from momentumflow.symbolic import DiagonalNetwork, HeavyBall, kernel
 from momentumflow.symbolic.symbols import theta, Delta
 import numpy as np
 from momentumflow.numeric import momentum_descent, sparse_regression
-from momentumflow.verify.figures import style
+from momentumflow.verify.figure_style import style
 with style():
     pass
 problem = sparse_regression(6, 9, 2, seed=0)
@@ -106,7 +106,7 @@ def test_a_wheel_without_its_data_files_is_noticed(source_tree, tmp_path):
     run(sys.executable, "-m", "build", "--no-isolation", "--wheel", cwd=tree)
     (wheel,) = (tree / "dist").glob("*.whl")
     missing = package_files(source_tree) - wheel_files(wheel)
-    assert "momentumflow/symbolic/templates/numba_descent.py.j2" in missing
+    assert "momentumflow/symbolic/codegen/templates/numba_descent.py.j2" in missing
 
 
 @pytest.mark.parametrize("kind", ["wheel", "sdist", "editable"])

@@ -8,8 +8,9 @@ import pytest
 import sympy as sp
 from hypothesis import given, settings, strategies as st
 
-from momentumflow.symbolic import DiagonalNetwork, InputError, kernel
-from momentumflow.symbolic.codegen import emit, identifier
+from momentumflow import InputError
+from momentumflow.symbolic import DiagonalNetwork, kernel
+from momentumflow.symbolic.codegen.compiled import emit, identifier
 from momentumflow.symbolic.symbols import Delta, beta, g, gamma, lam, theta, w_minus, w_plus, z
 
 ENTROPY = DiagonalNetwork().entropy

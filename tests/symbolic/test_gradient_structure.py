@@ -3,19 +3,19 @@
 import pytest
 import sympy as sp
 
+from momentumflow import InputError
 from momentumflow.symbolic import (
     GradientDescent,
     GradientStatus,
     HeavyBall,
-    InputError,
     Nesterov,
     memoryless_map,
     modified_equation,
     modified_loss,
 )
-from momentumflow.symbolic.free_trees import scalar_text
 from momentumflow.symbolic.symbols import beta, gamma
-from momentumflow.symbolic.trees import tree
+from momentumflow.symbolic.trees.free_trees import scalar_text
+from momentumflow.symbolic.trees.rooted_trees import tree
 
 x, y = sp.symbols("x y", real=True)
 LOSS = (1 - x) ** 2 / 10 + (y - x**2) ** 2

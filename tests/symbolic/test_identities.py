@@ -6,14 +6,14 @@ import mpmath
 import pytest
 import sympy as sp
 
+from momentumflow import InputError
 from momentumflow.symbolic import (
     DiagonalNetwork,
     Identity,
-    InputError,
     ProofError,
     SeparableNetwork,
 )
-from momentumflow.symbolic.networks import sign
+from momentumflow.symbolic.networks.diagonal_network import sign
 from momentumflow.symbolic.symbols import Delta, beta, g, theta, u, v, w_minus, w_plus, z
 
 NETWORK = DiagonalNetwork()

@@ -6,10 +6,10 @@ import random
 import pytest
 import sympy as sp
 
+from momentumflow import InputError
 from momentumflow.symbolic import (
     GradientDescent,
     HeavyBall,
-    InputError,
     MomentumMethod,
     Nesterov,
     ProofError,
@@ -23,7 +23,7 @@ from momentumflow.symbolic import (
 )
 from momentumflow.symbolic.identities import Identity
 from momentumflow.symbolic.symbols import beta, eps, gamma, lam, nu
-from momentumflow.symbolic.trees import VELOCITY
+from momentumflow.symbolic.trees.rooted_trees import VELOCITY
 
 w, v, p = sp.symbols("w v p", real=True)
 # a loss without symmetry, so that no term can hide

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from momentumflow.symbolic import GradientDescent, HeavyBall, InputError, Nesterov, memoryless_map
+from momentumflow import InputError
+from momentumflow.symbolic import (
+    GradientDescent,
+    HeavyBall,
+    Nesterov,
+    memoryless_map,
+)
 
 BETA = 0.3
 STEPS = np.array([0.05, 0.035, 0.025, 0.0175])

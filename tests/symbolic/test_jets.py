@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from momentumflow.symbolic.errors import InputError
-from momentumflow.symbolic.jet_space import JetSpace
-from momentumflow.symbolic.jets import Jet
-from momentumflow.symbolic.trees import tree, trees_up_to
+from momentumflow.base.errors import InputError
+from momentumflow.symbolic.series.jet_space import JetSpace
+from momentumflow.symbolic.series.jets import Jet
+from momentumflow.symbolic.trees.rooted_trees import tree, trees_up_to
 
 RNG = np.random.default_rng(7)
 X = RNG.standard_normal((4, 3))

@@ -6,10 +6,10 @@ from fractions import Fraction
 import pytest
 import sympy as sp
 
+from momentumflow import InputError
 from momentumflow.symbolic import (
     GradientDescent,
     HeavyBall,
-    InputError,
     MomentumMethod,
     Nesterov,
     QuasiHyperbolic,

@@ -4,14 +4,14 @@ import mpmath
 import pytest
 import sympy as sp
 
+from momentumflow import InputError
 from momentumflow.symbolic import (
     DiagonalNetwork,
-    InputError,
     MirrorStatus,
     commutation,
     mirror_flow,
 )
-from momentumflow.symbolic.mirror import iterates_of, mu, velocity_of
+from momentumflow.symbolic.networks.mirror_flows import iterates_of, mu, velocity_of
 from momentumflow.symbolic.symbols import Delta, alpha, beta, lam, theta
 
 MAPS = ["u*v", "u^2 - v^2", "u^2", "u^3 - v^3", "u^4 - v^4", "u^5", "exp(u)", "log(u)", "u + u^3"]

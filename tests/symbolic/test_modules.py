@@ -8,21 +8,20 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from momentumflow import numeric
+from momentumflow import InputError, numeric
 from momentumflow.symbolic import (
     DiagonalNetwork,
     GradientDescent,
     HeavyBall,
-    InputError,
     Nesterov,
     QuasiHyperbolic,
     SeparableNetwork,
     write_kernels,
 )
+from momentumflow.symbolic.codegen.kernel_files import committed_kernels, render
+from momentumflow.symbolic.codegen.update_rule import FlowField, Step
 from momentumflow.symbolic.identities import ProofError
-from momentumflow.symbolic.methods import MomentumMethod
-from momentumflow.symbolic.modules import committed_kernels, render
-from momentumflow.symbolic.simulation import FlowField, Step
+from momentumflow.symbolic.methods.momentum_methods import MomentumMethod
 from momentumflow.symbolic.symbols import beta, g, gamma, lam, u, v, w_minus, w_plus
 
 NETWORK = DiagonalNetwork().balanced

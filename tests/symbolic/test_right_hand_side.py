@@ -8,17 +8,17 @@ import pytest
 import sympy as sp
 from hypothesis import given, settings, strategies as st
 
+from momentumflow import InputError
 from momentumflow.symbolic import (
     HeavyBall,
-    InputError,
     MomentumMethod,
     Nesterov,
     modified_equation,
 )
-from momentumflow.symbolic.jet_space import JetSpace
-from momentumflow.symbolic.jets import _UFUNCS
+from momentumflow.symbolic.series.jet_space import JetSpace
+from momentumflow.symbolic.series.jets import _UFUNCS
 from momentumflow.symbolic.symbols import beta, eps, gamma, lam
-from momentumflow.symbolic.trees import tree, trees_up_to
+from momentumflow.symbolic.trees.rooted_trees import tree, trees_up_to
 
 x, y, a, b = sp.symbols("x y a b", real=True)
 LOSS = (1 - x) ** 2 / 10 + (y - x**2) ** 2 + sp.sin(x * y) / 3 + sp.exp(x) / 7 + 1 / (3 + x**2)

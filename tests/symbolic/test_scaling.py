@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import sympy as sp
 
+from momentumflow import InputError
 from momentumflow.symbolic import (
     GradientDescent,
     HeavyBall,
-    InputError,
     MomentumMethod,
     Nesterov,
     QuasiHyperbolic,

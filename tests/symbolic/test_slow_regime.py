@@ -9,10 +9,10 @@ import pytest
 import sympy as sp
 from hypothesis import given, settings, strategies as st
 
+from momentumflow import InputError
 from momentumflow.symbolic import (
     GradientDescent,
     HeavyBall,
-    InputError,
     MomentumMethod,
     Nesterov,
     QuasiHyperbolic,
@@ -21,9 +21,9 @@ from momentumflow.symbolic import (
     principal_flow,
     slow_root_series,
 )
-from momentumflow.symbolic.slow import slow_series
+from momentumflow.symbolic.equations.slow_regime import slow_series
 from momentumflow.symbolic.symbols import beta, gamma, h, nu
-from momentumflow.symbolic.trees import FIELD, graft_root, tree, trees_up_to
+from momentumflow.symbolic.trees.rooted_trees import FIELD, graft_root, tree, trees_up_to
 
 KAURI = json.loads(
     (Path(__file__).parent / "reference" / "kauri_euler.json").read_text(encoding="utf-8")

@@ -5,8 +5,14 @@ import pytest
 import sympy as sp
 from hypothesis import given, strategies as st
 
-from momentumflow.symbolic import GradientDescent, HeavyBall, InputError, MomentumMethod, Nesterov
-from momentumflow.symbolic.stability import stability_limit
+from momentumflow import InputError
+from momentumflow.symbolic import (
+    GradientDescent,
+    HeavyBall,
+    MomentumMethod,
+    Nesterov,
+)
+from momentumflow.symbolic.equations.stability import stability_limit
 from momentumflow.symbolic.symbols import beta as b
 
 

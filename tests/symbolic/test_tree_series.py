@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 import sympy as sp
 
+from momentumflow import InputError
 from momentumflow.symbolic import (
     HeavyBall,
-    InputError,
     Nesterov,
     TreeSeries,
     memoryless_map,
     modified_equation,
 )
 from momentumflow.symbolic.symbols import beta, eps, gamma, lam, parse
-from momentumflow.symbolic.trees import tree
+from momentumflow.symbolic.trees.rooted_trees import tree
 
 
 def test_text():

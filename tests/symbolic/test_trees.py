@@ -6,16 +6,16 @@ from math import factorial
 import pytest
 from hypothesis import given, strategies as st
 
-from momentumflow.symbolic.errors import InputError
-from momentumflow.symbolic.free_trees import free_symmetry, free_tree, rootings
-from momentumflow.symbolic.tree_display import latex_indices, latex_text, plain_text, svg
-from momentumflow.symbolic.trees import (
+from momentumflow.base.errors import InputError
+from momentumflow.symbolic.trees.free_trees import free_symmetry, free_tree, rootings
+from momentumflow.symbolic.trees.rooted_trees import (
     VELOCITY,
     number_of_trees,
     tree,
     trees_of_order,
     trees_up_to,
 )
+from momentumflow.symbolic.trees.tree_display import latex_indices, latex_text, plain_text, svg
 
 # OEIS A000081, rooted trees of n nodes; A000055, free trees.
 ROOTED = [1, 1, 2, 4, 9, 20, 48, 115, 286, 719]

@@ -9,7 +9,7 @@ import pytest
 from matplotlib import pyplot as plt
 
 from momentumflow.verify import Settings, Verdict, claims, shipped
-from momentumflow.verify.figures import style
+from momentumflow.verify.figure_style import style
 from momentumflow.verify.runner import judge
 
 SMALLEST = Settings(seeds=2, quick=True)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 
-from momentumflow.verify.figures import style
+from momentumflow.verify.figure_style import style
 from momentumflow.verify.gallery import GALLERY, Drawing
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from momentumflow.numeric import engines, sparse_regression
+from momentumflow.numeric import sparse_regression
+from momentumflow.numeric.runs import engines
 from momentumflow.verify.subject import shipped
 
 

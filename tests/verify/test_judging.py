@@ -6,7 +6,7 @@ import pytest
 import sympy as sp
 from hypothesis import given, strategies as st
 
-from momentumflow.symbolic.errors import InputError
+from momentumflow.base.errors import InputError
 from momentumflow.symbolic.identities import Identity
 from momentumflow.verify.claim import Evidence, Settings, Verdict
 from momentumflow.verify.runner import judge, run, select

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from momentumflow import InputError
 from momentumflow.numeric import ImplicitStatus, momentum_descent, sparse_regression
-from momentumflow.symbolic import InputError
 from momentumflow.verify import Verdict, predict
 
 

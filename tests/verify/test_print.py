@@ -8,7 +8,7 @@ import pypdfium2
 import pytest
 
 from momentumflow.verify import run
-from momentumflow.verify.page import prose
+from momentumflow.verify.report.html_page import prose
 
 from ..browser import command
 

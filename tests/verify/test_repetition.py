@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, strategies as st
 from scipy import stats
 
-from momentumflow.symbolic.errors import InputError
+from momentumflow.base.errors import InputError
 from momentumflow.verify import repetition
 from momentumflow.verify.claim import Evidence
 from momentumflow.verify.measure import at_most

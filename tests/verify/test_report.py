@@ -10,10 +10,10 @@ import jsonschema
 import pytest
 from rich.console import Console
 
-from momentumflow.symbolic.errors import InputError
-from momentumflow.verify import formula
-from momentumflow.verify.page import number, prose
-from momentumflow.verify.report import schema, writable
+from momentumflow.base.errors import InputError
+from momentumflow.verify.report import formula_svg as formula
+from momentumflow.verify.report.html_page import number, prose
+from momentumflow.verify.report.reports import schema, writable
 from momentumflow.verify.runner import run
 
 

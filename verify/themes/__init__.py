@@ -6,7 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from momentumflow.numeric.problems import Regression
+    from momentumflow.numeric.data.problems import Regression
     from momentumflow.verify.claim import Claim
 
 
@@ -19,8 +19,8 @@ def claims() -> tuple[Claim, ...]:
         inertia,
         limit,
         models,
-        networks,
         orders,
+        parametrisations,
         relatives,
         sparsity,
     )
@@ -34,7 +34,7 @@ def claims() -> tuple[Claim, ...]:
         *inertia.CLAIMS,
         *sparsity.CLAIMS,
         *relatives.CLAIMS,
-        *networks.CLAIMS,
+        *parametrisations.CLAIMS,
     )
 
 

@@ -57,7 +57,7 @@ def _check_shrinkage(subject: Subject, settings: Settings) -> Evidence:
 
 
 def _draw_shrinkage(evidence: Evidence) -> Figure:
-    from momentumflow.verify.figures import convergence, panels, slope_guide
+    from momentumflow.verify.figure_style import convergence, panels, slope_guide
 
     s = evidence.series
     figure, (axes,) = panels(width=5.2, height=3.5)

@@ -18,7 +18,7 @@ from momentumflow.verify.oracles import central_scheme
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from momentumflow.numeric.trajectory import Path
+    from momentumflow.numeric.runs.trajectory import Path
     from momentumflow.symbolic import Identity
     from momentumflow.verify.subject import Subject
 
@@ -89,7 +89,7 @@ def _check_scheme(subject: Subject, settings: Settings) -> Evidence:
 
 
 def _draw_scheme(evidence: Evidence) -> Figure:
-    from momentumflow.verify.figures import SERIES, panels
+    from momentumflow.verify.figure_style import SERIES, panels
 
     s = evidence.series
     figure, (axes,) = panels(width=5.2, height=3.3)
@@ -210,7 +210,7 @@ SWAPPED_CORRECTION = Mutation(
 
 
 def _draw_orders(evidence: Evidence) -> Figure:
-    from momentumflow.verify.figures import convergence, panels, slope_guide
+    from momentumflow.verify.figure_style import convergence, panels, slope_guide
 
     s = evidence.series
     figure, (axes,) = panels(width=5.2, height=3.5)
@@ -259,7 +259,7 @@ def _check_acceleration(subject: Subject, settings: Settings) -> Evidence:
 
 
 def _draw_acceleration(evidence: Evidence) -> Figure:
-    from momentumflow.verify.figures import convergence, panels, slope_guide
+    from momentumflow.verify.figure_style import convergence, panels, slope_guide
 
     s = evidence.series
     figure, (axes,) = panels(width=5.2, height=3.5)

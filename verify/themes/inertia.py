@@ -52,7 +52,7 @@ def _check_gradient_flow(subject: Subject, settings: Settings) -> Evidence:
 
 
 def _draw_gradient_flow(evidence: Evidence) -> Figure:
-    from momentumflow.verify.figures import convergence, panels, slope_guide
+    from momentumflow.verify.figure_style import convergence, panels, slope_guide
 
     s = evidence.series
     figure, (axes,) = panels(width=5.2, height=3.5)
@@ -125,7 +125,7 @@ def _slope(a: FloatArray, h: float) -> FloatArray:
 
 
 def _draw_law(evidence: Evidence) -> Figure:
-    from momentumflow.verify.figures import convergence, panels, slope_guide
+    from momentumflow.verify.figure_style import convergence, panels, slope_guide
 
     s = evidence.series
     figure, (axes,) = panels(width=5.2, height=3.5)
@@ -210,7 +210,7 @@ def _check_signs(subject: Subject, settings: Settings) -> Evidence:
 
 
 def _draw_signs(evidence: Evidence) -> Figure:
-    from momentumflow.verify.figures import SERIES, panels
+    from momentumflow.verify.figure_style import SERIES, panels
 
     s = evidence.series
     figure, (axes,) = panels(width=5.2, height=3.3)

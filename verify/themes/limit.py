@@ -15,13 +15,13 @@ import numpy as np
 from momentumflow.numeric import Regression, diabetes_regression, sparse_regression
 from momentumflow.numeric.validation import FloatArray
 from momentumflow.verify.claim import Claim, Evidence, Mutation, Settings
-from momentumflow.verify.limits import LIMIT_TOLERANCE, Comparison, compare
+from momentumflow.verify.limit_evidence import LIMIT_TOLERANCE, Comparison, compare
 from momentumflow.verify.mutants import BIASED_GRADIENT, DROPPED_REMAINDER, INVERTED_RATIO
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from momentumflow.numeric.trajectory import Trajectory
+    from momentumflow.numeric.runs.trajectory import Trajectory
     from momentumflow.symbolic import Identity
     from momentumflow.verify.subject import Subject
 
@@ -201,7 +201,7 @@ CONTROLS = (INITIAL_BALANCEDNESS, UNPERTURBED, SWAPPED_SIGN, OTHER_MODEL)
 
 def draw_limits(evidence: Evidence) -> Figure:
     """Draw the median distances over lambda, one line an initialisation scale."""
-    from momentumflow.verify.figures import SERIES, panels
+    from momentumflow.verify.figure_style import SERIES, panels
 
     s = evidence.series
     figure, (axes,) = panels(width=6.2, height=3.6)
@@ -269,7 +269,7 @@ def telescoping(method: str) -> Callable[[], tuple[Identity, ...]]:
 
     def proofs() -> tuple[Identity, ...]:
         from momentumflow import symbolic
-        from momentumflow.symbolic.simulation import Step
+        from momentumflow.symbolic.codegen.update_rule import Step
 
         rule = getattr(symbolic, method)()
         return Step(rule, symbolic.DiagonalNetwork().balanced).telescoping
@@ -381,7 +381,7 @@ def _profile(subject: Subject, problem: Regression, run: Trajectory) -> dict[str
 
 
 def _draw_profile(evidence: Evidence) -> Figure:
-    from momentumflow.verify.figures import SERIES, panels
+    from momentumflow.verify.figure_style import SERIES, panels
 
     trained, predicted = evidence.series["trained"], evidence.series["predicted"]
     ordered = np.argsort(-np.abs(predicted))

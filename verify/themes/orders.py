@@ -108,7 +108,7 @@ def _check(subject: Subject, settings: Settings) -> Evidence:
 
 
 def _draw(evidence: Evidence) -> Figure:
-    from momentumflow.verify.figures import convergence, panels, slope_guide
+    from momentumflow.verify.figure_style import convergence, panels, slope_guide
 
     s = evidence.series
     figure, (axes,) = panels(width=5.4, height=3.8)

@@ -11,7 +11,7 @@ import numpy as np
 from momentumflow.numeric import sparse_regression
 from momentumflow.numeric.validation import FloatArray
 from momentumflow.verify.claim import Claim, Evidence, Mutation, Settings
-from momentumflow.verify.limits import Comparison, compare
+from momentumflow.verify.limit_evidence import Comparison, compare
 from momentumflow.verify.measure import at_most
 from momentumflow.verify.themes.limit import (
     CONVERGED_SHARE,
@@ -28,7 +28,7 @@ from momentumflow.verify.themes.limit import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from momentumflow.numeric.kernel_modules import MethodLike
+    from momentumflow.numeric.runs.kernel_modules import MethodLike
     from momentumflow.symbolic import Identity, MomentumMethod
     from momentumflow.verify.subject import Subject
 
@@ -145,7 +145,7 @@ def _check_noise(subject: Subject, settings: Settings) -> Evidence:
 
 
 def _draw_noise(evidence: Evidence) -> Figure:
-    from momentumflow.verify.figures import SERIES, panels
+    from momentumflow.verify.figure_style import SERIES, panels
 
     s = evidence.series
     figure, (axes,) = panels(width=4.2, height=3.6)

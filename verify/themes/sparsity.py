@@ -11,13 +11,13 @@ from scipy.optimize import linprog
 from momentumflow.numeric import Regression, sparse_regression
 from momentumflow.numeric.validation import FloatArray
 from momentumflow.verify.claim import Claim, Evidence, Mutation, Settings, undecided
-from momentumflow.verify.limits import relative_distance, share_reached
+from momentumflow.verify.limit_evidence import relative_distance, share_reached
 from momentumflow.verify.measure import at_most, mean_below, order
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from momentumflow.numeric.trajectory import Trajectory
+    from momentumflow.numeric.runs.trajectory import Trajectory
     from momentumflow.symbolic import Identity
     from momentumflow.verify.subject import Subject
 
@@ -74,7 +74,7 @@ def _check_perturbed(subject: Subject, settings: Settings) -> Evidence:
 
 
 def _draw_perturbed(evidence: Evidence) -> Figure:
-    from momentumflow.verify.figures import convergence, panels
+    from momentumflow.verify.figure_style import convergence, panels
 
     s = evidence.series
     figure, (axes,) = panels(width=5.2, height=3.5)
@@ -169,7 +169,7 @@ def _check_recovery(subject: Subject, settings: Settings) -> Evidence:
 
 
 def _draw_recovery(evidence: Evidence) -> Figure:
-    from momentumflow.verify.figures import SERIES, panels
+    from momentumflow.verify.figure_style import SERIES, panels
     from momentumflow.verify.measure import mean_interval
 
     s = evidence.series
@@ -273,7 +273,7 @@ def _check_entropy(subject: Subject, settings: Settings) -> Evidence:
 
 
 def _draw_entropy(evidence: Evidence) -> Figure:
-    from momentumflow.verify.figures import convergence, panels, slope_guide
+    from momentumflow.verify.figure_style import convergence, panels, slope_guide
 
     s = evidence.series
     figure, (left, right) = panels(2, width=3.9, height=3.3)

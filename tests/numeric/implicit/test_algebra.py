@@ -5,10 +5,10 @@ import pytest
 import scipy.sparse as sp
 from scipy.sparse.linalg import aslinearoperator
 
+from momentumflow import InputError
 from momentumflow.numeric import ImplicitModel, ImplicitStatus, implicit_solution
 from momentumflow.numeric.implicit import operators, rows
 from momentumflow.numeric.implicit.extension import _Block
-from momentumflow.symbolic import InputError
 
 RNG = np.random.default_rng(5)
 X = RNG.standard_normal((7, 40))

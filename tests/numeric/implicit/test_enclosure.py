@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, event, given, settings, strategies as st
 
+from momentumflow import InputError
 from momentumflow.numeric import diabetes_regression, implicit_solution, sparse_regression
 from momentumflow.numeric.implicit import KullbackLeibler, enclose
-from momentumflow.symbolic import InputError
 
 
 @pytest.mark.parametrize("exponent", [-30, -8, 0, 12])

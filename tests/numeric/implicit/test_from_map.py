@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from momentumflow import InputError
 from momentumflow.numeric import implicit_solution, momentum_flow, sparse_regression
 from momentumflow.numeric.implicit import potential_of_map
-from momentumflow.symbolic import InputError
 
 PROBLEM = sparse_regression(8, 14, 3, seed=3)
 U, V = np.full(14, 0.5), np.linspace(-0.1, 0.1, 14)

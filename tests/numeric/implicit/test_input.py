@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from momentumflow import InputError
 from momentumflow.numeric import HyperbolicEntropy, Regression, implicit_solution, sparse_regression
 from momentumflow.numeric.implicit import nearest_consistent_target
-from momentumflow.symbolic import InputError
 
 PROBLEM = sparse_regression(5, 12, 2, seed=0)
 X, Y = PROBLEM.X, PROBLEM.y

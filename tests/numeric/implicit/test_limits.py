@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
+from momentumflow import InputError
 from momentumflow.numeric import ImplicitStatus, implicit_solution, sparse_regression
 from momentumflow.numeric.implicit import (
     HyperbolicEntropy,
@@ -16,7 +17,6 @@ from momentumflow.numeric.implicit import (
     regularisation_path,
     rich_limit,
 )
-from momentumflow.symbolic import InputError
 
 mpl.use("agg")
 PROBLEM = sparse_regression(20, 60, 5, seed=1)

@@ -4,6 +4,7 @@ import cvxpy as cp
 import numpy as np
 import pytest
 
+from momentumflow import InputError
 from momentumflow.numeric import ImplicitStatus, implicit_solution, sparse_regression
 from momentumflow.numeric.implicit import (
     DepthEntropy,
@@ -12,7 +13,6 @@ from momentumflow.numeric.implicit import (
     WeightedL2,
     model,
 )
-from momentumflow.symbolic import InputError
 
 PROBLEM = sparse_regression(8, 20, 4, seed=1)
 

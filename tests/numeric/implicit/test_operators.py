@@ -5,9 +5,9 @@ import pytest
 import scipy.sparse as sp
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
+from momentumflow import InputError
 from momentumflow.numeric import implicit_solution
 from momentumflow.numeric.implicit import nearest_consistent_target, operators
-from momentumflow.symbolic import InputError
 
 RNG = np.random.default_rng(0)
 DENSE = sp.random_array((30, 200), density=0.2, rng=RNG).toarray()

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import sympy as sp
 
+from momentumflow import InputError
 from momentumflow.numeric import HyperbolicEntropy, implicit_solution
 from momentumflow.numeric.implicit import (
     DepthEntropy,
@@ -12,7 +13,7 @@ from momentumflow.numeric.implicit import (
     KullbackLeibler,
     WeightedL2,
 )
-from momentumflow.symbolic import InputError, kernel
+from momentumflow.symbolic import kernel
 
 RNG = np.random.default_rng(4)
 X = RNG.standard_normal((5, 12))

@@ -4,6 +4,7 @@ import mpmath
 import numpy as np
 import pytest
 
+from momentumflow import InputError
 from momentumflow.numeric import diabetes_regression, implicit_solution, sparse_regression
 from momentumflow.numeric.implicit import (
     DepthEntropy,
@@ -12,7 +13,6 @@ from momentumflow.numeric.implicit import (
     WeightedL2,
     sensitivity,
 )
-from momentumflow.symbolic import InputError
 
 RNG = np.random.default_rng(8)
 X = RNG.standard_normal((4, 10))

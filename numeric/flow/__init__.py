@@ -1,0 +1,1 @@
+"""Continuous runs: the momentum gradient flow."""

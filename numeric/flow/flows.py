@@ -1,0 +1,352 @@
+"""Momentum gradient flow on the diagonal network, one run or a batch.
+
+The flow is `lambda w'' + w' +- g w = 0` for w_+ and w_- (equation MGF of
+Papazov, Pesme, Flammarion, arXiv 2403.05293); lambda = 0 is gradient flow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from momentumflow.base.errors import InputError
+from momentumflow.numeric.data.problems import Regression
+from momentumflow.numeric.progress import meter
+from momentumflow.numeric.runs.batch_state import FEATURE_PAD, aligned
+from momentumflow.numeric.runs.engines import available_threads, spread
+from momentumflow.numeric.runs.initialisation import Init, initial_weights
+from momentumflow.numeric.runs.trajectory import (
+    Path,
+    RunStatus,
+    SignChanges,
+    Trajectory,
+    one_or_array,
+)
+from momentumflow.numeric.validation import (
+    FloatArray,
+    broadcast_shapes,
+    constrained,
+    count,
+    float_array,
+    positive,
+)
+
+# Accepted steps between two looks at Ctrl-C and the progress meter.
+_BUDGET = 20_000
+# Sign changes whose times are kept, for each run; all of them are counted.
+_MAX_EVENTS = 10_000
+_GOING_ON, _CONVERGED, _FAILED, _AT_END = 0, 1, 2, 3
+
+
+def momentum_flow(
+    problem: Regression,
+    lam: ArrayLike,
+    init: Init,
+    *,
+    velocity: tuple[ArrayLike, ArrayLike] | None = None,
+    t_end: float | None = None,
+    t_eval: ArrayLike | None = None,
+    t_max: float = 1e6,
+    rtol: float = 1e-11,
+    tol: float = 1e-13,
+    max_steps: int = 5_000_000,
+    threads: int | None = None,
+    progress: bool | None = None,
+) -> Trajectory:
+    """Integrate momentum gradient flow, to a given time or to convergence.
+
+    Parameters
+    ----------
+    problem : Regression
+        One problem, or a batch of them.
+    lam : array_like, >= 0
+        The intrinsic parameter lambda = gamma/(1 - beta)^2; 0 is gradient flow.
+        `lam`, `init`, `velocity` and the problem broadcast over leading axes.
+    init : float, array_like or tuple
+        Scale alpha of `u_0 = sqrt(2) alpha, v_0 = 0`, or a pair (u_0, v_0).
+    velocity : pair of array_like, shape (..., d), optional
+        (w_+'(0), w_-'(0)); at rest if not given.
+    t_end : float, optional
+        Integrate to this time. If not given, until the flow has converged:
+        |X theta - y| <= tol |y|, and the velocity left moves theta by at most
+        tol |theta|.
+    t_eval : array_like, optional
+        Increasing times at which to record the weights (dense output); the
+        start is always the first record.
+    t_max : float
+        Time at which a flow that has not converged is given up.
+    rtol : float
+        Local error, relative to each weight's own size |w| + lambda |w'|.
+    tol : float
+        Convergence tolerance.
+    max_steps : int
+        Bound on accepted steps of a run.
+    threads : int, optional
+        Threads for the runs of a batch; as many as cores if not given.
+    progress : bool, optional
+        Show a meter; None shows it in a terminal only.
+
+    Returns
+    -------
+    Trajectory
+        `S_plus`, `S_minus` are lambda times the integral of (w'/w)^2, less
+        lambda w'(0)/w(0). In a coordinate where w passes through zero, or
+        close by (|w'/w| > 20/lambda), that integral stands as its finite part,
+        the regular form -ln|w/w_0| mp int g dt.
+
+    Raises
+    ------
+    InputError
+        Negative lambda, a velocity under gradient flow, times that do not
+        increase, shapes that do not broadcast, a zero initial weight.
+
+    Notes
+    -----
+    DOP853 of Dormand and Prince; see `momentumflow.numeric.flow.flow_loops`.
+
+    Examples
+    --------
+    >>> from momentumflow.numeric import Regression, momentum_flow
+    >>> problem = Regression([[1.0, 2.0]], [2.5])
+    >>> flow = momentum_flow(problem, 0.5, 0.3)
+    >>> flow.status.name
+    'CONVERGED'
+    >>> bool(abs(flow.theta - flow.predicted_limit().theta).max() < 1e-9)
+    True
+    """
+    lam_array = constrained("lam", lam, ">= 0", lambda a: a >= 0)
+    w_plus, w_minus = initial_weights(init, problem.d)
+    speeds = _velocities(velocity, lam_array, problem.d)
+    shape = broadcast_shapes(
+        problem=problem.batch_shape,
+        lam=lam_array.shape,
+        init=w_plus.shape[:-1],
+        velocity=np.broadcast_shapes(*(s.shape[:-1] for s in speeds)),
+    )
+    times = _times(t_eval, t_end)
+    limits = _Limits(
+        rtol=float(
+            constrained("rtol", rtol, "in [1e-13, 1e-2]", lambda a: (a >= 1e-13) & (a <= 1e-2))
+        ),
+        tol=-1.0 if t_end is not None else float(positive("tol", tol)),
+        t_end=float(positive("t_max", t_max) if t_end is None else positive("t_end", t_end)),
+        max_steps=count("max_steps", max_steps),
+    )
+    flows = [
+        _Flow.start(problem, index, shape, lam_array, (w_plus, w_minus), speeds, times)
+        for index in np.ndindex(*shape)
+    ]
+    workers = available_threads() if threads is None else count("threads", threads)
+    interrupted = False
+    active = flows
+    with meter(f"momentum flow, {len(flows)} run(s)", len(flows), show=progress) as advanced:
+        try:
+            while active:
+                spread(lambda flow: flow.advance(limits), active, workers)
+                left = [flow for flow in active if not flow.ended(limits)]
+                advanced(len(active) - len(left))
+                active = left
+        except KeyboardInterrupt:
+            interrupted = True
+    settings = {
+        "method": "momentum_flow",
+        "lam": lam_array.tolist(),
+        "rtol": limits.rtol,
+        "tol": tol,
+        "t_end": t_end,
+    }
+    return _result(problem, flows, shape, interrupted, settings)
+
+
+@dataclass(frozen=True)
+class _Limits:
+    rtol: float
+    tol: float
+    t_end: float
+    max_steps: int
+
+
+@dataclass(eq=False)
+class _Flow:
+    """One run, in the padded arrays of `flow_loops.integrate`."""
+
+    X: FloatArray
+    y: FloatArray
+    lam: float
+    Y: FloatArray
+    start_weights: FloatArray
+    start_rates: FloatArray
+    times: FloatArray
+    out: FloatArray
+    d: int
+    state: int = _GOING_ON
+
+    def __post_init__(self) -> None:
+        padded = self.Y.shape[1]
+        self.G, self.Q = np.zeros(padded), np.zeros((2, padded))
+        self.crossing = np.zeros((2, padded), dtype=np.bool_)
+        self.flips, self.clock = np.zeros(2), np.zeros(3)
+        self.counters = np.zeros(4, dtype=np.int64)
+        self.events = np.empty((_MAX_EVENTS, 3))
+
+    @classmethod
+    def start(
+        cls,
+        problem: Regression,
+        index: tuple[int, ...],
+        shape: tuple[int, ...],
+        lam: FloatArray,
+        weights: tuple[FloatArray, FloatArray],
+        velocities: tuple[FloatArray, FloatArray],
+        times: FloatArray,
+    ) -> _Flow:
+        n, d = problem.n, problem.d
+        padded = -(-d // FEATURE_PAD) * FEATURE_PAD
+        X = aligned(n, padded)
+        X[:, :d] = np.broadcast_to(problem.X, (*shape, n, d))[index]
+        Y = aligned(4, padded)
+        Y[:2] = 1.0
+        for c, part in enumerate((*weights, *velocities)):
+            Y[c, :d] = np.broadcast_to(part, (*shape, d))[index]
+        return cls(
+            X=X,
+            y=np.ascontiguousarray(np.broadcast_to(problem.y, (*shape, n))[index]),
+            lam=float(np.broadcast_to(lam, shape)[index]),
+            Y=Y,
+            start_weights=Y[:2, :d].copy(),
+            start_rates=Y[2:, :d] / Y[:2, :d],
+            times=times,
+            out=np.empty((times.size, 2, padded)),
+            d=d,
+        )
+
+    def advance(self, limits: _Limits) -> None:
+        from momentumflow.numeric.flow.flow_loops import integrate
+
+        padded = self.Y.shape[1]
+        budget = min(_BUDGET, limits.max_steps - int(self.counters[0]))
+        self.state = integrate(
+            self.X, self.y, self.lam, self.Y, self.G, self.Q, self.crossing, self.flips,
+            self.clock, self.counters, limits.rtol, limits.tol, limits.t_end, budget, self.d,
+            self.times, self.out, self.events, aligned(16, 4, padded), aligned(padded),
+        )  # fmt: skip
+
+    def ended(self, limits: _Limits) -> bool:
+        return self.state != _GOING_ON or self.counters[0] >= limits.max_steps
+
+    def status(self, to_convergence: bool, interrupted: bool) -> RunStatus:
+        if self.state == _CONVERGED:
+            return RunStatus.CONVERGED
+        if self.state == _FAILED:
+            return RunStatus.DIVERGED
+        if self.state == _AT_END and not to_convergence:
+            return RunStatus.COMPLETED
+        return RunStatus.INTERRUPTED if interrupted else RunStatus.NOT_CONVERGED
+
+    def remainders(self) -> FloatArray:
+        """(S_+, S_-), shape (2, d): by definition, or as the finite part."""
+        weights, rest = self.Y[:2, : self.d], self.G[: self.d]
+        with np.errstate(divide="ignore"):
+            logs = np.log(np.abs(weights / self.start_weights))
+        regular = -logs - np.array([rest, -rest])
+        defined = self.lam * (self.Q[:, : self.d] - self.start_rates)
+        remainders: FloatArray = np.where(self.crossing[:, : self.d], regular, defined)
+        return remainders
+
+    def crossings(self) -> SignChanges:
+        """Times and places of the sign changes, in the order of the steps."""
+        rows = self.events[: int(self.counters[3])]
+        order = np.argsort(rows[:, 0], kind="stable")
+        weight = np.where(rows[order, 1] == 0, "w_plus", "w_minus")
+        return SignChanges(rows[order, 0].copy(), weight, rows[order, 2].astype(np.int64))
+
+    def path(self) -> tuple[FloatArray, FloatArray]:
+        """Recorded times and weights (records, 2, d); after the end, the last state."""
+        written = int(self.counters[2])
+        self.out[written:] = self.Y[:2]
+        return np.r_[0.0, self.times], np.concatenate(
+            (self.start_weights[None], self.out[:, :, : self.d])
+        )
+
+
+def _velocities(
+    velocity: tuple[ArrayLike, ArrayLike] | None, lam: FloatArray, d: int
+) -> tuple[FloatArray, FloatArray]:
+    if velocity is None:
+        return np.zeros(d), np.zeros(d)
+    if not isinstance(velocity, tuple) or len(velocity) != 2:
+        raise InputError("velocity as a pair (w_+'(0), w_-'(0))", f"{type(velocity).__name__}")
+    if np.any(lam == 0):
+        raise InputError(
+            "no velocity where lambda = 0", "a velocity", "gradient flow has no inertia"
+        )
+    plus, minus = (float_array("velocity", part) for part in velocity)
+    for part in (plus, minus):
+        if part.shape[-1:] not in ((d,), (1,), ()):
+            raise InputError(f"velocities with a last axis of {d}", f"shape {part.shape}")
+    plus, minus = np.broadcast_arrays(plus, minus, np.zeros(d))[:2]
+    return plus, minus
+
+
+def _times(t_eval: ArrayLike | None, t_end: float | None) -> FloatArray:
+    if t_eval is None:
+        return np.empty(0)
+    times = float_array("t_eval", t_eval, ndim_min=1)
+    if times.ndim != 1 or np.any(np.diff(times, prepend=0.0) < 0) or np.any(np.diff(times) == 0):
+        raise InputError(
+            "t_eval as increasing times >= 0", f"{np.array2string(times, threshold=6)}"
+        )
+    if t_end is not None and times.size and times[-1] > t_end:
+        raise InputError(f"t_eval within [0, t_end = {t_end:g}]", f"{times[-1]:g}")
+    return times[times > 0].copy()
+
+
+def _result(
+    problem: Regression,
+    flows: list[_Flow],
+    shape: tuple[int, ...],
+    interrupted: bool,
+    settings: dict[str, Any],
+) -> Trajectory:
+    d = problem.d
+
+    def stacked(parts: list[Any]) -> Any:
+        array = np.array(parts)
+        return array.reshape((*shape, *array.shape[1:]))
+
+    end = stacked([flow.Y[:2, :d] for flow in flows])
+    start = stacked([flow.start_weights for flow in flows])
+    S = stacked([flow.remainders() for flow in flows])
+    theta = (end[..., 0, :] ** 2 - end[..., 1, :] ** 2) / 4
+    to_convergence = settings["t_end"] is None
+    statuses = [flow.status(to_convergence, interrupted) for flow in flows]
+    path = None
+    if flows and flows[0].times.size:
+        recorded = [flow.path() for flow in flows]
+        weights = stacked([w for _, w in recorded])
+        times = stacked([t for t, _ in recorded])
+        path = Path(times, weights[..., 0, :], weights[..., 1, :], problem)
+    return Trajectory(
+        problem=problem,
+        theta=theta,
+        w_plus=end[..., 0, :],
+        w_minus=end[..., 1, :],
+        initial_w_plus=start[..., 0, :],
+        initial_w_minus=start[..., 1, :],
+        S_plus=S[..., 0, :],
+        S_minus=S[..., 1, :],
+        gradient_integral=stacked([flow.G[:d] for flow in flows]),
+        loss=problem.loss(theta),
+        residual=problem.residual(theta),
+        time=stacked([flow.clock[0] for flow in flows]),
+        steps=stacked([flow.counters[0] for flow in flows]),
+        sign_changes=stacked([flow.flips.astype(np.int64) for flow in flows]),
+        status=one_or_array(statuses, shape),
+        settings=settings,
+        squared_rates=stacked([flow.Q[:, :d] for flow in flows]),
+        sign_change_times=one_or_array([flow.crossings() for flow in flows], shape),
+        path=path,
+    )

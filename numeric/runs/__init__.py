@@ -1,0 +1,1 @@
+"""Discrete runs: the methods on the network."""

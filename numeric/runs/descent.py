@@ -1,0 +1,364 @@
+"""Momentum descent on the diagonal network: the discrete methods, one run or a batch."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from momentumflow.base.errors import InputError
+from momentumflow.numeric.data.problems import Regression
+from momentumflow.numeric.progress import meter
+from momentumflow.numeric.runs.batch_state import Runs
+from momentumflow.numeric.runs.engines import (
+    LARGE_ENTRIES,
+    ByRows,
+    Engine,
+    InLanes,
+    InNumpy,
+    RunByRun,
+    available_threads,
+)
+from momentumflow.numeric.runs.initialisation import Init, initial_weights
+from momentumflow.numeric.runs.kernel_modules import (
+    MethodLike,
+    kernels_for,
+    name_of,
+    update_rule,
+)
+from momentumflow.numeric.runs.sampling import Minibatches
+from momentumflow.numeric.runs.trajectory import (
+    STATUS_CODES,
+    Path,
+    RunStatus,
+    Trajectory,
+    one_or_array,
+)
+from momentumflow.numeric.validation import (
+    FloatArray,
+    SeedLike,
+    broadcast_shapes,
+    choice,
+    constrained,
+    count,
+    momentum_parameter,
+    positive,
+)
+
+_log = logging.getLogger(__name__)
+
+ENGINES = ("auto", "single", "lanes", "numpy")
+REMAINDERS = ("regular", "summed")
+
+# One call into compiled code lasts about this long, so that Ctrl-C and the
+# progress meter are served in between.
+_CALL_SECONDS = 0.2
+# Lanes pay from this many runs on one design: where the design fits the first-level
+# cache, and where it does not (`benchmarks/bench_simulation.py engines` measures it).
+# Runs with designs of their own are advanced one by one: lanes would read as many
+# designs as runs from the second-level cache, which takes as long.
+_LANES_FROM, _LANES_FROM_LARGE = 16, 8
+
+
+def momentum_descent(
+    problem: Regression,
+    gamma: ArrayLike,
+    beta: ArrayLike,
+    init: Init,
+    *,
+    method: MethodLike = "heavy_ball",
+    batch_size: int | None = None,
+    seed: SeedLike = 0,
+    max_steps: int = 1_000_000,
+    tol: float | None = 1e-13,
+    check_every: int = 100,
+    record_every: int | None = None,
+    max_records: int = 100_000,
+    remainders: str = "regular",
+    engine: str = "auto",
+    threads: int | None = None,
+    progress: bool | None = None,
+) -> Trajectory:
+    r"""Train the diagonal network by gradient descent with momentum.
+
+    The weights obey `w_{k+1} = w_k mp gamma g_k w_k + beta (w_k - w_{k-1})`
+    with `w_{-1} = w_0`; Nesterov takes `g` and `w` of the force at
+    `w_k + beta (w_k - w_{k-1})`.
+
+    Parameters
+    ----------
+    problem : Regression
+        One problem, or a batch of them.
+    gamma : array_like, > 0
+        Step. `gamma`, `beta`, `init` and the problem broadcast over leading
+        axes; each index of the result is a run.
+    beta : array_like, in [0, 1)
+        Momentum; must be 0 for gradient descent.
+    init : float, array_like or tuple
+        Scale alpha of `u_0 = sqrt(2) alpha, v_0 = 0`, or a pair (u_0, v_0);
+        see `momentumflow.numeric.runs.initialisation`.
+    method : {"heavy_ball", "nesterov", "gradient_descent"} or MomentumMethod
+        The update rule; one of your own as an object of
+        `momentumflow.symbolic`, such as `QuasiHyperbolic(nu=Rational(7, 10))` or
+        `MomentumMethod.parse("w[k+1] = ...")`, whose kernels are generated on
+        first use. It may look back one step and have gamma and beta as its
+        only parameters.
+    batch_size : int, optional
+        Rows drawn without replacement at each step; all of them if not given.
+    seed : int or numpy.random.Generator
+        Of the minibatches. The minibatches of run i depend on the seed and i only.
+    max_steps : int
+        Largest number of steps.
+    tol : float or None
+        Stop when |X theta - y| <= tol |y| and the remaining momentum moves
+        theta by at most tol |theta| and no weight by more than 100 tol of
+        itself. None takes exactly `max_steps` steps.
+    check_every : int
+        Steps between two looks at convergence.
+    record_every : int, optional
+        Record the weights at step 0 and every so many steps.
+    max_records : int
+        Bound on the number of records a run may ask for.
+    remainders : {"regular", "summed"}
+        How S_pm is found. "regular": by the sum of the gradient entries, into
+        which the definition telescopes, an identity proved for the method
+        (`Step.telescoping`); no quotient of weights is formed, so that a weight
+        near zero costs no digits. "summed": by the definition, h(w_{k+1}/w_k)
+        step by step, a quarter slower; what verification uses.
+    engine : {"auto", "single", "lanes", "numpy"}
+        How runs are advanced: each in its own compiled loop, side by side in
+        SIMD lanes, or the NumPy reference. "auto" takes lanes from 16 runs that
+        share a design, from 8 if it has more than 4096 entries.
+    threads : int, optional
+        Threads; as many as there are cores if not given.
+    progress : bool, optional
+        Show a meter; None shows it in a terminal only.
+
+    Returns
+    -------
+    Trajectory
+        With the broadcast leading axes. A run that diverged or did not
+        converge says so in `status`; Ctrl-C returns what there is, marked
+        INTERRUPTED.
+
+    Raises
+    ------
+    InputError
+        gamma <= 0, beta outside [0, 1), a zero initial weight, leading axes
+        that do not broadcast, a batch size above n, a method that is unknown
+        or cannot be run.
+
+    Notes
+    -----
+    Papazov, Pesme, Flammarion, arXiv 2403.05293, equation (MGD).
+
+    Examples
+    --------
+    >>> from momentumflow.numeric import momentum_descent, sparse_regression
+    >>> problem = sparse_regression(20, 30, 5, seed=0)
+    >>> run = momentum_descent(problem, gamma=0.01, beta=[0.0, 0.9], init=0.1)
+    >>> run.theta.shape
+    (2, 30)
+    >>> run.converged
+    array([ True,  True])
+    """
+    engine = choice("engine", engine, ENGINES)
+    remainders = choice("remainders", remainders, REMAINDERS)
+    step, momentum = positive("gamma", gamma), momentum_parameter(beta)
+    method = update_rule(method, bool(np.any(momentum != 0)))
+    w_plus, w_minus = initial_weights(init, problem.d)
+    shape = broadcast_shapes(
+        problem=problem.batch_shape, gamma=step.shape, beta=momentum.shape, init=w_plus.shape[:-1]
+    )
+    max_steps = count("max_steps", max_steps)
+    check_every = min(count("check_every", check_every), max_steps)
+    tolerance = 0.0 if tol is None else float(constrained("tol", tol, "> 0", lambda a: a > 0))
+    workers = available_threads() if threads is None else count("threads", threads)
+    summed = remainders == "summed"
+    runs = Runs.start(problem, step, momentum, w_plus, w_minus, shape, summed)
+    minibatches = None
+    if batch_size is not None:
+        batch_size = count("batch_size", batch_size)
+        if batch_size > problem.n:
+            raise InputError(f"batch_size <= n = {problem.n}", f"batch_size = {batch_size}")
+        minibatches = Minibatches(seed, runs.size, problem.n, batch_size)
+    chosen = _engine(engine, method, runs, tolerance, workers, minibatches)
+    _log.info(
+        "%d run(s) of %s: engine %s on %d thread(s)",
+        runs.size, name_of(method), type(chosen).__name__, workers,
+    )  # fmt: skip
+    records = _Records(record_every, max_records, max_steps) if record_every else None
+    start = tuple(np.broadcast_to(w, (*shape, problem.d)) for w in (w_plus, w_minus))
+    interrupted = _drive(chosen, max_steps, check_every, records, tol is not None, progress)
+    settings = {
+        "method": name_of(method),
+        "gamma": step.tolist(),
+        "beta": momentum.tolist(),
+        "batch_size": batch_size,
+        "seed": seed if isinstance(seed, int) else str(seed),
+        "remainders": remainders,
+        "tol": tol,
+        "max_steps": max_steps,
+    }
+    return _result(problem, chosen, start, interrupted, tol is not None, records, settings)
+
+
+def _engine(
+    name: str,
+    method: MethodLike,
+    runs: Runs,
+    tol: float,
+    threads: int,
+    minibatches: Minibatches | None,
+) -> Engine:
+    if name == "numpy":
+        reference = InNumpy(method, runs, tol, threads)
+        reference.minibatches = minibatches
+        return reference
+    if minibatches is not None:
+        if name == "lanes":
+            raise InputError(
+                "engine 'single' or 'numpy' with minibatches",
+                "'lanes'",
+                "lanes share one data set, minibatches differ from run to run",
+            )
+        return ByRows(method, runs, tol, threads, minibatches)
+    designs, n, d = runs.X.shape
+    enough = _LANES_FROM if n * d <= LARGE_ENTRIES else _LANES_FROM_LARGE
+    if name == "lanes" or (name == "auto" and runs.size >= enough * designs):
+        return InLanes(method, runs, tol, threads)
+    return RunByRun(method, runs, tol, threads)
+
+
+class _Records:
+    """Recorded weights of all runs, at step 0 and every `every` steps."""
+
+    def __init__(self, every: int, max_records: int, max_steps: int) -> None:
+        self.every = count("record_every", every)
+        wanted = max_steps // self.every + 1
+        if wanted > count("max_records", max_records):
+            raise InputError(
+                f"at most max_records = {max_records} records",
+                f"{wanted} (max_steps = {max_steps}, record_every = {every})",
+                "raise record_every or max_records, or lower max_steps",
+            )
+        self.weights: list[tuple[FloatArray, FloatArray]] = []
+
+    def take(self, runs: Runs) -> None:
+        self.weights.append(runs.weights())
+
+
+def _drive(
+    engine: Engine,
+    max_steps: int,
+    check_every: int,
+    records: _Records | None,
+    to_convergence: bool,
+    progress: bool | None,
+) -> bool:
+    """Advance until every run has ended; return whether the user interrupted."""
+    runs = engine.runs
+    if records:
+        records.take(runs)
+        check_every = records.every
+    elif not to_convergence:
+        check_every = max_steps
+    ideal = _CALL_SECONDS * 1e9 / (engine.nanoseconds() * max(1, runs.size / engine.threads))
+    if not to_convergence and records is None:
+        check_every = int(np.clip(ideal, 1, max_steps))
+    checks = 1 if records else max(1, int(ideal / check_every))
+    done = 0
+    active = np.arange(runs.size)
+    with meter(
+        f"{name_of(engine.method)}, {runs.size} run(s)", max_steps, show=progress
+    ) as advanced:
+        try:
+            while active.size and done < max_steps:
+                left = max_steps - done
+                every = min(check_every, left)
+                times = max(1, min(checks, left // every))
+                engine.advance(active, every, times)
+                done += every * times
+                advanced(every * times)
+                if records:
+                    records.take(runs)
+                active = active[runs.state[active] == 0]
+        except KeyboardInterrupt:
+            return True
+    return False
+
+
+def _result(
+    problem: Regression,
+    engine: Engine,
+    start: tuple[FloatArray, ...],
+    interrupted: bool,
+    to_convergence: bool,
+    records: _Records | None,
+    settings: dict[str, Any],
+) -> Trajectory:
+    runs = engine.runs
+    d = runs.d
+    end = runs.weights()
+    kernels = kernels_for(engine.method, "numpy")
+    with np.errstate(all="ignore"):  # diverged runs hold infinities; their status says so
+        gamma, beta = runs.gamma[:, None], runs.beta[:, None]
+        error = None
+        if settings["remainders"] == "summed":
+            sums = runs.S[:, :, :d] / (1 - kernels.decay(beta[..., None]))
+            totals = sums[:, 0], sums[:, 1]
+            # a few roundings of each summand, and as many of the iterates it is made of
+            error = 4 * np.finfo(np.float64).eps * (sums[:, 2] + sums[:, 3])
+        else:
+            moves = runs.P[:, 0, :d], runs.P[:, 1, :d]
+            totals = kernels.remainders(*end, *moves, runs.G[:, :d], gamma, beta)
+        S_plus, S_minus = (
+            runs.shaped(total) - np.log(np.abs(runs.shaped(w) / w0))
+            for total, w, w0 in zip(totals, end, start, strict=True)
+        )
+        del totals  # a large batch has several arrays of its size here
+        theta = runs.shaped(kernels.parameter(*end, 0.0, 0.0, 0.0))
+        loss, residual = problem.loss(theta), problem.residual(theta)
+    eps = np.broadcast_to(kernels.time_step(runs.gamma, runs.beta), (runs.size,))
+    path = None
+    if records:
+        plus, minus = (np.stack([w[sign] for w in records.weights], axis=1) for sign in (0, 1))
+        steps = np.minimum(np.arange(plus.shape[1]) * records.every, settings["max_steps"])
+        time = runs.shaped(eps[:, None] * steps)
+        path = Path(time, runs.shaped(plus), runs.shaped(minus), problem)
+    w_plus, w_minus = (runs.shaped(w) for w in end)
+    initial_plus, initial_minus = (w.copy() for w in start)
+    return Trajectory(
+        problem=problem,
+        theta=theta,
+        w_plus=w_plus,
+        w_minus=w_minus,
+        initial_w_plus=initial_plus,
+        initial_w_minus=initial_minus,
+        S_plus=S_plus,
+        S_minus=S_minus,
+        gradient_integral=runs.shaped(eps[:, None] * runs.G[:, :d]),
+        loss=loss,
+        residual=residual,
+        time=runs.shaped(eps * runs.steps),
+        steps=runs.shaped(runs.steps.copy()),
+        remainder_rounding=None if error is None else runs.shaped(error),
+        sign_changes=runs.shaped(runs.flips.astype(np.int64)),
+        status=_statuses(runs, interrupted, to_convergence),
+        settings=settings,
+        path=path,
+    )
+
+
+def _statuses(runs: Runs, interrupted: bool, to_convergence: bool) -> Any:
+    statuses = []
+    for code in runs.state.tolist():
+        status = STATUS_CODES[code]
+        if status is RunStatus.NOT_CONVERGED and interrupted:
+            status = RunStatus.INTERRUPTED
+        elif status is not RunStatus.DIVERGED and not to_convergence:
+            status = RunStatus.COMPLETED
+        statuses.append(status)
+    return one_or_array(statuses, runs.shape)

@@ -1,0 +1,63 @@
+"""Where a run starts: the weights w_pm = u pm v from what a user calls `init`."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from momentumflow.base.errors import InputError
+from momentumflow.numeric.validation import FloatArray, float_array, positive
+
+Init: TypeAlias = ArrayLike | tuple[ArrayLike, ArrayLike]
+
+
+def initial_weights(init: Init, d: int) -> tuple[FloatArray, FloatArray]:
+    """Return (w_plus, w_minus), each of shape (..., d).
+
+    Parameters
+    ----------
+    init : float, array_like of shape (..., d) or (..., 1), or tuple (u_0, v_0)
+        A scale alpha > 0 means u_0 = sqrt(2) alpha, v_0 = 0, hence
+        w_pm = sqrt(2) alpha, Delta_0 = 2 alpha^2 and theta_0 = 0; an array
+        gives each coordinate its scale. A tuple gives u_0 and v_0.
+    d : int
+        Number of features.
+
+    Raises
+    ------
+    InputError
+        A scale that is not positive, a last axis that is neither d nor 1, or a
+        weight w_pm that starts at zero (it would stay there).
+    """
+    if isinstance(init, tuple):
+        if len(init) != 2:
+            raise InputError("init as a pair (u_0, v_0)", f"a tuple of {len(init)}")
+        u, v = (_over_features(name, part, d) for name, part in zip("uv", init, strict=True))
+    else:
+        alpha = _over_features("init", positive("init", init), d)
+        u, v = np.sqrt(2) * alpha, np.zeros_like(alpha)
+    w_plus, w_minus = np.broadcast_arrays(u + v, u - v)
+    for name, w in (("w_+ = u + v", w_plus), ("w_- = u - v", w_minus)):
+        dead = int(np.count_nonzero(w == 0))
+        if dead:
+            raise InputError(
+                f"initial weights with {name} non-zero in every coordinate",
+                f"{dead} zero",
+                "a weight that starts at zero stays there; take |u_0| different from |v_0|",
+            )
+    return w_plus, w_minus
+
+
+def _over_features(name: str, value: ArrayLike, d: int) -> FloatArray:
+    array = float_array(name, value)
+    if array.ndim == 0:
+        return np.full(d, float(array))
+    if array.shape[-1] not in (1, d):
+        raise InputError(
+            f"{name} as a number or with a last axis of {d} (or 1)",
+            f"shape {array.shape}",
+            "for a batch of scales, one a run, use init[:, None]",
+        )
+    return np.broadcast_to(array, (*array.shape[:-1], d)).copy()

@@ -1,0 +1,52 @@
+"""How sharp the loss of the diagonal network is where it is zero."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from momentumflow.base.errors import InputError
+from momentumflow.numeric.data.problems import Regression
+from momentumflow.numeric.validation import FloatArray, constrained, float_array
+
+
+def sharpness(problem: Regression, theta: ArrayLike, balancedness: ArrayLike) -> FloatArray:
+    r"""Return the largest eigenvalue of the Hessian of the loss in (u, v), where X theta = y.
+
+    At an interpolating solution the Hessian is `J^T X^T X J / n` with
+    `J = (diag(v), diag(u))`, and `u^2 + v^2 = sqrt(4 theta^2 + Delta^2)`: its
+    eigenvalues but for zeros are those of `X diag(sqrt(4 theta^2 + Delta^2)) X^T / n`.
+    A method stays there only if gamma times the sharpness is below its
+    `stability_limit`.
+
+    Parameters
+    ----------
+    problem : Regression
+        X of shape (..., n, d).
+    theta, balancedness : array_like, shape (..., d)
+        An interpolating solution and Delta = |u^2 - v^2| >= 0 there.
+
+    Returns
+    -------
+    ndarray, shape (...)
+
+    Raises
+    ------
+    InputError
+        A last axis that is not d, a negative balancedness, NaN or infinity.
+
+    Examples
+    --------
+    >>> from momentumflow.numeric import Regression, sharpness
+    >>> float(sharpness(Regression([[1.0, 2.0]], [2.5]), [0.5, 1.0], [0.0, 0.0]))
+    9.0
+    """
+    parameter = float_array("theta", theta, ndim_min=1)
+    delta = constrained("balancedness", balancedness, ">= 0", lambda a: a >= 0)
+    for name, array in (("theta", parameter), ("balancedness", delta)):
+        if array.shape[-1:] != (problem.d,):
+            raise InputError(f"{name} with a last axis of {problem.d}", f"shape {array.shape}")
+    weight = np.hypot(2 * parameter, delta)
+    factor = problem.X * np.sqrt(weight)[..., None, :]
+    largest: FloatArray = np.linalg.norm(factor, ord=2, axis=(-2, -1)) ** 2 / problem.n
+    return largest

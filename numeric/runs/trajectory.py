@@ -1,0 +1,376 @@
+"""What a run returns: where it ended, and everything that the limit theorem needs.
+
+With S_pm the remainders of a run (discrete: sums of h(w_{k+1}/w_k)/(1-beta);
+continuous: lambda times the integral of (w'/w)^2), the limit of theta is the
+Bregman projection with balancedness `Delta_0 exp(-(S_+ + S_-))` and perturbed
+initialisation `(w_{+,0}^2 e^{-2 S_+} - w_{-,0}^2 e^{-2 S_-})/4`
+(Papazov, Pesme, Flammarion, arXiv 2403.05293, theorem 1 and its discrete form).
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from momentumflow.base.errors import InputError
+from momentumflow.base.values import Value, brief
+from momentumflow.numeric.data.labelled import (
+    attributes,
+    batch_axes,
+    dataset,
+    feature_labels,
+    names_of,
+    on_features,
+)
+from momentumflow.numeric.data.problems import Regression
+from momentumflow.numeric.validation import FloatArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+    from momentumflow.numeric.implicit import ImplicitSolution
+
+
+class RunStatus(enum.Enum):
+    """How a run ended; the value says what to do about it."""
+
+    CONVERGED = "converged"
+    COMPLETED = "ran the time asked for; convergence was not asked for"
+    NOT_CONVERGED = "not converged: raise max_steps (or t_max), or gamma; or loosen tol"
+    DIVERGED = "diverged: the step is unstable, reduce gamma (or lambda)"
+    INTERRUPTED = "interrupted before the end: start again from the returned weights"
+
+
+# What is exported, and in which order.
+_VECTORS = (
+    "theta", "w_plus", "w_minus", "S_plus", "S_minus", "gradient_integral", "balancedness",
+    "initial_balancedness", "predicted_balancedness", "perturbed_init",
+)  # fmt: skip
+_NUMBERS = ("loss", "residual", "time", "steps")
+
+# The codes that the compiled loops return.
+STATUS_CODES = (RunStatus.NOT_CONVERGED, RunStatus.CONVERGED, RunStatus.DIVERGED)
+
+
+def one_or_array(items: list[Any], shape: tuple[int, ...]) -> Any:
+    """Return the single item of a run without batch axes; else an object array of that shape."""
+    array: NDArray[Any] = np.empty(len(items), dtype=object)
+    for i, item in enumerate(items):
+        array[i] = item
+    return array.reshape(shape) if shape else array[0]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Path(Value):
+    """Recorded states of a run; the first is the initialisation.
+
+    Attributes
+    ----------
+    time : ndarray, shape (..., records)
+        Continuous time; for a discrete method the step number times
+        eps = gamma/(1 - beta). A run that has ended stays at its last state.
+    w_plus, w_minus : ndarray, shape (..., records, d)
+    problem : Regression
+        What was trained on; its batch axes lead those of the weights.
+    """
+
+    time: FloatArray
+    w_plus: FloatArray
+    w_minus: FloatArray
+    problem: Regression
+
+    @cached_property
+    def loss(self) -> FloatArray:
+        """The loss curve |X theta - y|^2 / (2 n); shape (..., records)."""
+        with np.errstate(over="ignore", invalid="ignore"):  # a diverged run says so
+            X, y = self.problem.X, self.problem.y
+            r = self.theta @ np.swapaxes(X, -1, -2) - y[..., None, :]
+            loss: FloatArray = np.sum(r * r, axis=-1) / (2 * self.problem.n)
+        return loss
+
+    @property
+    def theta(self) -> FloatArray:
+        """Parameters (w_+^2 - w_-^2)/4; shape (..., records, d)."""
+        return (self.w_plus**2 - self.w_minus**2) / 4
+
+    @property
+    def balancedness(self) -> FloatArray:
+        """|w_+ w_-|; shape (..., records, d)."""
+        return np.abs(self.w_plus * self.w_minus)
+
+    def to_xarray(self, feature_names: Sequence[str] | None = None) -> xr.Dataset:
+        """Return the recorded states as a labelled Dataset with the time as a coordinate.
+
+        Raises
+        ------
+        InputError
+            If there are names, but not one for each feature.
+        """
+        *batch, _, d = self.w_plus.shape
+        axes = [*batch_axes(len(batch)), "record"]
+        names = ("theta", "w_plus", "w_minus", "balancedness")
+        data = {name: ([*axes, "feature"], getattr(self, name)) for name in names}
+        data["loss"] = (axes, self.loss)
+        time = (axes, np.broadcast_to(self.time, self.w_plus.shape[:-1]), attributes("time"))
+        return dataset(data, {"feature": feature_labels(feature_names, d), "time": time}, {})
+
+    def to_frame(self, feature_names: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return the recorded states as a table: a row for each feature of each record."""
+        return self.to_xarray(feature_names).to_dataframe()
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SignChanges(Value):
+    """Where the weights of one flow crossed zero.
+
+    Attributes
+    ----------
+    time : ndarray, shape (events,)
+        Located on the dense output, increasing.
+    weight : ndarray of str, shape (events,)
+        "w_plus" or "w_minus".
+    coordinate : ndarray of int, shape (events,)
+    """
+
+    time: FloatArray
+    weight: NDArray[np.str_]
+    coordinate: NDArray[np.int64]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the crossings as a table, one a row."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {name: getattr(self, name) for name in ("time", "weight", "coordinate")}
+        )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Trajectory(Value):
+    """The end of one run, or of a batch of runs (leading axes `...`).
+
+    Attributes
+    ----------
+    problem : Regression
+        What was trained on.
+    theta, w_plus, w_minus : ndarray, shape (..., d)
+        Parameters and weights at the end.
+    initial_w_plus, initial_w_minus : ndarray, shape (..., d)
+        Weights at the start.
+    S_plus, S_minus : ndarray, shape (..., d)
+        Remainders of the run (see the module), by their definition or, in
+        discrete runs unless asked for, by the sum into which it telescopes.
+    gradient_integral : ndarray, shape (..., d)
+        Discrete: eps, the time of one step, times the sum of the gradient
+        entries g; continuous: the
+        integral of g dt.
+    loss, residual : ndarray, shape (...)
+        |X theta - y|^2 / (2 n), and |X theta - y| / |y|.
+    time, steps : ndarray, shape (...)
+        Continuous time reached, and steps taken.
+    sign_changes : ndarray of int, shape (..., 2)
+        How often a coordinate of w_+, of w_-, crossed zero.
+    status : RunStatus, or ndarray of RunStatus of shape (...) for a batch
+        How each run ended. Only CONVERGED runs have a limit to compare.
+    settings : dict
+        Parameters of the run, for provenance.
+    squared_rates : ndarray, shape (..., 2, d), optional
+        Flows only: the integrals of (w'/w)^2 dt for w_+ and w_-; under gradient
+        flow both are the integral of g^2 dt.
+    remainder_rounding : ndarray, shape (..., d), optional
+        Discrete runs whose remainders were summed by their definition only: a
+        bound on what rounding adds to S_+ + S_-. It is large where a weight came
+        close to zero, because the summands before and after it then cancel; the
+        bound grows with their size (Higham, Accuracy and Stability of Numerical
+        Algorithms, chapter 3: running error analysis).
+    sign_change_times : SignChanges, or object array of them, optional
+        Flows only.
+    path : Path, optional
+        Recorded states, if they were asked for.
+    """
+
+    problem: Regression
+    theta: FloatArray
+    w_plus: FloatArray
+    w_minus: FloatArray
+    initial_w_plus: FloatArray
+    initial_w_minus: FloatArray
+    S_plus: FloatArray
+    S_minus: FloatArray
+    gradient_integral: FloatArray
+    loss: FloatArray
+    residual: FloatArray
+    time: FloatArray
+    steps: NDArray[np.int64]
+    sign_changes: NDArray[np.int64]
+    status: Any
+    settings: dict[str, Any] = field(repr=False)
+    squared_rates: FloatArray | None = field(default=None, repr=False)
+    remainder_rounding: FloatArray | None = field(default=None, repr=False)
+    sign_change_times: Any = field(default=None, repr=False)
+    path: Path | None = field(default=None, repr=False)
+
+    @property
+    def converged(self) -> NDArray[np.bool_]:
+        """Whether each run converged; shape (...)."""
+        return np.asarray(np.asarray(self.status, dtype=object) == RunStatus.CONVERGED, dtype=bool)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the user stopped any of the runs."""
+        return bool(np.any(np.asarray(self.status, dtype=object) == RunStatus.INTERRUPTED))
+
+    @property
+    def balancedness(self) -> FloatArray:
+        """Balancedness at the end, |w_+ w_-|; shape (..., d)."""
+        return np.abs(self.w_plus * self.w_minus)
+
+    @property
+    def initial_balancedness(self) -> FloatArray:
+        """Delta_0 = |w_{+,0} w_{-,0}|; shape (..., d)."""
+        return np.abs(self.initial_w_plus * self.initial_w_minus)
+
+    @property
+    def log_balancedness(self) -> FloatArray:
+        """Logarithm of `predicted_balancedness`, which may underflow; shape (..., d)."""
+        start = np.log(np.abs(self.initial_w_plus)) + np.log(np.abs(self.initial_w_minus))
+        value: FloatArray = start - (self.S_plus + self.S_minus)
+        return value
+
+    @property
+    def predicted_balancedness(self) -> FloatArray:
+        """Delta_inf = Delta_0 exp(-(S_+ + S_-)); shape (..., d)."""
+        return np.exp(self.log_balancedness)
+
+    @property
+    def perturbed_init(self) -> FloatArray:
+        """theta_tilde_0; shape (..., d)."""
+        plus = self.initial_w_plus * np.exp(-self.S_plus)
+        minus = self.initial_w_minus * np.exp(-self.S_minus)
+        value: FloatArray = (plus**2 - minus**2) / 4
+        return value
+
+    @property
+    def shift(self) -> FloatArray:
+        """asinh(2 theta_tilde_0 / Delta_inf), without cancellation; shape (..., d)."""
+        start = np.log(np.abs(self.initial_w_plus)) - np.log(np.abs(self.initial_w_minus))
+        value: FloatArray = start - (self.S_plus - self.S_minus)
+        return value
+
+    @cached_property
+    def regular_remainders(self) -> tuple[FloatArray, FloatArray]:
+        """S_pm = -ln|w_inf/w_0| mp int g dt: regular where a weight crosses zero.
+
+        Equal to (S_plus, S_minus) once the velocity has died out; how far the
+        two are apart is `remainder_defect`.
+        """
+        with np.errstate(divide="ignore", invalid="ignore"):  # a diverged run
+            plus = -np.log(np.abs(self.w_plus / self.initial_w_plus)) - self.gradient_integral
+            minus = -np.log(np.abs(self.w_minus / self.initial_w_minus)) + self.gradient_integral
+        return plus, minus
+
+    @property
+    def remainder_defect(self) -> FloatArray:
+        """Largest distance of the defined from the regular remainders; shape (...).
+
+        Raises
+        ------
+        InputError
+            If the remainders were not summed by their definition.
+        """
+        if self.settings.get("remainders") == "regular":
+            raise InputError(
+                "a run whose remainders were summed by their definition",
+                "remainders='regular'",
+                "run momentum_descent with remainders='summed'",
+            )
+        plus, minus = self.regular_remainders
+        distance = np.maximum(np.abs(self.S_plus - plus), np.abs(self.S_minus - minus))
+        return np.asarray(distance.max(axis=-1))
+
+    def predicted_limit(self, solver: str = "newton", **options: Any) -> ImplicitSolution:
+        """Solve the convex problem that this run's remainders determine.
+
+        Parameters
+        ----------
+        solver : {"newton", "cvxpy"}
+            Passed on to `implicit_solution`.
+        **options
+            Likewise, such as its `tolerance`.
+
+        Returns
+        -------
+        ImplicitSolution
+            With the leading axes of the run.
+
+        Notes
+        -----
+        The problem is meaningful for converged runs; `status` says which are.
+        """
+        from momentumflow.numeric.implicit import implicit_solution
+
+        return implicit_solution(
+            self.problem,
+            log_balancedness=self.log_balancedness,
+            shift=self.shift,
+            solver=solver,
+            **options,
+        )
+
+    @property
+    def message(self) -> str:
+        """How the run ended, in one sentence; for a batch, how the runs that fared worst did."""
+        statuses = np.atleast_1d(np.asarray(self.status, dtype=object)).ravel()
+        counts = {s: int(np.count_nonzero(statuses == s)) for s in RunStatus}
+        worst = float(np.max(self.residual)) if self.residual.size else 0.0
+        steps = int(np.max(self.steps)) if self.steps.size else 0
+        parts = [
+            (f"{number} of {statuses.size} runs " if statuses.size > 1 else "") + s.value
+            for s, number in counts.items()
+            if number
+        ]
+        how_far = f"largest relative residual {worst:.3g}"
+        if counts[RunStatus.NOT_CONVERGED]:
+            condition = self.problem.condition_number
+            how_far += f", condition number of X {condition:.3g}"
+        return f"{'; '.join(parts)} ({how_far} after {steps} steps)"
+
+    def to_xarray(self) -> xr.Dataset:
+        """Return the end states as a labelled Dataset, one axis `run_i` for each batch axis.
+
+        Variables have `long_name` and `units`; the parameters of the run are attributes.
+        """
+        batch = batch_axes(self.loss.ndim)
+        data: dict[str, Any] = on_features(
+            {name: getattr(self, name) for name in _VECTORS}, len(batch)
+        )
+        data |= {name: (batch, getattr(self, name)) for name in _NUMBERS}
+        data["sign_changes"] = ([*batch, "weight"], self.sign_changes)
+        data["status"] = (batch, names_of(self.status))
+        labels = feature_labels(self.problem.feature_names, self.problem.d)
+        coords = {"feature": labels, "weight": ["w_plus", "w_minus"]}
+        return dataset(data, coords, self.settings)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the end states as a table: a row for each feature of each run.
+
+        What has no feature, such as the loss, is in `to_xarray()`.
+        """
+        return self.to_xarray()[list(_VECTORS)].to_dataframe()
+
+    def _shown(self) -> dict[str, str]:
+        shown = {"method": str(self.settings.get("method", "run")), "status": self.message}
+        if self.loss.shape:
+            shown["batch"] = str(self.loss.shape)
+        return shown | {name: brief(getattr(self, name)) for name in (*_NUMBERS, *_VECTORS[:3])}
+
+    def __repr__(self) -> str:
+        batch = f"batch={self.loss.shape}, " if self.loss.shape else ""
+        return f"Trajectory({batch}{self.settings.get('method', 'run')}: {self.message})"

@@ -1,0 +1,217 @@
+"""Importable modules of generated kernels: one for a method, a network and a backend.
+
+`write_kernels` is the door for the package's own kernels and for a user's:
+every module states the derivation it came from, and regenerating it gives the
+same text, which a test holds against the committed files.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from momentumflow.base.errors import InputError
+from momentumflow.symbolic.codegen.compiled import emit, identifier
+from momentumflow.symbolic.codegen.update_rule import GRADIENT_SUM, FlowField, Step, successor
+from momentumflow.symbolic.methods.momentum_methods import (
+    GradientDescent,
+    HeavyBall,
+    MomentumMethod,
+    Nesterov,
+)
+from momentumflow.symbolic.networks.diagonal_network import DiagonalNetwork, SeparableNetwork
+from momentumflow.symbolic.symbols import beta, g, gamma, lam
+
+if TYPE_CHECKING:
+    import jinja2
+
+_log = logging.getLogger(__name__)
+
+# Backend: what expressions are printed for, and the suffix of the file.
+BACKENDS = {
+    "numba": ("math", ".py"),
+    "numpy": ("numpy", ".py"),
+    "jax": ("jax", ".py"),
+    "torch": ("torch", ".py"),
+    "c": ("c", ".c"),
+}
+# Committed in momentumflow/numeric/kernels; the others are written on demand.
+COMMITTED_BACKENDS = ("numba", "numpy")
+
+
+def python_name(text: str) -> str:
+    """Return `text` as a module name: "heavy ball" becomes heavy_ball."""
+    name = "_".join(text.lower().replace("-", " ").split())
+    if not name.isidentifier():
+        raise InputError("a name that can be a module's", repr(text))
+    return name
+
+
+def module_name(method: MomentumMethod, network: SeparableNetwork, backend: str) -> str:
+    """Return the name of the generated module, such as heavy_ball_diagonal_numba."""
+    return f"{python_name(method.name)}_{python_name(network.name)}_{backend}"
+
+
+def file_name(method: MomentumMethod, network: SeparableNetwork, backend: str) -> str:
+    """Return the name of the generated file, with its suffix."""
+    return module_name(method, network, backend) + BACKENDS[backend][1]
+
+
+@lru_cache(maxsize=1)
+def _templates() -> jinja2.Environment:
+    import jinja2
+
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("momentumflow.symbolic.codegen", "templates"),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+
+
+def render(method: MomentumMethod, network: SeparableNetwork, backend: str = "numba") -> str:
+    """Return the source of the module for `method` on `network`.
+
+    Raises
+    ------
+    InputError
+        If the backend is unknown, the method is not of the form that
+        `momentumflow.symbolic.codegen.update_rule.Step` accepts, or one of its
+        parameters has no value.
+    """
+    if backend not in BACKENDS:
+        raise InputError(f"a backend among {', '.join(BACKENDS)}", repr(backend))
+    step = Step(method, network)
+    step.require_values()
+    modules, suffix = BACKENDS[backend]
+    numerators, denominators = step.remainder_increments if step.remainder_sums else ((), ())
+    p_next = tuple(successor(p) for p in step.displacements)
+    w_next = tuple(successor(w) for w in step.weights)
+    ratio_arguments = (*step.weights, *step.displacements, *w_next, *p_next, *step.settings)
+    parts = {
+        "parameter": emit([step.parameter], (*step.state, beta), modules=modules),
+        "displacements": emit(
+            step.displacement_updates, (*step.state, *step.settings), modules=modules
+        ),
+        "weight_updates": emit(step.weight_updates, ratio_arguments, modules=modules, prefix="u"),
+        "increments": emit(
+            (*numerators, *denominators), ratio_arguments, modules=modules, prefix="q"
+        ),
+        "totals": emit(
+            step.remainder_totals if step.remainder_sums else (),
+            (*step.state, GRADIENT_SUM, gamma, beta),
+            modules=modules,
+        ),
+        "time_step": emit([step.realisation.time_step], (gamma, beta), modules=modules),
+        "decay": emit([step.realisation.decay], (beta,), modules=modules),
+    }
+    code = "".join(line for e in parts.values() for line in (*e.assignments, *e.results))
+    return (
+        _templates()
+        .get_template(f"{backend}_descent{suffix}.j2")
+        .render(
+            title=f"{method.name} on the {network.name} network, {backend}.",
+            method=f"{method.equation.lhs} = {method.equation.rhs}",
+            method_name=python_name(method.name),
+            network=network.parameter,
+            network_name=python_name(network.name),
+            m=len(step.weights),
+            carried=step.carried,
+            weights=[identifier(w) for w in step.weights],
+            w_next=[identifier(w) for w in w_next],
+            p_next=[identifier(p) for p in p_next],
+            displacement_names=[identifier(p) for p in step.displacements],
+            prefix=f"{python_name(method.name)}_{python_name(network.name)}",
+            remainders=step.remainder_sums,
+            uses_math="math." in code,
+            uses_numpy="np." in code,
+            **parts,
+        )
+    )
+
+
+def render_flow(network: SeparableNetwork) -> str:
+    """Return the source of the module for momentum gradient flow on `network`."""
+    flow = FlowField(network)
+    functions = (
+        ("parameter", "Theta of one coordinate.", emit([network.parameter], flow.weights)),
+        (
+            "acceleration",
+            "w'' of one coordinate, lambda > 0.",
+            emit(flow.accelerations, (*flow.weights, *flow.velocities, g, lam)),
+        ),
+        (
+            "gradient_velocity",
+            "w' of one coordinate under gradient flow, lambda = 0.",
+            emit(network.force, (*flow.weights, g)),
+        ),
+    )
+    code = "".join(line for _, _, e in functions for line in (*e.assignments, *e.results))
+    return (
+        _templates()
+        .get_template("numba_flow.py.j2")
+        .render(
+            network=network.parameter,
+            network_name=python_name(network.name),
+            m=len(flow.weights),
+            functions=functions,
+            uses_math="math." in code,
+        )
+    )
+
+
+def write_kernels(
+    directory: str | Path,
+    method: MomentumMethod | None = None,
+    network: SeparableNetwork | None = None,
+    backend: str = "numba",
+) -> Path:
+    """Write an importable module of kernels.
+
+    Parameters
+    ----------
+    directory : str or Path
+        Folder to write to; made if it does not exist.
+    method : MomentumMethod
+        A two-point method; heavy ball if not given.
+    network : SeparableNetwork
+        The parametrisation; the diagonal network in w_pm if not given.
+    backend : str
+        "numba", "numpy", "jax", "torch" or "c". Nothing of the backend need be
+        installed to write its module.
+
+    Returns
+    -------
+    Path
+        The file written, named after method, network and backend.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be written, or as `render` does.
+    """
+    method = HeavyBall() if method is None else method
+    network = DiagonalNetwork().balanced if network is None else network
+    source = render(method, network, backend)
+    target = Path(directory) / file_name(method, network, backend)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(source, encoding="utf-8")
+    except OSError as error:
+        raise InputError("a folder to write kernels to", f"{target.parent} ({error})") from error
+    _log.info("kernels of %s on %s for %s: %s", method.name, network.name, backend, target)
+    return target
+
+
+def committed_kernels() -> dict[str, str]:
+    """Return file name and source of every module in momentumflow/numeric/kernels."""
+    network = DiagonalNetwork().balanced
+    methods = (HeavyBall(), Nesterov(), GradientDescent())
+    modules = {
+        file_name(method, network, backend): render(method, network, backend)
+        for method in methods
+        for backend in COMMITTED_BACKENDS
+    }
+    return {**modules, "momentum_flow_diagonal_numba.py": render_flow(network)}

@@ -1,0 +1,1 @@
+"""Modified equations and what follows from them."""

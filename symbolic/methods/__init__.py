@@ -1,0 +1,1 @@
+"""Momentum methods: how they are stated and read."""

@@ -1,0 +1,1 @@
+"""Reparametrised networks: their laws and their mirror flows."""

@@ -1,0 +1,472 @@
+r"""Reparametrisations theta = G(w): is gradient flow on w a mirror flow on theta, and which?
+
+If the flows of all `grad G_j` commute, `w' = -grad (L o G)` makes theta follow the
+mirror flow `(grad psi(theta))' = -grad L(theta)` of some psi (Li, Wang, Lee, Arora,
+NeurIPS 2022, arXiv 2207.04036, theorem 4.8). Then `theta = grad psi*(mu)` is G
+after the flow of `mu . grad G` from the start. Where a bracket is not even in the
+kernel of the Jacobian, no psi works for all losses (theorem 4.15 there).
+
+For one coordinate `theta = sum_i g_i(w_i)` (u v is one after a rotation) each
+weight has a straightening coordinate phi_i with `phi_i' = 1/g_i'`, in which
+gradient flow is `phi_i' = -dL/dtheta`. Momentum bends it:
+
+    lambda phi_i'' + phi_i' = -dL/dtheta + lambda phi_i''(w_i) (w_i')^2,
+
+for u v the Riccati remainder `-lambda (w'/w)^2` of Papazov, Pesme, Flammarion
+(arXiv 2403.05293, section 4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
+from typing import Any
+
+import sympy as sp
+
+from momentumflow.base.errors import InputError
+from momentumflow.base.values import FrozenMapping
+from momentumflow.symbolic import symbols
+from momentumflow.symbolic.identities import Identity
+from momentumflow.symbolic.networks.diagonal_network import SeparableNetwork
+
+mu = sp.Symbol("mu", real=True)  # the dual variable, minus the integral of dL/dtheta
+_PPF = "Papazov, Pesme, Flammarion, arXiv 2403.05293, section 4"
+
+
+class MirrorStatus(Enum):
+    """Whether gradient flow on w is a mirror flow on theta; the value says what follows."""
+
+    COMMUTING = "a mirror flow, from every start"
+    OBSTRUCTED = "no mirror flow for all losses: a bracket moves theta"
+    UNDECIDED = "brackets do not vanish but leave theta alone; look at brackets of higher order"
+
+
+@dataclass(frozen=True, repr=False)
+class Commutation:
+    """The Lie brackets of the gradients of a parametrisation.
+
+    Attributes
+    ----------
+    status : MirrorStatus
+    brackets : mapping
+        For each pair (i, j) whose bracket is not zero, its components.
+    motion : mapping
+        For the same pairs, how the bracket moves theta: the Jacobian times it.
+    """
+
+    status: MirrorStatus
+    brackets: Mapping[tuple[int, int], tuple[sp.Expr, ...]]
+    motion: Mapping[tuple[int, int], tuple[sp.Expr, ...]]
+
+    def __repr__(self) -> str:
+        pairs = ", ".join(map(str, self.brackets)) or "none"
+        return f"<Commutation {self.status.name}: brackets that do not vanish: {pairs}>"
+
+    def _repr_latex_(self) -> str:
+        rows = [
+            f"[\\nabla G_{{{i + 1}}}, \\nabla G_{{{j + 1}}}] &= {sp.latex(sp.Matrix(bracket))}"
+            for (i, j), bracket in self.brackets.items()
+        ] or ["\\text{all brackets} &= 0"]
+        return "$\\displaystyle\\begin{aligned}" + " \\\\ ".join(rows) + "\\end{aligned}$"
+
+
+def commutation(maps: Sequence[Any], weights: Sequence[sp.Symbol]) -> Commutation:
+    """Decide symbolically whether gradient flow on the weights is a mirror flow on theta.
+
+    Parameters
+    ----------
+    maps : sequence of expressions
+        `theta_j = G_j(w)`.
+    weights : sequence of symbols
+
+    Returns
+    -------
+    Commutation
+        The Lie brackets that do not vanish, and whether theta feels them.
+
+    Raises
+    ------
+    InputError
+        If a map is not smooth or has symbols that are no weights.
+
+    References
+    ----------
+    Li, Wang, Lee, Arora, NeurIPS 2022, arXiv 2207.04036.
+    """
+    names = tuple(symbols.canonical(w) for w in weights)
+    exprs = [_smooth_map(g, names) for g in maps]
+    gradients = [sp.Matrix([sp.diff(g, w) for w in names]) for g in exprs]
+    hessians = [sp.hessian(g, names) for g in exprs]
+    brackets, motion = {}, {}
+    for i in range(len(exprs)):
+        for j in range(i + 1, len(exprs)):
+            bracket = (hessians[i] * gradients[j] - hessians[j] * gradients[i]).applyfunc(
+                sp.simplify
+            )
+            if any(entry != 0 for entry in bracket):
+                brackets[i, j] = tuple(bracket)
+                motion[i, j] = tuple(sp.simplify(g.dot(bracket)) for g in gradients)
+    if not brackets:
+        return Commutation(MirrorStatus.COMMUTING, FrozenMapping({}), FrozenMapping({}))
+    moved = any(entry != 0 for entries in motion.values() for entry in entries)
+    status = MirrorStatus.OBSTRUCTED if moved else MirrorStatus.UNDECIDED
+    return Commutation(status, FrozenMapping(brackets), FrozenMapping(motion))
+
+
+def _smooth_map(value: Any, weights: Sequence[sp.Symbol]) -> sp.Expr:
+    expr = symbols.canonical(value)
+    if not isinstance(expr, sp.Expr):
+        raise InputError("a map as an expression of the weights", repr(value))
+    foreign = sorted(str(s) for s in expr.free_symbols - set(weights))
+    if foreign:
+        raise InputError(
+            f"a map of the weights {', '.join(map(str, weights))}", f"also {', '.join(foreign)}"
+        )
+    for kink in (sp.Abs, sp.sign, sp.Max, sp.Min, sp.Piecewise):
+        if expr.has(kink):
+            raise InputError("a smooth map", f"{expr}")
+    return expr
+
+
+@dataclass(frozen=True)
+class StraightWeight:
+    """One weight of a sum `theta = sum_i g_i(w_i)`, with its straightening coordinate.
+
+    Attributes
+    ----------
+    weight : sympy.Symbol
+        w, positive; a negative weight has the mirror image.
+    start : sympy.Symbol
+        Its value at the start.
+    contribution : sympy.Expr
+        g(w).
+    straight : sympy.Expr
+        phi(w) with phi' = 1/g'.
+    path : sympy.Expr
+        w after the flow of grad g for the time mu.
+    """
+
+    weight: sp.Symbol
+    start: sp.Symbol
+    contribution: sp.Expr
+    straight: sp.Expr
+    path: sp.Expr
+
+    @cached_property
+    def remainder(self) -> sp.Expr:
+        """What momentum adds: `lambda phi''(w) (w')^2`, of the weight and its velocity."""
+        speed = velocity_of(self.weight)
+        return sp.simplify(symbols.lam * sp.diff(self.straight, self.weight, 2) * speed**2)
+
+    @cached_property
+    def discrete_remainder(self) -> sp.Expr:
+        """What momentum adds in one step of heavy ball, of w_{k-1}, w_k and w_{k+1}.
+
+        The recurrence divided by `g'(w_k)`, less the same recurrence of phi: with
+        its sum S, `(1-beta)(phi_inf - phi_0) = -gamma sum dL/dtheta - S`.
+        """
+        before, now, after = iterates_of(self.weight)
+        slope = sp.diff(self.contribution, self.weight).subs(self.weight, now)
+
+        def phi(point: sp.Symbol) -> sp.Expr:
+            return self.straight.subs(self.weight, point)
+
+        moved = (after - now) - symbols.beta * (now - before)
+        straight = (phi(after) - phi(now)) - symbols.beta * (phi(now) - phi(before))
+        return sp.expand_log(sp.expand(moved / slope - straight))
+
+
+def velocity_of(weight: sp.Symbol) -> sp.Symbol:
+    """Return the symbol of the velocity of a weight."""
+    return sp.Symbol(f"{weight.name}'", real=True)
+
+
+def iterates_of(weight: sp.Symbol) -> tuple[sp.Symbol, sp.Symbol, sp.Symbol]:
+    """Return the symbols of w_{k-1}, w_k, w_{k+1} of a weight."""
+    first, second, third = (
+        sp.Symbol(f"{weight.name}_{{{k}}}", positive=True) for k in ("k-1", "k", "k+1")
+    )
+    return first, second, third
+
+
+@dataclass(frozen=True, repr=False)
+class MirrorFlow:
+    """The mirror flow that gradient flow on the weights of one coordinate makes.
+
+    Attributes
+    ----------
+    parameter : sympy.Expr
+        G in the user's weights.
+    rotation : mapping
+        The user's weights by the straightened ones (the identity where G is a
+        sum already).
+    weights : tuple of StraightWeight
+    dual_map : sympy.Expr
+        `theta(mu) = (psi*)'(mu)`.
+    """
+
+    parameter: sp.Expr
+    rotation: Mapping[sp.Symbol, sp.Expr]
+    weights: tuple[StraightWeight, ...]
+    dual_map: sp.Expr
+
+    @cached_property
+    def conjugate(self) -> sp.Expr:
+        """psi*(mu), up to a constant."""
+        found = sp.simplify(sp.integrate(self.dual_map, mu))
+        # the constant of integration that makes logarithms real where the flow starts
+        return found.replace(
+            lambda e: isinstance(e, sp.log) and bool(e.args[0].subs(mu, 0).is_negative),
+            lambda e: sp.log(-e.args[0]),
+        )
+
+    @cached_property
+    def hessian_inverse(self) -> sp.Expr:
+        """`1/psi''` at theta(mu): the metric that theta feels, of mu."""
+        return sp.diff(self.dual_map, mu)
+
+    @cached_property
+    def gradient(self) -> sp.Expr | None:
+        """psi'(theta) in closed form, or None where theta(mu) has no closed inverse."""
+        return _inverse(self.dual_map)
+
+    @cached_property
+    def potential(self) -> sp.Expr | None:
+        """psi(theta) in closed form up to a constant, or None; its derivative is checked."""
+        if self.gradient is None:
+            return None
+        found = sp.integrate(self.gradient, symbols.theta)
+        wrong = sp.simplify(sp.diff(found, symbols.theta) - self.gradient)
+        return None if found.has(sp.Integral) or wrong != 0 else found
+
+    @cached_property
+    def identities(self) -> tuple[Identity, ...]:
+        """The statements this rests on, for SymPy to prove."""
+        result = []
+        for item in self.weights:
+            w, name = item.weight, f"{self.parameter}, weight {item.weight}"
+            slope = sp.diff(item.contribution, w)
+            result.append(
+                Identity(
+                    f"{name}: the straightening coordinate",
+                    sp.diff(item.straight, w) * slope,
+                    sp.S.One,
+                )
+            )
+            result.append(
+                Identity(
+                    f"{name}: the path follows grad g",
+                    sp.diff(item.path, mu),
+                    slope.subs(w, item.path),
+                )
+            )
+            result.append(self._momentum_identity(item, name))
+        return tuple(result)
+
+    def _momentum_identity(self, item: StraightWeight, name: str) -> Identity:
+        t = symbols.t
+        W = sp.Function("w", positive=True)(t)
+        g = sp.Function("g", real=True)(t)
+        slope = sp.diff(item.contribution, item.weight)
+        phi = item.straight.subs(item.weight, W)
+        acceleration = (-g * slope.subs(item.weight, W) - sp.diff(W, t)) / symbols.lam
+        speed = velocity_of(item.weight)
+        return Identity(
+            f"{name}: what momentum adds",
+            symbols.lam * sp.diff(phi, t, 2) + sp.diff(phi, t),
+            -g + item.remainder.subs({item.weight: W, speed: sp.diff(W, t)}),
+            assumptions="lambda w'' + w' = -g(t) g_i'(w) with g = dL/dtheta",
+            relations=(("momentum flow", sp.diff(W, t, 2), acceleration),),
+            source=_PPF,
+        )
+
+    def __repr__(self) -> str:
+        return f"<MirrorFlow of theta = {self.parameter}>"
+
+    def __str__(self) -> str:
+        lines = [f"theta = {self.parameter}", f"theta(mu) = {self.dual_map}"]
+        if self.potential is not None:
+            lines.append(f"psi(theta) = {self.potential}")
+        elif self.gradient is not None:
+            lines.append(f"psi'(theta) = {self.gradient}")
+        else:
+            lines.append(f"psi*(mu) = {self.conjugate}")
+        for item in self.weights:
+            lines.append(f"momentum adds to {item.straight}: {item.remainder}")
+        return "\n".join(lines)
+
+    def _repr_latex_(self) -> str:
+        rows = [
+            f"\\theta &= {sp.latex(self.parameter)}",
+            f"\\nabla\\psi^*(\\mu) &= {sp.latex(self.dual_map)}",
+        ]
+        if self.potential is not None:
+            rows.append(f"\\psi(\\theta) &= {sp.latex(self.potential)}")
+        return "$\\displaystyle\\begin{aligned}" + " \\\\ ".join(rows) + "\\end{aligned}$"
+
+
+def mirror_flow(
+    parameter: Any, weights: Sequence[sp.Symbol] | None = None, *, equal_start: bool = False
+) -> MirrorFlow:
+    """Derive the mirror flow of a separable parametrisation `theta_j = G(w_{1j}, ..., w_{mj})`.
+
+    Different coordinates share no weight, so the gradients of their maps commute
+    and there always is a potential; it is derived in closed form for maps that
+    are sums of functions of one weight each, and for quadratic forms.
+
+    Parameters
+    ----------
+    parameter : expression, str or SeparableNetwork
+        G, such as `u*v`, `u**2 - v**2`, `u**2` or `u**5 - v**5`.
+    weights : sequence of symbols, optional
+        The weights; all symbols of G, sorted, if not given.
+    equal_start : bool
+        Whether all straightened weights start at one value alpha.
+
+    Returns
+    -------
+    MirrorFlow
+        The potential, the mirror coordinate and what momentum adds.
+
+    Raises
+    ------
+    InputError
+        If G is not smooth, or of neither form, or its flow has no closed form.
+    """
+    if isinstance(parameter, SeparableNetwork):
+        weights = parameter.coordinates
+        parameter = parameter.parameter
+    expr = symbols.canonical(parameter)
+    names = tuple(
+        sorted(expr.free_symbols, key=lambda s: str(s.name))
+        if weights is None
+        else (symbols.canonical(w) for w in weights)
+    )
+    expr = _smooth_map(expr, names)
+    rotation, pieces = _as_sum(expr, names)
+    straight = [_straighten(w, piece, equal_start=equal_start) for w, piece in pieces.items()]
+    total = sp.Add(*(s.contribution.subs(s.weight, s.path) for s in straight))
+    return MirrorFlow(expr, FrozenMapping(rotation), tuple(straight), sp.simplify(total))
+
+
+def _as_sum(
+    expr: sp.Expr, names: tuple[sp.Symbol, ...]
+) -> tuple[dict[sp.Symbol, sp.Expr], dict[sp.Symbol, sp.Expr]]:
+    """Write G as a sum of functions of one weight each, rotating a quadratic form if need be."""
+    pieces = _separate(expr, names)
+    if pieces is not None:
+        positive = {w: sp.Symbol(w.name, positive=True) for w in names}
+        rotation = dict(positive)
+        return rotation, {positive[w]: p.subs(w, positive[w]) for w, p in pieces.items()}
+    polynomial = sp.Poly(expr, *names) if expr.is_polynomial(*names) else None
+    if polynomial is None or not polynomial.is_homogeneous or polynomial.total_degree() != 2:
+        raise InputError(
+            "a map that is a sum of functions of one weight each, or a quadratic form",
+            str(expr),
+            "write a product of D weights that start equal as u**D",
+        )
+    basis, diagonal = sp.hessian(expr, names).diagonalize(normalize=True)
+    if len(names) == 2:
+        rotated = [sp.Symbol("r_+", positive=True), sp.Symbol("r_-", positive=True)]
+        order = sorted(range(2), key=lambda i: -diagonal[i, i])
+    else:
+        rotated = [sp.Symbol(f"r_{i + 1}", positive=True) for i in range(len(names))]
+        order = list(range(len(names)))
+    values = [diagonal[i, i] for i in order]
+    columns = sp.Matrix.hstack(*(basis[:, i] for i in order))
+    rotation = dict(zip(names, columns * sp.Matrix(rotated), strict=True))
+    return rotation, {
+        r: value * r**2 / 2 for r, value in zip(rotated, values, strict=True) if value != 0
+    }
+
+
+def _separate(expr: sp.Expr, names: tuple[sp.Symbol, ...]) -> dict[sp.Symbol, sp.Expr] | None:
+    """Return g_i with G = sum g_i(w_i), or None."""
+    for i, a in enumerate(names):
+        for b in names[i + 1 :]:
+            if sp.simplify(sp.diff(expr, a, b)) != 0:
+                return None
+    zero = dict.fromkeys(names, sp.S.Zero)
+    constant = expr.subs(zero)
+    if not constant.is_finite:
+        terms = sp.Add.make_args(sp.expand(expr))
+        pieces = {w: sp.Add(*(term for term in terms if term.has(w))) for w in names}
+        return pieces if sp.simplify(sp.Add(*pieces.values()) - expr) == 0 else None
+    return {w: expr.subs({**zero, w: w}) - constant * (i > 0) for i, w in enumerate(names)}
+
+
+def _straighten(weight: sp.Symbol, piece: sp.Expr, *, equal_start: bool) -> StraightWeight:
+    """Solve `dw/dmu = g'(w)` by quadrature."""
+    slope = sp.diff(piece, weight)
+    straight = sp.integrate(1 / slope, weight)
+    start = symbols.alpha if equal_start else sp.Symbol(f"{weight.name}(0)", positive=True)
+    if straight.has(sp.Integral):
+        raise InputError("a map whose gradient flow has a closed form", str(piece))
+    target = straight.subs(weight, start) + mu
+    free = sp.Dummy("w", positive=True)
+    for candidate in _solutions(straight.subs(weight, free) - target, free):
+        at_start = sp.simplify(candidate.subs(mu, 0) - start)
+        if at_start == 0:
+            return StraightWeight(weight, start, piece, straight, sp.simplify(candidate))
+    raise InputError("a map whose gradient flow has a closed form", str(piece))
+
+
+def _solutions(expr: sp.Expr, unknown: sp.Symbol) -> list[sp.Expr]:
+    """Solve for an unknown, layer by layer where it occurs once, so that the branch is real."""
+    expanded = sp.expand(expr)
+    if expanded.count(unknown) == 1:
+        found = _unwrapped(expanded, unknown, sp.S.Zero)
+        return [] if found is None else [sp.powdenest(found, force=True)]
+    try:
+        return [s for s in sp.solve(expr, unknown) if not s.has(sp.I)]
+    except NotImplementedError:
+        return []
+
+
+def _inverse(dual_map: sp.Expr) -> sp.Expr | None:
+    """Return mu(theta) for one exponential, or two with opposite rates, or a solvable form."""
+    rate = sp.Wild("k", exclude=[mu, 0])
+    p = sp.Wild("p", exclude=[mu, 0])
+    expanded = sp.expand(dual_map.rewrite(sp.exp))
+    found = expanded.match(p * sp.exp(rate * mu))
+    if found:
+        return sp.log(symbols.theta / found[p]) / found[rate]
+    terms = sp.Add.make_args(expanded)
+    matched = [term.match(p * sp.exp(rate * mu)) for term in terms]
+    if len(terms) == 2 and all(matched):
+        up, down = sorted(matched, key=lambda m: not m[p].is_positive)
+        opposite = sp.simplify(up[rate] + down[rate]) == 0
+        if opposite and up[p].is_positive and down[p].is_negative:
+            # p e^{k mu} - q e^{-k mu} = 2 sqrt(p q) sinh(k mu + ln(p/q)/2)
+            scale = 2 * sp.sqrt(-up[p] * down[p])
+            shift = sp.expand_log(sp.log(-up[p] / down[p]) / 2)
+            return (sp.asinh(symbols.theta / scale) - shift) / up[rate]
+    return _unwrapped(dual_map, mu, symbols.theta) if dual_map.count(mu) == 1 else None
+
+
+def _unwrapped(expr: sp.Expr, unknown: sp.Symbol, value: sp.Expr) -> sp.Expr | None:
+    """Solve `expr = value` for an unknown that occurs once, layer by layer.
+
+    Fractional powers and inverse functions take their principal branch, on
+    which the flow starts; None where a layer cannot be undone.
+    """
+    layer = expr
+    while layer != unknown:
+        if isinstance(layer, sp.Add):
+            constant, layer = layer.as_independent(unknown)
+            value = value - constant
+        elif isinstance(layer, sp.Mul):
+            constant, layer = layer.as_independent(unknown)
+            value = value / constant
+        elif isinstance(layer, sp.Pow) and not layer.exp.has(unknown):
+            value, layer = sp.factor(value) ** (1 / layer.exp), layer.base
+        elif isinstance(layer, sp.exp):
+            value, layer = sp.log(value), layer.args[0]
+        elif isinstance(layer, sp.Function) and len(layer.args) == 1 and hasattr(layer, "inverse"):
+            value, layer = layer.inverse()(sp.expand(value)), layer.args[0]
+        else:
+            return None
+    return sp.expand_power_base(value, force=True)

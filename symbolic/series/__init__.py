@@ -1,0 +1,1 @@
+"""Series over trees, and their values on a concrete loss."""

@@ -1,0 +1,346 @@
+"""Sums of elementary differentials with exact coefficients, and how they display."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import sympy as sp
+
+from momentumflow.base.errors import InputError
+from momentumflow.symbolic import symbols
+from momentumflow.symbolic.trees.rooted_trees import FIELD, VELOCITY, Tree, tree
+from momentumflow.symbolic.trees.tree_display import latex_indices, latex_text, plain_text, svg
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Notation = Literal["derivatives", "indices"]
+
+# Rows of a table that a notebook shows; the rest is counted.
+_MAX_ROWS = 60
+
+
+@dataclass(frozen=True)
+class Term:
+    """One term of an equation: `coefficient * F(tree)`, symmetry included in the coefficient."""
+
+    tree: Tree
+    coefficient: sp.Expr
+
+
+class LazyCoefficients(Mapping[Tree, sp.Expr]):
+    """Coefficients that become SymPy expressions when they are asked for.
+
+    Thousands of trees are computed in a second over FLINT polynomials; turning
+    all of them into expressions would take longer than that.
+
+    Parameters
+    ----------
+    elements : mapping
+        Tree to ring element; those that are zero are dropped.
+    convert : callable
+        From a tree and its element to the coefficient.
+    """
+
+    def __init__(
+        self, elements: Mapping[Tree, Any], convert: Callable[[Tree, Any], sp.Expr]
+    ) -> None:
+        self._elements = {tau: e for tau, e in elements.items() if e != 0}
+        self._convert = convert
+        self._known: dict[Tree, sp.Expr] = {}
+
+    def __getitem__(self, tau: Tree) -> sp.Expr:
+        if tau not in self._known:
+            self._known[tau] = self._convert(tau, self._elements[tau])
+        return self._known[tau]
+
+    def __iter__(self) -> Iterator[Tree]:
+        return iter(self._elements)
+
+    def __len__(self) -> int:
+        return len(self._elements)
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        # FLINT polynomials do not pickle; expressions do
+        return dict, (dict(self),)
+
+
+class TreeSeries:
+    """A sum of elementary differentials with exact coefficients.
+
+    Iterating gives its terms, smallest trees first.
+
+    Attributes
+    ----------
+    left_hand_side : str
+        What the sum equals, in LaTeX.
+    max_nodes : int or None
+        Trees of more nodes are cut off; None where the cut is in powers of eps.
+    """
+
+    def __init__(
+        self,
+        left_hand_side: str,
+        coefficients: Mapping[Tree, sp.Expr],
+        *,
+        max_nodes: int | None = None,
+    ) -> None:
+        self.left_hand_side = left_hand_side
+        self.max_nodes = max_nodes
+        if not isinstance(coefficients, LazyCoefficients):
+            coefficients = {tau: c for tau, c in coefficients.items() if c != 0}
+        self._coefficients = coefficients
+
+    @cached_property
+    def terms(self) -> tuple[Term, ...]:
+        """The terms, smallest trees first."""
+        return tuple(Term(tau, self._coefficients[tau]) for tau in self._coefficients)
+
+    @property
+    def trees(self) -> tuple[Tree, ...]:
+        """The trees whose coefficient is not zero."""
+        return tuple(self._coefficients)
+
+    def coefficient(self, spec: Any) -> sp.Expr:
+        """Return the factor in front of the elementary differential of a tree.
+
+        Parameters
+        ----------
+        spec : Tree, str or nested list
+            `"[]"` is f, `"[[],[]]"` is f''(f,f), `"[v]"` is f'v.
+
+        Raises
+        ------
+        InputError
+            If `spec` is no tree, or one beyond the order of the series.
+        """
+        tau = tree(spec)
+        if self.max_nodes is not None and tau.order > self.max_nodes:
+            raise InputError(
+                f"a tree of at most {self.max_nodes} nodes",
+                f"{tau} of {tau.order}",
+                "derive the equation to a higher order",
+            )
+        return self._coefficients.get(tau, sp.S.Zero)
+
+    def __iter__(self) -> Iterator[Term]:
+        return iter(self.terms)
+
+    def __len__(self) -> int:
+        return len(self._coefficients)
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        if self is other:
+            return True
+        # what is cheap to compare first: the coefficients may be thousands
+        return (
+            self._identity() == other._identity()
+            and set(self.trees) == set(other.trees)
+            and all(self._coefficients[tau] == other._coefficients[tau] for tau in self.trees)
+        )
+
+    def __hash__(self) -> int:
+        return hash((self._identity(), len(self)))
+
+    def _identity(self) -> tuple[Any, ...]:
+        """Return what two equal series share besides their coefficients."""
+        return self.left_hand_side, self.max_nodes
+
+    def subs(self, values: Mapping[Any, Any]) -> TreeSeries:
+        """Return the series with symbols of its coefficients replaced."""
+        clean = {symbols.canonical(k): symbols.canonical(value) for k, value in values.items()}
+        replaced = {term.tree: term.coefficient.subs(clean) for term in self}
+        return TreeSeries(self.left_hand_side, replaced, max_nodes=self.max_nodes)
+
+    def specialise(
+        self,
+        loss: Any,
+        variables: Sequence[Any] | None = None,
+        velocity: Sequence[sp.Symbol] | None = None,
+    ) -> tuple[sp.Expr, ...]:
+        """Return the components of the sum for a SymPy loss, as expressions.
+
+        Parameters
+        ----------
+        loss : sympy.Expr
+            The loss F; the field is `-grad F`.
+        variables, velocity : sequence of symbols, optional
+            The variables in order, and the components of `w'` where the sum has
+            velocity leaves.
+        """
+        from momentumflow.symbolic.series.right_hand_side import specialise
+
+        return specialise(self, loss, variables, velocity)
+
+    def latex(self, notation: Notation = "derivatives") -> str:
+        """Return the equation in LaTeX, without dollar signs.
+
+        Parameters
+        ----------
+        notation : {"derivatives", "indices"}
+            `f''(f,f)` or `f^i_{jk} f^j f^k`.
+        """
+        left, pieces = self.latex_pieces(notation)
+        return f"{left} = {joined(pieces)}"
+
+    def latex_pieces(self, notation: Notation = "derivatives") -> tuple[str, list[tuple[str, str]]]:
+        """Return the left-hand side and the (coefficient, differential) pairs in LaTeX.
+
+        Parameters
+        ----------
+        notation : {"derivatives", "indices"}
+
+        Raises
+        ------
+        InputError
+            If the notation is neither.
+        """
+        if notation not in ("derivatives", "indices"):
+            raise InputError("notation to be 'derivatives' or 'indices'", repr(notation))
+        write = latex_text if notation == "derivatives" else latex_indices
+        left = self.left_hand_side
+        if notation == "indices":
+            # a superscript of its own, so that primes stay on the letter
+            left = left.replace("w", "(w^{i})" if "'" in left else "w^{i}").replace("v", "v^{i}")
+        return left, self._pieces(_latex, write)
+
+    def _pieces(
+        self, number: Callable[[sp.Expr], str], write: Callable[[Tree], str]
+    ) -> list[tuple[str, str]]:
+        """Write the terms; friction and force of one coefficient become one term in f - v."""
+        of = self._coefficients
+        paired = FIELD in of and VELOCITY in of and sp.expand(of[FIELD] + of[VELOCITY]) == 0
+        result = []
+        if paired:
+            result.append((number(of[FIELD]), f"({write(FIELD)} - {write(VELOCITY)})"))
+        for term in self:
+            if not (paired and term.tree in (FIELD, VELOCITY)):
+                result.append((number(term.coefficient), write(term.tree)))
+        return result
+
+    def _repr_latex_(self) -> str:
+        return f"$\\displaystyle {self.latex()}$"
+
+    def __str__(self) -> str:
+        left = self.left_hand_side.replace("\\", "")
+        return f"{left} = {joined(self._pieces(_text, plain_text))}"
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {len(self)} terms: {self.left_hand_side} = ...>"
+
+    def table(self) -> list[dict[str, Any]]:
+        """Return one row for each term: tree, differential, order, symmetry, coefficient."""
+        return [
+            {
+                "tree": term.tree.text,
+                "differential": plain_text(term.tree),
+                "order": term.tree.order,
+                "symmetry": term.tree.symmetry,
+                "coefficient": _text(term.coefficient),
+            }
+            for term in self
+        ]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return `table()` as a pandas table, a row for each tree.
+
+        Columns: differential, order, symmetry, coefficient (as text).
+        """
+        import pandas as pd
+
+        columns = ["tree", "differential", "order", "symmetry", "coefficient"]
+        return pd.DataFrame(self.table(), columns=columns).set_index("tree")
+
+    def _repr_html_(self) -> str:
+        shown = [Term(tau, self._coefficients[tau]) for tau in self.trees[:_MAX_ROWS]]
+        rows = "".join(
+            f"<tr><td>{svg(t.tree)}</td><td>$ {latex_text(t.tree)} $</td>"
+            f"<td>$\\displaystyle {_latex(t.coefficient)}$</td></tr>"
+            for t in shown
+        )
+        hidden = len(self) - len(shown)
+        note = f"<tr><td colspan=3>and {hidden} more</td></tr>" if hidden else ""
+        return (
+            f"<table><caption>$\\displaystyle {self.left_hand_side} = \\sum$ coefficient &times; "
+            "differential</caption>"
+            "<thead><tr><th>tree</th><th>differential</th><th>coefficient</th></tr></thead>"
+            f"<tbody>{rows}{note}</tbody></table>"
+        )
+
+    def to_sympy(self) -> sp.Eq:
+        """Return the equation with a commuting symbol for every elementary differential.
+
+        The symbols are named as the terminal shows them, `f''(f, f)`.
+        """
+        right = sp.Add(*(t.coefficient * sp.Symbol(plain_text(t.tree)) for t in self))
+        return sp.Eq(sp.Symbol(self.left_hand_side), right, evaluate=False)
+
+    def to_latex_document(self, notation: Notation = "derivatives") -> str:
+        """Return a LaTeX document that compiles on its own, one term a line."""
+        from momentumflow.symbolic.codegen.exports import latex_document
+
+        return latex_document(self, notation)
+
+    def to_module(self, path: str | Path | None = None) -> str:
+        """Return (and write, if a path is given) a Python module of the coefficients.
+
+        The module needs nothing but Python: `coefficients(...)` of the
+        parameters, and `evaluate(derivative, ...)` of a function that applies
+        the derivatives of f.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be written.
+        """
+        from momentumflow.symbolic.codegen.exports import python_module, write_text
+
+        source = python_module(self)
+        if path is not None:
+            write_text(path, source)
+        return source
+
+
+def _latex(expr: sp.Expr) -> str:
+    return str(sp.latex(expr, order="rev-lex"))
+
+
+def _text(expr: sp.Expr) -> str:
+    return str(sp.sstr(expr, order="rev-lex"))
+
+
+def joined(parts: list[tuple[str, str]]) -> str:
+    """Join coefficient and differential pairs into a readable sum."""
+    if not parts:
+        return "0"
+    text = ""
+    for coefficient, differential in parts:
+        factor = coefficient.strip()
+        minus = factor.startswith("-") and not _is_sum(factor[1:])
+        if minus:
+            factor = factor[1:].strip()
+        if _is_sum(factor):
+            factor = f"({factor})" if "\\" not in factor else f"\\left({factor}\\right)"
+        body = differential if factor == "1" else f"{factor} {differential}"
+        if text:
+            text += f" {'-' if minus else '+'} {body}"
+        else:
+            text = f"-{body}" if minus else body
+    return text
+
+
+def _is_sum(text: str) -> bool:
+    """Whether a + or - stands outside all brackets."""
+    depth = 0
+    for position, character in enumerate(text):
+        depth += character in "({["
+        depth -= character in ")}]"
+        if depth == 0 and position and character in "+-":
+            return True
+    return False

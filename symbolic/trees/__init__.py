@@ -1,0 +1,1 @@
+"""Rooted and free trees, and how they are written and drawn."""

@@ -1,0 +1,96 @@
+"""The report as one HTML page that needs nothing beside itself.
+
+Figures and formulas are inlined as SVG; the page loads no script, no font and no
+style from anywhere. The template is `report_template.html` beside this module.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from functools import cache
+from typing import TYPE_CHECKING
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select_autoescape
+from markupsafe import Markup
+
+from momentumflow.verify import figure_style as figures
+from momentumflow.verify.claim import Verdict
+from momentumflow.verify.report import formula_svg as formula
+
+if TYPE_CHECKING:
+    from momentumflow.verify.report.reports import Report
+
+# A verdict has a sign as well as a colour, so that it survives grey print.
+SIGNS = {Verdict.SUPPORTED: "✓", Verdict.REFUTED: "✗", Verdict.UNDECIDED: "?"}
+CLASSES = {
+    Verdict.SUPPORTED: "supported",
+    Verdict.REFUTED: "refuted",
+    Verdict.UNDECIDED: "undecided",
+}
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("momentumflow.verify.report", "."),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["formula"] = formula.svg
+    environment.filters["sign"] = SIGNS.__getitem__
+    environment.filters["verdict_class"] = CLASSES.__getitem__
+    environment.filters["number"] = number
+    environment.filters["prose"] = prose
+    return environment
+
+
+def _template() -> Template:
+    return _environment().get_template("report_template.html")
+
+
+def number(value: float) -> str:
+    """Return a number as the report prints it: three figures, powers of ten as such."""
+    if not math.isfinite(value):
+        return "not finite" if not math.isnan(value) else "–"
+    text = f"{value:.3g}"
+    if "e" in text:
+        mantissa, exponent = text.split("e")
+        mantissa = mantissa.replace("-", "−")
+        raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+        return f"10{raised}" if mantissa == "1" else f"{mantissa}·10{raised}"
+    return text.replace("-", "−")
+
+
+_GREEK = {
+    "lambda_hat": "λ\u0302", "lambda": "λ", "gamma": "γ", "beta": "β", "alpha": "α", "eps": "ε",
+    "rho": "ρ", "theta_tilde_0": "θ\u03030", "theta_0": "θ₀", "theta_inf": "θ∞",
+    "theta": "θ", "Delta_inf": "Δ∞",
+    "Delta_0": "Δ₀", "w_{-1}": "w₋₁", "w_0": "w₀", "S_+": "S₊", "S_-": "S₋",
+    "w_+": "w₊", "w_-": "w₋", "w_pm": "w±", "q_+": "q₊", "q_-": "q₋", "w_inf": "w∞", "Delta": "Δ",
+    "<=": "≤", ">=": "≥", "^2": "²",
+}  # fmt: skip
+_WORDS = re.compile(
+    r"(?<!\w)(?:" + "|".join(map(re.escape, _GREEK)) + r")(?![\w])"
+    r"|<=|>=|\^2|(?P<number>(?<![\w.])-?\d+(?:\.\d+)?e[+-]?\d+)"
+)
+
+
+def prose(text: str) -> str:
+    """Return plain text with the symbols' names as letters and e-notation as powers of ten."""
+    return _WORDS.sub(lambda m: number(float(m[0])) if m["number"] else _GREEK[m[0]], text)
+
+
+def render(report: Report) -> str:
+    """Return the whole page."""
+    drawings = {name: Markup(figures.inline(svg)) for name, svg in report.drawings.items()}
+    themes = list(dict.fromkeys(r.claim.theme for r in report.results))
+    return _template().render(report=report, themes=themes, drawings=drawings, Verdict=Verdict)
+
+
+def verdict_table(report: Report) -> str:
+    """Return the table of verdicts alone, for notebooks."""
+    module = _template().make_module({"report": report, "themes": [], "drawings": {}})
+    return str(module.overview(report))  # type: ignore[attr-defined]
