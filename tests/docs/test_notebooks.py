@@ -14,14 +14,24 @@ NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
 
 
 def text_outputs(cell) -> list[str]:
-    """Return what a cell printed and the text form of what it displayed."""
-    found = []
+    """Return what a cell printed and the text form of what it displayed.
+
+    A kernel sends what is printed in as many messages as its timer makes of it, so
+    consecutive messages of one stream are one output.
+    """
+    found: list[str] = []
+    stream = None
     for output in cell.get("outputs", []):
         if output["output_type"] == "stream":
-            found.append(output["text"])
+            if output["name"] == stream:
+                found[-1] += output["text"]
+            else:
+                found.append(output["text"])
+            stream = output["name"]
         else:
             data = output["data"]
             found.append(data.get("text/latex") or data["text/plain"])
+            stream = None
     return found
 
 
@@ -55,6 +65,18 @@ def test_a_notebook_gives_the_outputs_it_was_saved_with(path, tmp_path):
             compared += 1
     assert compared >= 8
     assert not any(o.get("name") == "stderr" for c in now.cells for o in c.get("outputs", []))
+
+
+def test_how_a_stream_is_cut_into_messages_does_not_count():
+    def said(text, name="stdout"):
+        return {"output_type": "stream", "name": name, "text": text}
+
+    shown = {"output_type": "display_data", "data": {"text/plain": "figure"}}
+    cut = {"outputs": [said("a"), said("b\n"), shown, said("c"), said("d", "stderr")]}
+    whole = {"outputs": [said("ab\n"), shown, said("c"), said("d", "stderr")]}
+    assert text_outputs(cut) == text_outputs(whole) == ["ab\n", "figure", "c", "d"]
+    moved = {"outputs": [shown, said("ab\n"), said("c"), said("d", "stderr")]}
+    assert text_outputs(moved) != text_outputs(whole)
 
 
 def test_there_is_a_notebook():
