@@ -1,15 +1,10 @@
-from .claim import (
-    Claim as Claim,
-    ClaimResult as ClaimResult,
-    Evidence as Evidence,
-    Measurement as Measurement,
-    Mutation as Mutation,
-    Settings as Settings,
-    Verdict as Verdict,
-)
+from .catalogue import claims as claims, data_claims as data_claims
+from .claim import Claim as Claim, Mutation as Mutation
+from .evidence import Evidence as Evidence, Measurement as Measurement, Verdict as Verdict
 from .prediction import Prediction as Prediction, predict as predict
 from .repetition import Repetitions as Repetitions, repeat as repeat
 from .report.reports import Report as Report
+from .results import ClaimResult as ClaimResult
 from .runner import check as check, run as run
+from .settings import Settings as Settings
 from .subject import Subject as Subject, shipped as shipped
-from .themes import claims as claims, data_claims as data_claims

@@ -4,7 +4,7 @@ Colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), ordered s
 that neighbours differ in lightness as well as in hue, and every series has a
 marker and a dash pattern of its own, so that nothing rests on colour alone.
 Figures are built on `matplotlib.figure.Figure` directly: no pyplot, no global
-state, no window.
+state, no window. Every drawing takes matplotlib from `plotting`, which loads it.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 STYLE = Path(__file__).with_name("momentumflow.mplstyle")
 
@@ -42,10 +43,18 @@ SERIES = (
 )
 
 
+def plotting() -> Any:
+    """Return matplotlib: loaded here alone, when something is drawn, not when it is imported."""
+    import matplotlib.figure
+    import matplotlib.patheffects
+
+    return matplotlib
+
+
 @contextmanager
 def style() -> Iterator[None]:
     """Apply the house style within a `with` block."""
-    with mpl.rc_context(fname=str(STYLE)):
+    with plotting().rc_context(fname=str(STYLE)):
         yield
 
 
@@ -61,7 +70,9 @@ def panels(
     The constrained layout draws twice; "none" is for pictures that are drawn
     again while somebody waits.
     """
-    figure = Figure(figsize=(width * columns, height), layout=None if layout == "none" else layout)
+    figure = plotting().figure.Figure(
+        figsize=(width * columns, height), layout=None if layout == "none" else layout
+    )
     axes = figure.subplots(1, columns, squeeze=False)[0]
     return figure, axes
 
@@ -107,7 +118,7 @@ def document(figure: Figure) -> str:
     """Draw the figure as an SVG document, fonts as paths; its layout stays from then on."""
     buffer = io.StringIO()
     # A fixed salt and no date: the same figure gives the same bytes.
-    with style(), mpl.rc_context({"svg.hashsalt": "momentumflow"}):
+    with style(), plotting().rc_context({"svg.hashsalt": "momentumflow"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     # The constrained layout draws everything to measure it: once is enough.
     figure.set_layout_engine("none")

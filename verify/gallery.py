@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.patheffects import withStroke
 
 from momentumflow.base.errors import InputError, nearest
 from momentumflow.numeric import (
@@ -22,8 +21,13 @@ from momentumflow.numeric import (
     sparse_regression,
 )
 from momentumflow.numeric.validation import FloatArray, count
-from momentumflow.verify.figure_style import SERIES, panels, save, style
+from momentumflow.verify.figure_style import SERIES, panels, plotting, save, style
 from momentumflow.verify.measure import mean_interval
+from momentumflow.verify.report.reports import writable
+from momentumflow.verify.settings import Settings
+from momentumflow.verify.subject import shipped
+from momentumflow.verify.themes import orders
+from momentumflow.verify.themes.sparsity import designs, train
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -77,7 +81,8 @@ def _plane(drawing: Drawing) -> Figure:
         inside = (lag >= lags.min()) & (lag <= lags.max())
         if np.count_nonzero(inside) < 5:
             continue
-        rim = [withStroke(linewidth=2.0, foreground="0.3")]  # white on yellow needs it
+        # white on yellow needs it
+        rim = [plotting().patheffects.withStroke(linewidth=2.0, foreground="0.3")]
         axes.plot(gammas[inside], lag[inside], color="white", linewidth=1.0, path_effects=rim)
         middle = np.flatnonzero(inside)[np.count_nonzero(inside) // 3]
         axes.annotate(
@@ -163,10 +168,6 @@ def _accelerated(drawing: Drawing) -> Figure:
 
 def _against_lambda(drawing: Drawing) -> Figure:
     """Balancedness and recovery error against lambda, with intervals."""
-    from momentumflow.verify.claim import Settings
-    from momentumflow.verify.subject import shipped
-    from momentumflow.verify.themes.sparsity import designs, train
-
     lams = np.geomspace(0.02, 30.0, max(6, drawing.resolution // 4))
     figure, (left, right) = panels(2, width=4.0, height=3.3)
     settings = Settings(seeds=max(2, drawing.seeds), base_seed=drawing.base_seed)
@@ -210,9 +211,6 @@ def _band(axes: Axes, x: FloatArray, columns: list[FloatArray], which: int, name
 
 def _rising_order(drawing: Drawing) -> Figure:
     """Iterates against modified flows of rising order, at a coarse time step."""
-    from momentumflow.verify.subject import shipped
-    from momentumflow.verify.themes import orders
-
     eps = 0.2
     start = np.array([[1.4, 1.0]])
     exact = orders.iterates(start, eps)[:, 0]
@@ -301,8 +299,6 @@ def write_gallery(
     InputError
         An unknown name, or a folder that cannot be written to.
     """
-    from momentumflow.verify.report.reports import writable
-
     known = {picture.name: picture for picture in GALLERY}
     names = list(known) if only is None else list(only)
     for name in names:

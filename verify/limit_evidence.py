@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from momentumflow.numeric.data.problems import Regression
+from momentumflow.numeric.runs.trajectory import Trajectory
 from momentumflow.numeric.validation import FloatArray
-from momentumflow.verify.claim import Measurement, Settings, Verdict
+from momentumflow.verify.evidence import Measurement, Verdict
 from momentumflow.verify.measure import at_most
-
-if TYPE_CHECKING:
-    from momentumflow.numeric.runs.trajectory import Trajectory
-    from momentumflow.verify.subject import Subject
+from momentumflow.verify.settings import Settings
+from momentumflow.verify.subject import Subject
 
 # What the limit theorem is held to in float64, for converged runs.
 LIMIT_TOLERANCE = 1e-9

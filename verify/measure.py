@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from momentumflow.numeric.validation import FloatArray
-from momentumflow.verify.claim import Measurement, Settings, Verdict, undecided
+from momentumflow.verify.evidence import Measurement, Verdict, undecided
+from momentumflow.verify.settings import Settings
 
 # A fitted slope counts as the expected order within this distance. Measured
 # first- and second-order fits over four halvings lie within 0.05 of it; the

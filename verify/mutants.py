@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from momentumflow.numeric.runs import descent, engines, kernel_modules
+from momentumflow.numeric.runs.kernel_modules import kernels_for
 from momentumflow.verify.claim import Mutation
-
-if TYPE_CHECKING:
-    from momentumflow.verify.subject import Subject
+from momentumflow.verify.subject import Subject
 
 Swap = tuple[str, str]
 
@@ -34,8 +34,6 @@ def changed_kernel(*swaps: Swap) -> SimpleNamespace:
         If a piece does not occur exactly once: the mutant would plant nothing,
         or more than it says.
     """
-    from momentumflow.numeric.runs.kernel_modules import kernels_for
-
     source = inspect.getsource(kernels_for("heavy_ball", "numpy"))
     for old, new in swaps:
         if source.count(old) != 1:
@@ -48,7 +46,6 @@ def changed_kernel(*swaps: Swap) -> SimpleNamespace:
 
 @contextmanager
 def _in_place_of(kernel: SimpleNamespace) -> Iterator[None]:
-    from momentumflow.numeric.runs import descent, engines, kernel_modules
 
     real = kernel_modules.kernels_for
 

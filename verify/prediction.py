@@ -10,15 +10,15 @@ from numpy.typing import ArrayLike
 
 from momentumflow.base.errors import InputError
 from momentumflow.base.values import Value, brief
-from momentumflow.verify.claim import Verdict
+from momentumflow.numeric import momentum_descent
+from momentumflow.numeric.data.problems import Regression
+from momentumflow.numeric.implicit import ImplicitSolution
+from momentumflow.numeric.runs.trajectory import Trajectory
+from momentumflow.verify.evidence import Verdict
 from momentumflow.verify.limit_evidence import LIMIT_TOLERANCE, SOLVER_TOLERANCE, relative_distance
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from momentumflow.numeric.data.problems import Regression
-    from momentumflow.numeric.implicit import ImplicitSolution
-    from momentumflow.numeric.runs.trajectory import Trajectory
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -169,8 +169,6 @@ def predict(
     InputError
         A batch of problems, or what `momentum_descent` refuses.
     """
-    from momentumflow.numeric import momentum_descent
-
     if problem.batch_shape:
         raise InputError("one problem", f"a batch of shape {problem.batch_shape}")
     run = momentum_descent(problem, gamma, beta, init, remainders="summed", **options)

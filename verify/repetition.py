@@ -21,17 +21,26 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
+from scipy import stats
+
+import momentumflow.numeric
+import momentumflow.symbolic
+import momentumflow.verify
 from momentumflow.base.errors import InputError
 from momentumflow.numeric.validation import count
-from momentumflow.verify.claim import Claim, Measurement, Mutation, Settings, Verdict
+from momentumflow.symbolic.identities import Identity
+from momentumflow.verify import runner
+from momentumflow.verify.claim import Claim, Mutation
+from momentumflow.verify.evidence import Measurement, Verdict
+from momentumflow.verify.report.reports import environment
+from momentumflow.verify.runner import Progress, chosen_claims, chosen_settings
+from momentumflow.verify.settings import Settings
+from momentumflow.verify.subject import Subject, shipped
 
 if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
 
-    from momentumflow.symbolic.identities import Identity
-    from momentumflow.verify.runner import Progress
-    from momentumflow.verify.subject import Subject
 
 # What a piece of work says: alarm, verdict, what decided it, measurements.
 Outcome: TypeAlias = tuple[bool, Verdict, str, tuple[Measurement, ...]]
@@ -111,8 +120,6 @@ def _parts(
     claim: Claim, subject: Subject, settings: Settings, *, first: bool, controls: bool
 ) -> Iterator[_Part]:
     """Yield what one repetition does for a claim; what is fixed, only in the first."""
-    from momentumflow.verify import runner
-
     seed = settings.base_seed
 
     def proof(identity: Identity) -> Outcome:
@@ -147,11 +154,9 @@ def upper_limit(alarms: int, trials: int, level: float = LEVEL) -> float:
     The true rate lies below it with probability `level` at least, whatever it is.
     C. J. Clopper and E. S. Pearson, Biometrika 26 (1934), doi:10.1093/biomet/26.4.404.
     """
-    from scipy.stats import beta
-
     if alarms >= trials:
         return 1.0
-    return float(beta.ppf(level, alarms + 1, trials - alarms))
+    return float(stats.beta.ppf(level, alarms + 1, trials - alarms))
 
 
 @dataclass(frozen=True, eq=False)
@@ -328,16 +333,12 @@ def repeat(
     >>> found.whole()  # repetitions, and how many of them raised an alarm
     (3, 0)
     """
-    from momentumflow.verify.runner import chosen_claims, chosen_settings
-
     repetitions = count("repetitions", repetitions)
     settings = chosen_settings(seeds, quick, tolerance_scale, base_seed)
     laws = tuple(c for c in chosen_claims(only, claims) if not c.question)
     if not laws:
         raise InputError("a claim that can be repeated", "questions only")
     if subject is None:
-        from momentumflow.verify.subject import shipped
-
         subject = shipped()
     with ExitStack() as stack:
         done: dict[tuple[str, str, str, int], Trial] = {}
@@ -376,10 +377,6 @@ def _settings(settings: Settings) -> dict[str, Any]:
 @cache
 def code_digest() -> str:
     """Return a digest of the source of the three rooms: outcomes of other code do not count."""
-    import momentumflow.numeric
-    import momentumflow.symbolic
-    import momentumflow.verify
-
     digest = hashlib.sha256()
     for room in (momentumflow.symbolic, momentumflow.numeric, momentumflow.verify):
         folder = Path(str(room.__file__)).parent
@@ -393,8 +390,6 @@ def _open_state(
     path: Path, settings: Settings
 ) -> tuple[dict[tuple[str, str, str, int], Trial], TextIO]:
     """Read the outcomes that `path` holds and open it to append; make it if it is missing."""
-    from momentumflow.verify.report.reports import environment
-
     # The first root seed may move: outcomes are known by the one they were found with.
     mine = {k: v for k, v in _settings(settings).items() if k != "base_seed"}
     header = {

@@ -5,27 +5,19 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
 from momentumflow.base.errors import InputError, nearest
-from momentumflow.verify.claim import (
-    Claim,
-    ClaimResult,
-    ControlResult,
-    Evidence,
-    Mutation,
-    ProofResult,
-    Settings,
-    Verdict,
-    undecided,
-)
-
-if TYPE_CHECKING:
-    from momentumflow.symbolic.identities import Identity
-    from momentumflow.verify.report.reports import Report
-    from momentumflow.verify.subject import Subject
+from momentumflow.symbolic.identities import Identity, ProofError
+from momentumflow.verify import catalogue
+from momentumflow.verify.claim import Claim, Mutation
+from momentumflow.verify.evidence import Evidence, Verdict, undecided
+from momentumflow.verify.report.reports import Report
+from momentumflow.verify.results import ClaimResult, ControlResult, ProofResult
+from momentumflow.verify.settings import Settings
+from momentumflow.verify.subject import Subject, shipped
 
 _LOG = logging.getLogger(__name__)
 
@@ -86,8 +78,6 @@ def look_at_control(
 
 def prove(identity: Identity) -> ProofResult:
     """Let SymPy carry out one proof."""
-    from momentumflow.symbolic.identities import ProofError
-
     verdict, reason = Verdict.SUPPORTED, ""
     try:
         identity.prove()
@@ -127,9 +117,7 @@ def select(names: Iterable[str] | None, available: tuple[Claim, ...]) -> tuple[C
 def chosen_claims(only: Iterable[str] | None, claims: Iterable[Claim] | None) -> tuple[Claim, ...]:
     """Return the claims to judge: `only` those of `claims`, by default the built-in ones."""
     if claims is None:
-        from momentumflow.verify.themes import claims as built_in
-
-        claims = built_in()
+        claims = catalogue.claims()
     return select(only, tuple(claims))
 
 
@@ -176,11 +164,9 @@ def check(
     >>> result.verdict.value
     'supported'
     """
-    from momentumflow.verify.subject import shipped
-    from momentumflow.verify.themes import claims
-
-    matches = [c for c in claims() if c.name == name]
-    claim = matches[0] if matches else select([name], claims())[0]
+    known = catalogue.claims()
+    matches = [c for c in known if c.name == name]
+    claim = matches[0] if matches else select([name], known)[0]
     return judge(claim, subject or shipped(), settings or Settings())
 
 
@@ -226,13 +212,9 @@ def run(
     InputError
         Unknown claim, fewer than two seeds, a non-positive tolerance scale.
     """
-    from momentumflow.verify.report.reports import Report
-
     settings = chosen_settings(seeds, quick, tolerance_scale, base_seed)
     chosen = chosen_claims(only, claims)
     if subject is None:
-        from momentumflow.verify.subject import shipped
-
         subject = shipped()
     results = []
     for done, claim in enumerate(chosen):

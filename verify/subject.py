@@ -10,15 +10,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial, wraps
-from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from momentumflow.numeric import implicit_solution, momentum_descent, momentum_flow
+from momentumflow.numeric.implicit import ImplicitSolution
+from momentumflow.numeric.runs.trajectory import Trajectory
 from momentumflow.numeric.validation import FloatArray
-
-if TYPE_CHECKING:
-    from momentumflow.numeric.implicit import ImplicitSolution
-    from momentumflow.numeric.runs.trajectory import Trajectory
+from momentumflow.symbolic import (
+    HeavyBall,
+    acceleration_rule,
+    intrinsic_parameter,
+    kernel,
+    leading_equation,
+    modified_equation,
+    refined_parameter,
+    time_step,
+)
+from momentumflow.symbolic.symbols import beta, eps, gamma, lam, rho
 
 Number: TypeAlias = Any  # float or float64 array; formulas broadcast
 
@@ -86,10 +96,6 @@ class Subject:
         changed = [name for name, part in vars(self).items() if part is not as_shipped[name]]
         return f"<Subject: the library with another {', '.join(changed) or 'copy of itself'}>"
 
-    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
-        # Its formulas are partly lambdas; the sound one is made anew.
-        return (shipped, ()) if self is shipped() else super().__reduce_ex__(protocol)
-
 
 def stopping(simulate: Callable[..., Trajectory]) -> Callable[..., Trajectory]:
     """Return `simulate` such that Ctrl-C stops the judging, not that run alone."""
@@ -107,18 +113,6 @@ def stopping(simulate: Callable[..., Trajectory]) -> Callable[..., Trajectory]:
 @cache
 def shipped() -> Subject:
     """Return the library as it is: code from the numeric room, formulas from the symbolic one."""
-    from momentumflow.numeric import implicit_solution, momentum_descent, momentum_flow
-    from momentumflow.symbolic import (
-        HeavyBall,
-        acceleration_rule,
-        intrinsic_parameter,
-        kernel,
-        modified_equation,
-        refined_parameter,
-        time_step,
-    )
-    from momentumflow.symbolic.symbols import beta, eps, gamma, lam, rho
-
     method = HeavyBall()
     intrinsic, step = intrinsic_parameter(method), time_step(method)
     rule = acceleration_rule(method)
@@ -150,7 +144,6 @@ def shipped() -> Subject:
 
 
 def _modified(truncation: int, gradient: Any, eps: float, lam: float) -> Any:
-    from momentumflow.symbolic import HeavyBall, leading_equation, modified_equation
 
     method = HeavyBall()
     equation = modified_equation(method, truncation) if truncation else leading_equation(method)

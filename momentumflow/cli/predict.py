@@ -58,7 +58,7 @@ def predict(
     they differ, or if the run has not converged and there is no limit to compare.
     """
     from momentumflow.numeric import load_regression
-    from momentumflow.verify.claim import Verdict
+    from momentumflow.verify.evidence import Verdict
     from momentumflow.verify.prediction import predict as predict_limit
 
     problem = load_regression(data, target, standardise=standardise)

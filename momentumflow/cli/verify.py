@@ -154,7 +154,7 @@ def _claims(
     alpha: float,
     standardise: bool,
 ) -> tuple[Claim, ...]:
-    from momentumflow.verify.themes import claims, data_claims
+    from momentumflow.verify.catalogue import claims, data_claims
 
     if data is None or target is None:
         return claims()

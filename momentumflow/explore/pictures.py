@@ -7,12 +7,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from momentumflow.explore.scene import Scene
 from momentumflow.numeric import Path
 from momentumflow.numeric.validation import FloatArray
-from momentumflow.verify.figure_style import SERIES, document, inline, panels, style
+from momentumflow.verify.figure_style import SERIES, document, inline, panels, plotting, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -183,10 +182,14 @@ def _logarithmic(axes: Axes, which: str) -> None:
         axes.set(**{f"{name}scale": "log"})
         axis = getattr(axes, f"{name}axis")
         low, high = sorted(getattr(axes, f"get_{name}lim")())
-        axis.set_major_locator(LogLocator(numticks=8))
-        axis.set_minor_locator(LogLocator(subs=(2, 5), numticks=8))
-        axis.set_major_formatter(FuncFormatter(_plainly))
-        axis.set_minor_formatter(FuncFormatter(_plainly) if high < 100 * low else NullFormatter())
+        axis.set_major_locator(plotting().ticker.LogLocator(numticks=8))
+        axis.set_minor_locator(plotting().ticker.LogLocator(subs=(2, 5), numticks=8))
+        axis.set_major_formatter(plotting().ticker.FuncFormatter(_plainly))
+        axis.set_minor_formatter(
+            plotting().ticker.FuncFormatter(_plainly)
+            if high < 100 * low
+            else plotting().ticker.NullFormatter()
+        )
 
 
 def _indexed(letter: str, coordinate: int) -> str:

@@ -22,7 +22,7 @@ from momentumflow.numeric import (
 )
 from momentumflow.numeric.runs.initialisation import initial_weights
 from momentumflow.numeric.validation import choice, constrained, count, momentum_parameter, positive
-from momentumflow.verify.claim import Verdict
+from momentumflow.verify.evidence import Verdict
 from momentumflow.verify.limit_evidence import LIMIT_TOLERANCE, relative_distance
 
 # A problem that every slider position solves in a fraction of a second, and whose

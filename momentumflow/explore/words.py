@@ -10,7 +10,7 @@ import numpy as np
 
 from momentumflow.explore.scene import Controls, Scene
 from momentumflow.numeric import RunStatus
-from momentumflow.verify.claim import Verdict
+from momentumflow.verify.evidence import Verdict
 from momentumflow.verify.limit_evidence import LIMIT_TOLERANCE
 
 

@@ -6,8 +6,8 @@ import jsonschema
 import pytest
 
 import momentumflow
+from momentumflow.verify.catalogue import claims
 from momentumflow.verify.report.reports import schema
-from momentumflow.verify.themes import claims
 
 
 def test_version(command):
@@ -95,11 +95,11 @@ def test_verify_prints_json_and_nothing_else(command):
 
 
 def test_a_failed_claim_gives_code_one(command, monkeypatch):
-    from momentumflow.verify import subject
+    from momentumflow.verify import runner, shipped
     from momentumflow.verify.themes import dynamics
 
-    wrong = dynamics.TWICE_LAMBDA.plant(subject.shipped())
-    monkeypatch.setattr(subject, "shipped", lambda: wrong)
+    wrong = dynamics.TWICE_LAMBDA.plant(shipped())
+    monkeypatch.setattr(runner, "shipped", lambda: wrong)
     options = ("--quick", "--seeds", "2", "--only", "discretisation", "--json")
     code, out, _ = command("verify", *options)
     assert code == 1

@@ -13,7 +13,7 @@ from momentumflow.base.errors import InputError
 from momentumflow.explore.formulas import formulas
 from momentumflow.explore.scene import Controls, Run, compute, problem_of
 from momentumflow.numeric import RunStatus, implicit_solution, momentum_descent
-from momentumflow.verify.claim import Verdict
+from momentumflow.verify.evidence import Verdict
 
 UNSTABLE = Controls(gamma=1.0, beta=0.9, alpha=2.0)
 UNFINISHED = Controls(gamma=1e-3, beta=0.0, alpha=0.01)

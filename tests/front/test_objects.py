@@ -25,6 +25,7 @@ EXEMPT = {
     "ImplicitModel": "a CVXPY model that a user extends: it has an identity, not a value",
     "Repetitions": "records of repeated verification: tests/verify/test_repetition.py",
     "Potential": "the abstract base of the potentials",
+    "Subject": "a bundle of functions, which have an identity: only its text is held, below",
     "Tree": "one object a tree: tests/symbolic/test_trees.py",
 }
 
@@ -122,7 +123,6 @@ EXAMPLES = {
     "Prediction": lambda: verify.predict(problem(), 0.05, 0.8, 0.5),
     "Report": report,
     "Settings": verify.Settings,
-    "Subject": verify.shipped,
     "Citation": mf.cite,
     "Diagnosis": lambda: mf.Diagnosis((mf.diagnosis.Check("numpy", True, "2.4"),)),
 }
@@ -136,7 +136,9 @@ FURTHER = {
     "RightHandSide": lambda: equation().rhs("1 - cos(x)", eps=0.1, lam=0.5),
 }
 # Plain records, whose dataclass repr is the best display.
-PLAIN = {"Measurement", "Settings", "Term", "Obstruction", "Subject", "Mutation"}
+PLAIN = {"Measurement", "Settings", "Term", "Obstruction", "Mutation"}
+# They hold the functions that judge or plant, which may be lambdas: a report is kept as JSON.
+UNPICKLED = {"Claim", "ClaimResult", "ControlResult", "Mutation", "Report"}
 
 
 def public_classes():
@@ -180,7 +182,11 @@ def test_an_object_behaves(named):
     for twin in (
         copy.copy(value),
         copy.deepcopy(value),
-        *(pickle.loads(pickle.dumps(value, p)) for p in (2, pickle.HIGHEST_PROTOCOL)),
+        *(
+            pickle.loads(pickle.dumps(value, p))
+            for p in (2, pickle.HIGHEST_PROTOCOL)
+            if name not in UNPICKLED
+        ),
     ):
         assert type(twin) is type(value)
         assert (twin == value) is True
@@ -247,15 +253,10 @@ def test_a_problem_stays_read_only_through_pickle_and_copy():
             twin.X[0, 0] = 1.0
 
 
-def test_a_report_that_was_pickled_draws_its_page():
-    twin = pickle.loads(pickle.dumps(report()))
-    assert twin.results[0].claim is report().results[0].claim
-    assert twin.to_json() == report().to_json()
-
-
 def test_a_changed_subject_says_what_is_changed():
     wrong = replace(verify.shipped(), intrinsic=lambda gamma, beta: gamma)
     assert repr(wrong) == "<Subject: the library with another intrinsic>"
+    assert repr(verify.shipped()) == "<Subject: the library as it is>"
     assert wrong != verify.shipped()
 
 

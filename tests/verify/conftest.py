@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from momentumflow.verify.claim import Claim, Evidence, Mutation, undecided
+from momentumflow.verify.claim import Claim, Mutation
+from momentumflow.verify.evidence import Evidence, undecided
 from momentumflow.verify.measure import at_most
 
 

@@ -8,8 +8,9 @@ from hypothesis import given, strategies as st
 
 from momentumflow.base.errors import InputError
 from momentumflow.symbolic.identities import Identity
-from momentumflow.verify.claim import Evidence, Settings, Verdict
+from momentumflow.verify.evidence import Evidence, Verdict
 from momentumflow.verify.runner import judge, run, select
+from momentumflow.verify.settings import Settings
 
 verdicts = st.lists(st.sampled_from(Verdict))
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, strategies as st
 from scipy import stats
 
-from momentumflow.verify.claim import Settings, Verdict
+from momentumflow.verify.evidence import Verdict
 from momentumflow.verify.measure import (
     at_least,
     at_most,
@@ -14,6 +14,7 @@ from momentumflow.verify.measure import (
     mean_interval,
     order,
 )
+from momentumflow.verify.settings import Settings
 
 SETTINGS = Settings()
 H = 0.1 * 0.5 ** np.arange(4)

@@ -7,9 +7,9 @@ import pytest
 
 from momentumflow.numeric import momentum_descent, sparse_regression
 from momentumflow.verify import Evidence, Settings, Verdict, claims, repeat, shipped
-from momentumflow.verify.claim import ClaimResult
 from momentumflow.verify.measure import at_most
 from momentumflow.verify.mutants import changed_kernel, with_kernel
+from momentumflow.verify.results import ClaimResult
 from momentumflow.verify.runner import judge, look, look_at_control
 from momentumflow.verify.themes import dynamics, limit
 

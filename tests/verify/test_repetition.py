@@ -14,7 +14,7 @@ from scipy import stats
 
 from momentumflow.base.errors import InputError
 from momentumflow.verify import repetition
-from momentumflow.verify.claim import Evidence
+from momentumflow.verify.evidence import Evidence
 from momentumflow.verify.measure import at_most
 from momentumflow.verify.repetition import repeat, upper_limit
 

@@ -12,6 +12,8 @@ from functools import lru_cache
 
 from markupsafe import Markup, escape
 
+from momentumflow.verify.figure_style import plotting
+
 # Constructs that SymPy's LaTeX printer uses and mathtext does not know.
 _REWRITES = (
     (re.compile(r"\\[td]?frac"), r"\\dfrac"),
@@ -26,12 +28,10 @@ _FONT_SIZE = 12.0
 @lru_cache(maxsize=512)
 def svg(latex: str) -> Markup:
     """Return an inline SVG of `latex` (no dollar signs)."""
-    from matplotlib.font_manager import FontProperties
-    from matplotlib.path import Path as OutlinePath
-    from matplotlib.textpath import TextPath
-
+    mpl = plotting()
+    font = mpl.font_manager.FontProperties()
     try:
-        outline = TextPath((0, 0), f"${_source(latex)}$", size=_FONT_SIZE, prop=FontProperties())
+        outline = mpl.textpath.TextPath((0, 0), f"${_source(latex)}$", size=_FONT_SIZE, prop=font)
     except ValueError:
         return Markup('<code class="formula">{}</code>').format(latex)
     box = outline.get_extents()
@@ -41,15 +41,15 @@ def svg(latex: str) -> Markup:
             f"{x:.2f} {-y:.2f}" for x, y in zip(vertices[::2], vertices[1::2], strict=True)
         )
         match code:
-            case OutlinePath.MOVETO:
+            case mpl.path.Path.MOVETO:
                 commands.append(f"M{points}")
-            case OutlinePath.LINETO:
+            case mpl.path.Path.LINETO:
                 commands.append(f"L{points}")
-            case OutlinePath.CURVE3:
+            case mpl.path.Path.CURVE3:
                 commands.append(f"Q{points}")
-            case OutlinePath.CURVE4:
+            case mpl.path.Path.CURVE4:
                 commands.append(f"C{points}")
-            case OutlinePath.CLOSEPOLY:
+            case mpl.path.Path.CLOSEPOLY:
                 commands.append("Z")
     pad = 1.0
     width, height = box.width + 2 * pad, box.height + 2 * pad

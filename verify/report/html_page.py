@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select
 from markupsafe import Markup
 
 from momentumflow.verify import figure_style as figures
-from momentumflow.verify.claim import Verdict
+from momentumflow.verify.evidence import Verdict
 from momentumflow.verify.report import formula_svg as formula
 
 if TYPE_CHECKING:

@@ -21,7 +21,10 @@ from xml.etree import ElementTree as ET
 
 from momentumflow.base.errors import InputError
 from momentumflow.base.values import Value
-from momentumflow.verify.claim import ClaimResult, Measurement, Mutation, Settings, Verdict
+from momentumflow.verify.claim import Mutation
+from momentumflow.verify.evidence import Measurement, Verdict
+from momentumflow.verify.results import ClaimResult
+from momentumflow.verify.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd

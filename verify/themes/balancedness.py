@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from momentumflow.numeric import sparse_regression
-from momentumflow.verify.claim import Claim, Evidence, Mutation, Settings, undecided
+from momentumflow.symbolic import DiagonalNetwork, Identity
+from momentumflow.verify.claim import Claim, Mutation
+from momentumflow.verify.evidence import Evidence, undecided
+from momentumflow.verify.figure_style import convergence, panels, slope_guide
 from momentumflow.verify.measure import at_most, order
 from momentumflow.verify.oracles import gradient_flow
+from momentumflow.verify.settings import Settings
+from momentumflow.verify.subject import Subject
 from momentumflow.verify.themes.inertia import OUTWARD_PUSH
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from momentumflow.symbolic import Identity
-    from momentumflow.verify.subject import Subject
 
 THEME = "Balancedness"
 PPF = "Papazov, Pesme, Flammarion, arXiv 2403.05293"
@@ -57,7 +60,6 @@ def _check_shrinkage(subject: Subject, settings: Settings) -> Evidence:
 
 
 def _draw_shrinkage(evidence: Evidence) -> Figure:
-    from momentumflow.verify.figure_style import convergence, panels, slope_guide
 
     s = evidence.series
     figure, (axes,) = panels(width=5.2, height=3.5)
@@ -85,7 +87,6 @@ GROWTH = Mutation(
 
 
 def _proofs() -> tuple[Identity, ...]:
-    from momentumflow.symbolic import DiagonalNetwork
 
     network = DiagonalNetwork()
     return tuple(

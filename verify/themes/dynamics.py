@@ -9,18 +9,29 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from momentumflow.numeric import Regression, sparse_regression
+from momentumflow.numeric.runs.trajectory import Path
 from momentumflow.numeric.validation import FloatArray
-from momentumflow.verify.claim import Claim, Evidence, Mutation, Settings
+from momentumflow.symbolic import (
+    DiagonalNetwork,
+    HeavyBall,
+    Identity,
+    acceleration_rule,
+    intrinsic_parameter,
+    refined_parameter,
+)
+from momentumflow.symbolic.symbols import beta, gamma
+from momentumflow.verify.claim import Claim, Mutation
+from momentumflow.verify.evidence import Evidence
+from momentumflow.verify.figure_style import SERIES, convergence, panels, slope_guide
 from momentumflow.verify.measure import at_most, order
 from momentumflow.verify.mutants import BIASED_GRADIENT, FORGOTTEN_MOMENTUM, SWAPPED_FORCE
 from momentumflow.verify.oracles import central_scheme
+from momentumflow.verify.settings import Settings
+from momentumflow.verify.subject import Subject
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from momentumflow.numeric.runs.trajectory import Path
-    from momentumflow.symbolic import Identity
-    from momentumflow.verify.subject import Subject
 
 THEME = "The path of momentum"
 PPF = "Papazov, Pesme, Flammarion, arXiv 2403.05293"
@@ -89,7 +100,6 @@ def _check_scheme(subject: Subject, settings: Settings) -> Evidence:
 
 
 def _draw_scheme(evidence: Evidence) -> Figure:
-    from momentumflow.verify.figure_style import SERIES, panels
 
     s = evidence.series
     figure, (axes,) = panels(width=5.2, height=3.3)
@@ -210,7 +220,6 @@ SWAPPED_CORRECTION = Mutation(
 
 
 def _draw_orders(evidence: Evidence) -> Figure:
-    from momentumflow.verify.figure_style import convergence, panels, slope_guide
 
     s = evidence.series
     figure, (axes,) = panels(width=5.2, height=3.5)
@@ -259,7 +268,6 @@ def _check_acceleration(subject: Subject, settings: Settings) -> Evidence:
 
 
 def _draw_acceleration(evidence: Evidence) -> Figure:
-    from momentumflow.verify.figure_style import convergence, panels, slope_guide
 
     s = evidence.series
     figure, (axes,) = panels(width=5.2, height=3.5)
@@ -285,14 +293,11 @@ FIRST_POWER_OF_RHO = Mutation(
 
 
 def _scheme_proof() -> tuple[Identity, ...]:
-    from momentumflow.symbolic import DiagonalNetwork
 
     return (DiagonalNetwork().identity("heavy ball discretises MGF(lambda)"),)
 
 
 def _refined_proof() -> tuple[Identity, ...]:
-    from momentumflow.symbolic import HeavyBall, Identity, intrinsic_parameter, refined_parameter
-    from momentumflow.symbolic.symbols import beta, gamma
 
     lam = intrinsic_parameter(HeavyBall())
     return (
@@ -307,8 +312,6 @@ def _refined_proof() -> tuple[Identity, ...]:
 
 
 def _acceleration_proof() -> tuple[Identity, ...]:
-    from momentumflow.symbolic import HeavyBall, Identity, acceleration_rule, intrinsic_parameter
-    from momentumflow.symbolic.symbols import beta, gamma
 
     lam = intrinsic_parameter(HeavyBall())
     rule = acceleration_rule(HeavyBall())

@@ -9,15 +9,18 @@ import numpy as np
 
 from momentumflow.numeric import Regression, sparse_regression
 from momentumflow.numeric.validation import FloatArray
-from momentumflow.verify.claim import Claim, Evidence, Mutation, Settings
+from momentumflow.symbolic import DiagonalNetwork, Identity
+from momentumflow.verify.claim import Claim, Mutation
+from momentumflow.verify.evidence import Evidence
+from momentumflow.verify.figure_style import SERIES, convergence, panels, slope_guide
 from momentumflow.verify.measure import at_least, at_most, order
 from momentumflow.verify.oracles import gradient_flow
+from momentumflow.verify.settings import Settings
+from momentumflow.verify.subject import Subject
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from momentumflow.symbolic import Identity
-    from momentumflow.verify.subject import Subject
 
 PPF = "Papazov, Pesme, Flammarion, arXiv 2403.05293"
 ALPHA = 0.5
@@ -52,7 +55,6 @@ def _check_gradient_flow(subject: Subject, settings: Settings) -> Evidence:
 
 
 def _draw_gradient_flow(evidence: Evidence) -> Figure:
-    from momentumflow.verify.figure_style import convergence, panels, slope_guide
 
     s = evidence.series
     figure, (axes,) = panels(width=5.2, height=3.5)
@@ -125,7 +127,6 @@ def _slope(a: FloatArray, h: float) -> FloatArray:
 
 
 def _draw_law(evidence: Evidence) -> Figure:
-    from momentumflow.verify.figure_style import convergence, panels, slope_guide
 
     s = evidence.series
     figure, (axes,) = panels(width=5.2, height=3.5)
@@ -210,7 +211,6 @@ def _check_signs(subject: Subject, settings: Settings) -> Evidence:
 
 
 def _draw_signs(evidence: Evidence) -> Figure:
-    from momentumflow.verify.figure_style import SERIES, panels
 
     s = evidence.series
     figure, (axes,) = panels(width=5.2, height=3.3)
@@ -248,7 +248,6 @@ WITHOUT_INERTIA = Mutation(
 
 
 def _law_proof() -> tuple[Identity, ...]:
-    from momentumflow.symbolic import DiagonalNetwork
 
     network = DiagonalNetwork()
     names = ("Riccati equation of w_+", "Riccati equation of w_-", "balancedness law")

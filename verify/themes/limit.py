@@ -12,18 +12,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from momentumflow import symbolic
 from momentumflow.numeric import Regression, diabetes_regression, sparse_regression
+from momentumflow.numeric.runs.trajectory import Trajectory
 from momentumflow.numeric.validation import FloatArray
-from momentumflow.verify.claim import Claim, Evidence, Mutation, Settings
+from momentumflow.symbolic import DiagonalNetwork, Identity
+from momentumflow.symbolic.codegen.update_rule import Step
+from momentumflow.verify.claim import Claim, Mutation
+from momentumflow.verify.evidence import Evidence
+from momentumflow.verify.figure_style import SERIES, panels
 from momentumflow.verify.limit_evidence import LIMIT_TOLERANCE, Comparison, compare
 from momentumflow.verify.mutants import BIASED_GRADIENT, DROPPED_REMAINDER, INVERTED_RATIO
+from momentumflow.verify.settings import Settings
+from momentumflow.verify.subject import Subject
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from momentumflow.numeric.runs.trajectory import Trajectory
-    from momentumflow.symbolic import Identity
-    from momentumflow.verify.subject import Subject
 
 THEME = "Where training ends"
 PPF = "Papazov, Pesme, Flammarion, arXiv 2403.05293"
@@ -201,8 +206,6 @@ CONTROLS = (INITIAL_BALANCEDNESS, UNPERTURBED, SWAPPED_SIGN, OTHER_MODEL)
 
 def draw_limits(evidence: Evidence) -> Figure:
     """Draw the median distances over lambda, one line an initialisation scale."""
-    from momentumflow.verify.figure_style import SERIES, panels
-
     s = evidence.series
     figure, (axes,) = panels(width=6.2, height=3.6)
     for i, alpha in enumerate(s["alpha"]):
@@ -256,7 +259,6 @@ _CONTINUOUS = (
 
 def _proofs(*names: str) -> Callable[[], tuple[Identity, ...]]:
     def proofs() -> tuple[Identity, ...]:
-        from momentumflow.symbolic import DiagonalNetwork
 
         network = DiagonalNetwork()
         return tuple(network.identity(name) for name in names)
@@ -268,8 +270,6 @@ def telescoping(method: str) -> Callable[[], tuple[Identity, ...]]:
     """Return the proofs that the remainders of a method sum to what its limit needs."""
 
     def proofs() -> tuple[Identity, ...]:
-        from momentumflow import symbolic
-        from momentumflow.symbolic.codegen.update_rule import Step
 
         rule = getattr(symbolic, method)()
         return Step(rule, symbolic.DiagonalNetwork().balanced).telescoping
@@ -381,7 +381,6 @@ def _profile(subject: Subject, problem: Regression, run: Trajectory) -> dict[str
 
 
 def _draw_profile(evidence: Evidence) -> Figure:
-    from momentumflow.verify.figure_style import SERIES, panels
 
     trained, predicted = evidence.series["trained"], evidence.series["predicted"]
     ordered = np.argsort(-np.abs(predicted))

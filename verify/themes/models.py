@@ -16,17 +16,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.integrate import solve_ivp
+from scipy.optimize import brentq
 from scipy.special import softmax
 
 from momentumflow.numeric.validation import FloatArray
-from momentumflow.verify.claim import Claim, Evidence, Mutation, Settings
+from momentumflow.verify.claim import Claim, Mutation
+from momentumflow.verify.evidence import Evidence
+from momentumflow.verify.figure_style import convergence, panels, slope_guide
 from momentumflow.verify.measure import at_most, order
+from momentumflow.verify.settings import Settings
+from momentumflow.verify.subject import Subject
 from momentumflow.verify.themes.dynamics import ONLY_GAMMA, REFINED_IS_PLAIN, START_AT_REST
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from momentumflow.verify.subject import Subject
 
 Gradient = Callable[[FloatArray], FloatArray]
 
@@ -118,7 +122,6 @@ def _parameters(subject: Subject, lam: float, eps: float) -> tuple[float, float]
 
     Both formulas are the subject's, so that a wrong one leads to wrong runs.
     """
-    from scipy.optimize import brentq
 
     def gamma_for(beta: float) -> float:
         # The time step is increasing in gamma at fixed beta.
@@ -203,7 +206,6 @@ def _check(
 
 
 def _draw(evidence: Evidence) -> Figure:
-    from momentumflow.verify.figure_style import convergence, panels, slope_guide
 
     s = evidence.series
     figure, (axes,) = panels(width=5.2, height=3.5)

@@ -9,13 +9,16 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 from momentumflow.numeric.validation import FloatArray
-from momentumflow.verify.claim import Claim, Evidence, Mutation, Settings
+from momentumflow.verify.claim import Claim, Mutation
+from momentumflow.verify.evidence import Evidence
+from momentumflow.verify.figure_style import convergence, panels, slope_guide
 from momentumflow.verify.measure import order
+from momentumflow.verify.settings import Settings
+from momentumflow.verify.subject import Subject
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from momentumflow.verify.subject import Subject
 
 LAMBDA = 0.5
 T = 2.0
@@ -108,7 +111,6 @@ def _check(subject: Subject, settings: Settings) -> Evidence:
 
 
 def _draw(evidence: Evidence) -> Figure:
-    from momentumflow.verify.figure_style import convergence, panels, slope_guide
 
     s = evidence.series
     figure, (axes,) = panels(width=5.4, height=3.8)

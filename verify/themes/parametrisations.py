@@ -11,19 +11,25 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import sympy as sp
 
 from momentumflow.numeric import Regression, sparse_regression
+from momentumflow.numeric.implicit import DepthEntropy, KullbackLeibler
 from momentumflow.numeric.validation import FloatArray
-from momentumflow.verify.claim import Claim, Evidence, Measurement, Mutation, Settings
+from momentumflow.symbolic import Identity
+from momentumflow.symbolic.symbols import t
+from momentumflow.verify.claim import Claim, Mutation
+from momentumflow.verify.evidence import Evidence, Measurement
+from momentumflow.verify.figure_style import SERIES, panels
 from momentumflow.verify.limit_evidence import relative_distance, share_reached
 from momentumflow.verify.measure import at_most
 from momentumflow.verify.oracles import FITTED, network_flow
+from momentumflow.verify.settings import Settings
+from momentumflow.verify.subject import Subject
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from momentumflow.symbolic import Identity
-    from momentumflow.verify.subject import Subject
 
 Map = Callable[[FloatArray], FloatArray]
 
@@ -67,7 +73,6 @@ class Network:
 
 
 def _square() -> Network:
-    from momentumflow.numeric.implicit import KullbackLeibler
 
     return Network(
         "u^2",
@@ -80,7 +85,6 @@ def _square() -> Network:
 
 
 def _depth(depth: int) -> Network:
-    from momentumflow.numeric.implicit import DepthEntropy
 
     return Network(
         f"depth {depth}",
@@ -129,7 +133,6 @@ def _check(subject: Subject, settings: Settings) -> Evidence:
 
 
 def _draw(evidence: Evidence) -> Figure:
-    from momentumflow.verify.figure_style import SERIES, panels
 
     figure, row = panels(len(evidence.series), width=2.7, height=2.9)
     for which, (axes, (name, both)) in enumerate(zip(row, evidence.series.items(), strict=True)):
@@ -181,11 +184,6 @@ OTHER_SCALE = Mutation(
 
 def _proofs() -> tuple[Identity, ...]:
     """What makes gradient flow on the weights a mirror flow on theta."""
-    import sympy as sp
-
-    from momentumflow.symbolic import Identity
-    from momentumflow.symbolic.symbols import t
-
     alpha = sp.Symbol("alpha", positive=True)
     W, g = sp.Function("W", positive=True)(t), sp.Function("g", real=True)(t)
     found = [

@@ -7,12 +7,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import sympy as sp
 
 from momentumflow.numeric import sparse_regression
+from momentumflow.numeric.runs.kernel_modules import MethodLike
 from momentumflow.numeric.validation import FloatArray
-from momentumflow.verify.claim import Claim, Evidence, Mutation, Settings
+from momentumflow.symbolic import Identity, MomentumMethod, QuasiHyperbolic
+from momentumflow.symbolic.symbols import u, v
+from momentumflow.verify.claim import Claim, Mutation
+from momentumflow.verify.evidence import Evidence
+from momentumflow.verify.figure_style import SERIES, panels
 from momentumflow.verify.limit_evidence import Comparison, compare
 from momentumflow.verify.measure import at_most
+from momentumflow.verify.settings import Settings
+from momentumflow.verify.subject import Subject
 from momentumflow.verify.themes.limit import (
     CONVERGED_SHARE,
     INITIAL_BALANCEDNESS,
@@ -28,9 +36,6 @@ from momentumflow.verify.themes.limit import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from momentumflow.numeric.runs.kernel_modules import MethodLike
-    from momentumflow.symbolic import Identity, MomentumMethod
-    from momentumflow.verify.subject import Subject
 
 THEME = "Relatives"
 
@@ -46,7 +51,6 @@ Parameters = Callable[[float], tuple[float, float]]
 
 
 def _quasi_hyperbolic() -> MomentumMethod:
-    from momentumflow.symbolic import QuasiHyperbolic
 
     return QuasiHyperbolic(nu=NU)
 
@@ -145,7 +149,6 @@ def _check_noise(subject: Subject, settings: Settings) -> Evidence:
 
 
 def _draw_noise(evidence: Evidence) -> Figure:
-    from momentumflow.verify.figure_style import SERIES, panels
 
     s = evidence.series
     figure, (axes,) = panels(width=4.2, height=3.6)
@@ -160,11 +163,6 @@ def _draw_noise(evidence: Evidence) -> Figure:
 
 def _noise_proof() -> tuple[Identity, ...]:
     """Take the expectation of the perturbed loss over Gaussian noise, one coordinate."""
-    import sympy as sp
-
-    from momentumflow.symbolic import Identity
-    from momentumflow.symbolic.symbols import u, v
-
     a, b, x, y, variance = sp.symbols("xi zeta x y sigma2", real=True)
     loss = (x * (u + a) * (v + b) - y) ** 2 / 2
     moments = {1: 0, 2: variance}

@@ -6,20 +6,25 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import sympy as sp
 from scipy.optimize import linprog
 
 from momentumflow.numeric import Regression, sparse_regression
+from momentumflow.numeric.runs.trajectory import Trajectory
 from momentumflow.numeric.validation import FloatArray
-from momentumflow.verify.claim import Claim, Evidence, Mutation, Settings, undecided
+from momentumflow.symbolic import DiagonalNetwork, Identity
+from momentumflow.symbolic.symbols import Delta, theta
+from momentumflow.verify.claim import Claim, Mutation
+from momentumflow.verify.evidence import Evidence, undecided
+from momentumflow.verify.figure_style import SERIES, convergence, panels, slope_guide
 from momentumflow.verify.limit_evidence import relative_distance, share_reached
-from momentumflow.verify.measure import at_most, mean_below, order
+from momentumflow.verify.measure import at_most, mean_below, mean_interval, order
+from momentumflow.verify.settings import Settings
+from momentumflow.verify.subject import Subject
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from momentumflow.numeric.runs.trajectory import Trajectory
-    from momentumflow.symbolic import Identity
-    from momentumflow.verify.subject import Subject
 
 THEME = "Sparsity"
 PPF = "Papazov, Pesme, Flammarion, arXiv 2403.05293"
@@ -74,7 +79,6 @@ def _check_perturbed(subject: Subject, settings: Settings) -> Evidence:
 
 
 def _draw_perturbed(evidence: Evidence) -> Figure:
-    from momentumflow.verify.figure_style import convergence, panels
 
     s = evidence.series
     figure, (axes,) = panels(width=5.2, height=3.5)
@@ -169,8 +173,6 @@ def _check_recovery(subject: Subject, settings: Settings) -> Evidence:
 
 
 def _draw_recovery(evidence: Evidence) -> Figure:
-    from momentumflow.verify.figure_style import SERIES, panels
-    from momentumflow.verify.measure import mean_interval
 
     s = evidence.series
     figure, (axes,) = panels(width=5.4, height=3.5)
@@ -273,7 +275,6 @@ def _check_entropy(subject: Subject, settings: Settings) -> Evidence:
 
 
 def _draw_entropy(evidence: Evidence) -> Figure:
-    from momentumflow.verify.figure_style import convergence, panels, slope_guide
 
     s = evidence.series
     figure, (left, right) = panels(2, width=3.9, height=3.3)
@@ -290,10 +291,6 @@ def _draw_entropy(evidence: Evidence) -> Figure:
 
 
 def _entropy_proof() -> tuple[Identity, ...]:
-    import sympy as sp
-
-    from momentumflow.symbolic import DiagonalNetwork, Identity
-    from momentumflow.symbolic.symbols import Delta, theta
 
     psi = DiagonalNetwork().entropy
     size, large = sp.Symbol("r", positive=True), sp.Symbol("D", positive=True)

@@ -1,0 +1,67 @@
+"""Every claim there is: the built-in ones in order, and the limit theorem on data of a user."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from momentumflow.numeric.data.problems import Regression
+from momentumflow.numeric.validation import momentum_parameter, positive
+from momentumflow.verify.claim import Claim
+from momentumflow.verify.themes import (
+    balancedness,
+    dynamics,
+    inertia,
+    limit,
+    models,
+    orders,
+    parametrisations,
+    relatives,
+    sparsity,
+)
+
+
+@cache
+def claims() -> tuple[Claim, ...]:
+    """Return the built-in claims, in the order in which the theory builds on them."""
+    return (
+        *dynamics.CLAIMS,
+        *orders.CLAIMS,
+        *models.CLAIMS,
+        *limit.CLAIMS,
+        *balancedness.CLAIMS,
+        *inertia.CLAIMS,
+        *sparsity.CLAIMS,
+        *relatives.CLAIMS,
+        *parametrisations.CLAIMS,
+    )
+
+
+def data_claims(
+    problem: Regression, *, gamma: float = 1e-2, beta: float = 0.95, init: float = 0.1
+) -> tuple[Claim, ...]:
+    """Return the claims that the limit theorem holds on `problem`.
+
+    Parameters
+    ----------
+    problem : Regression
+        The data.
+    gamma, beta : float
+        Step size > 0 and momentum in [0, 1).
+    init : float
+        Initialisation scale alpha > 0.
+
+    Returns
+    -------
+    tuple of Claim
+        For the flow, heavy ball and heavy ball on minibatches.
+
+    Raises
+    ------
+    InputError
+        gamma <= 0, beta outside [0, 1), init <= 0.
+    """
+    # Refused here, before anything runs: inside a check it would be a verdict.
+    positive("gamma", gamma)
+    momentum_parameter(beta)
+    positive("init", init)
+    return limit.on_data(lambda: problem, problem.name, gamma=gamma, beta=beta, init=init)
