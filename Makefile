@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 REPORT ?= report
 PYTEST_ARGS ?=
 
-.PHONY: verify test coverage lint types docs kernels bench clean
+.PHONY: verify test crash-test coverage lint types docs kernels bench clean
 
 verify: $(VENV)/.core
 	$(BIN)/momentumflow verify --out $(REPORT)
@@ -16,6 +16,11 @@ test: lint types
 	# one BLAS thread a worker: the workers fill the cores, and small products
 	# on more threads than cores wait for each other
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
+
+# Kill a sweep at 100 moments and start a second one at 50 offsets; `make test` does a few.
+crash-test: $(VENV)/.test
+	MOMENTUMFLOW_KILLS=100 MOMENTUMFLOW_WRITERS=50 OPENBLAS_NUM_THREADS=1 \
+	  $(BIN)/python -m pytest -q -s tests/numeric/test_sweep_store.py -k "killed_at or two_writers"
 
 # Line and branch coverage of the package; below the figure in pyproject.toml it fails.
 coverage: $(VENV)/.test

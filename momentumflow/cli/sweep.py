@@ -39,7 +39,7 @@ def sweep(
     ] = False,
     max_steps: Annotated[int, typer.Option(help="Give a run up after this many.")] = 1_000_000,
     store: Annotated[
-        Path | None, typer.Option(help="Zarr store: written as tasks finish, resumed if it exists.")
+        Path | None, typer.Option(help="Folder: written as tasks finish, resumed if it exists.")
     ] = None,
     csv: Annotated[Path | None, typer.Option(help="Also write all runs to this CSV file.")] = None,
     jobs: Annotated[int, typer.Option(help="Worker processes; -1 for all cores.")] = -1,

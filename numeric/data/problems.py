@@ -313,6 +313,7 @@ def sparse_regression(
     *,
     seed: SeedLike = 0,
     signal: float = 1.0,
+    noise: float = 0.0,
     batch: tuple[int, ...] = (),
 ) -> Regression:
     """Draw a Gaussian design and a sparse teacher of random signs.
@@ -327,6 +328,8 @@ def sparse_regression(
         Source of randomness.
     signal : float
         Magnitude of the non-zero entries, > 0.
+    noise : float
+        Standard deviation of Gaussian noise on y, >= 0.
     batch : tuple of int
         Leading axes: that many independent problems.
 
@@ -338,7 +341,7 @@ def sparse_regression(
     Raises
     ------
     InputError
-        A count out of its range, or a signal that is not positive.
+        A count out of its range, a signal that is not positive, a negative noise.
 
     Examples
     --------
@@ -354,6 +357,7 @@ def sparse_regression(
     if sparsity > d:
         raise InputError(f"sparsity <= d = {d}", f"sparsity = {sparsity}")
     magnitude = float(constrained("signal", signal, "> 0", lambda a: a > 0))
+    deviation = float(constrained("noise", noise, ">= 0", lambda a: a >= 0))
     rng = generator(seed)
     X = rng.standard_normal((*batch, n, d))
     teacher = np.zeros((*batch, d))
@@ -361,6 +365,8 @@ def sparse_regression(
         support = rng.choice(d, size=sparsity, replace=False)
         teacher[index][support] = magnitude * rng.choice([-1.0, 1.0], size=sparsity)
     y = np.einsum("...nd,...d->...n", X, teacher)
+    if deviation > 0:
+        y += deviation * rng.standard_normal(y.shape)
     return Regression(X, y, name=f"sparse n={n} d={d} s={sparsity}", teacher=teacher)
 
 

@@ -9,94 +9,43 @@ change a bit of the result.
 
 from __future__ import annotations
 
-import itertools
 import logging
+import os
 import platform
+import threading
+import time
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from contextlib import ExitStack
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import joblib
+import numba
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+import scipy
+from numpy.typing import ArrayLike
 
 from momentumflow.base.errors import InputError
 from momentumflow.base.version import __version__
-from momentumflow.numeric.data.problems import Regression
 from momentumflow.numeric.progress import meter
-from momentumflow.numeric.runs.descent import momentum_descent
-from momentumflow.numeric.runs.kernel_modules import METHODS
-from momentumflow.numeric.runs.trajectory import RunStatus, Trajectory
-from momentumflow.numeric.validation import (
-    FloatArray,
-    choice,
-    constrained,
-    count,
-    float_array,
-    positive,
+from momentumflow.numeric.runs.kernel_modules import MethodLike
+from momentumflow.numeric.sweeps.specification import (
+    MEASURES,
+    MISSING,
+    STATUS_CODE,
+    SweepSpec,
+    specify,
 )
+from momentumflow.numeric.sweeps.store import SweepStore
+from momentumflow.numeric.sweeps.tasks import run_task
+from momentumflow.numeric.validation import FloatArray
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from momentumflow.numeric.sweeps.store import SweepStore
-
 _log = logging.getLogger(__name__)
-
-# Problem axes first: runs that share a problem are neighbours, and share lanes.
-PROBLEM_AXES = ("n", "d", "sparsity", "noise", "seed")
-
-STATUS_CODE = {status: code for code, status in enumerate(RunStatus)}
-MEASURES: dict[str, str] = {
-    "status": "code of RunStatus: " + ", ".join(f"{c} {s.name}" for s, c in STATUS_CODE.items()),
-    "steps": "steps taken",
-    "residual": "|X theta - y| / |y| at the end",
-    "loss": "training loss |X theta - y|^2 / (2 n)",
-    "recovery_error": "|theta - teacher| / |teacher|",
-    "test_loss": "population loss |theta - teacher|^2 / 2 for standard normal features",
-    "l1_norm": "sum of |theta_j|",
-    "log_balancedness": "mean over coordinates of ln Delta_inf",
-    "log_shrinkage": "mean over coordinates of ln(Delta_inf / Delta_0)",
-    "sign_changes": "sign changes of w_+ and w_-",
-    "prediction_error": "|theta - predicted limit| / |theta|; NaN unless asked for and converged",
-}
-
-
-@dataclass(frozen=True)
-class SweepSpec:
-    """What a sweep computes: its grid and the settings that its runs share."""
-
-    axes: dict[str, list[Any]]
-    method: str
-    predict: bool
-    max_steps: int
-    tol: float
-    root_seed: int
-    chunk: int
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Length of every axis, in the order of `axes`."""
-        return tuple(len(values) for values in self.axes.values())
-
-    @property
-    def runs(self) -> int:
-        """Number of runs."""
-        return int(np.prod(self.shape))
-
-    @property
-    def tasks(self) -> int:
-        """Number of tasks of at most `chunk` runs."""
-        return -(-self.runs // self.chunk)
-
-    def task_runs(self, task: int) -> range:
-        """Return the numbers of a task's runs."""
-        return range(task * self.chunk, min((task + 1) * self.chunk, self.runs))
-
-    def differences(self, other: Mapping[str, Any]) -> list[str]:
-        """Return the names of the entries in which `other`, a stored spec, differs."""
-        mine = asdict(self)
-        return [f.name for f in fields(self) if mine[f.name] != other.get(f.name)]
+_WATCH_SECONDS = 0.5
 
 
 def sweep(
@@ -111,7 +60,7 @@ def sweep(
     noise: ArrayLike = 0.0,
     batch_size: int | Sequence[int] | None = None,
     seeds: int | Sequence[int] = 10,
-    method: str = "heavy_ball",
+    method: MethodLike | Sequence[MethodLike] = "heavy_ball",
     predict: bool = False,
     max_steps: int = 1_000_000,
     tol: float = 1e-10,
@@ -138,7 +87,7 @@ def sweep(
         Rows of a minibatch; the full batch if not given.
     seeds : int or sequence of int
         How many problems to draw, or their seeds.
-    method : str
+    method : str, MomentumMethod, or a list of them
         As in `momentum_descent`.
     predict : bool
         Also solve the convex problem of every converged run.
@@ -149,8 +98,9 @@ def sweep(
     chunk : int
         Runs of one task: the unit of work, of storage and of resuming.
     store : path, optional
-        Folder of a Zarr store (needs the extra `sweep`). Tasks are written as
-        they finish; a call with the same specification resumes.
+        Folder that keeps the finished tasks (see `momentumflow.numeric.sweeps.store`):
+        each is on the disk before the next counts, and a call with the same
+        specification resumes. What is missing or damaged is run again.
     jobs : int
         joblib workers; -1 means all cores.
     client : dask.distributed.Client, optional
@@ -168,121 +118,45 @@ def sweep(
     Raises
     ------
     InputError
-        Parameters out of range, not two of gamma, beta and lam, n >= d, a
-        store that holds another sweep, a missing extra.
+        Parameters out of range, not two of gamma, beta and lam, n >= d; a
+        store that holds another sweep, is in use by another process or cannot be
+        written; a client without Dask.
     """
-    spec = _specification(
+    spec = specify(
         gamma=gamma, beta=beta, lam=lam, alpha=alpha, n=n, d=d, sparsity=sparsity, noise=noise,
         batch_size=batch_size, seeds=seeds, method=method, predict=predict, max_steps=max_steps,
         tol=tol, root_seed=root_seed, chunk=chunk,
     )  # fmt: skip
     provenance = _provenance(spec)
-    results = {name: np.full(spec.runs, np.nan) for name in MEASURES}
-    results["status"][:] = -1
-    saved: SweepStore | None = None
-    waiting = list(range(spec.tasks))
-    if store is not None:
-        from momentumflow.numeric.sweeps.store import SweepStore
-
-        saved = SweepStore.open(Path(store), spec, provenance)
-        waiting = saved.load(results)
-    _log.info("sweep of %d runs: %d of %d tasks to do", spec.runs, len(waiting), spec.tasks)
-    left = sum(len(spec.task_runs(task)) for task in waiting)
+    done: dict[int, FloatArray] = {}
     complete = True
-    with meter("sweep", left, show=progress) as advanced:
+    with ExitStack() as closing:
+        saved: SweepStore | None = None
+        if store is not None:
+            saved = closing.enter_context(SweepStore.open(Path(store), spec, provenance))
+            done = saved.load()
+        waiting = [task for task in range(spec.tasks) if task not in done]
+        _log.info("sweep of %d runs: %d of %d tasks to do", spec.runs, len(waiting), spec.tasks)
+        left = sum(len(spec.task_runs(task)) for task in waiting)
+        advanced = closing.enter_context(meter("sweep", left, show=progress))
         finished = _finished(spec, waiting, jobs, client)
         try:
             for task, measures in finished:
                 if saved is not None:
                     saved.write(task, measures)
-                runs = spec.task_runs(task)
-                for name, values in measures.items():
-                    results[name][runs.start : runs.stop] = values
-                advanced(len(runs))
+                done[task] = measures
+                advanced(measures.shape[1])
         except KeyboardInterrupt:
             complete = False
             _log.info("sweep interrupted: the runs that are missing have the status MISSING")
         finally:
             finished.close()
-    return _labelled(spec, results, {**provenance, "complete": int(complete)})
-
-
-def _specification(
-    *,
-    gamma: ArrayLike | None,
-    beta: ArrayLike | None,
-    lam: ArrayLike | None,
-    batch_size: int | Sequence[int] | None,
-    seeds: int | Sequence[int],
-    **given: Any,
-) -> SweepSpec:
-    parameters = {"gamma": gamma, "beta": beta, "lam": lam}
-    stated = {name: value for name, value in parameters.items() if value is not None}
-    if len(stated) != 2:
-        named = ", ".join(stated) or "none of them"
-        raise InputError("two of gamma, beta and lam", named, "the third follows from them")
-    axes: dict[str, list[Any]] = {
-        name: _counts(name, given[name]) for name in ("n", "d", "sparsity")
-    }
-    axes["noise"] = _reals("noise", given["noise"], ">= 0", lambda a: a >= 0)
-    axes["seed"] = (
-        list(range(count("seeds", seeds)))
-        if isinstance(seeds, int)
-        else _counts("seeds", seeds, minimum=0)
-    )
-    if batch_size is not None:
-        axes["batch_size"] = _counts("batch_size", batch_size)
-    for name, value in stated.items():
-        requirement, holds = (
-            ("in [0, 1)", lambda a: (a >= 0) & (a < 1))
-            if name == "beta"
-            else ("> 0", lambda a: a > 0)
-        )
-        axes[name] = _reals(name, value, requirement, holds)
-    axes["alpha"] = _reals("alpha", given["alpha"], "> 0", lambda a: a > 0)
-    if max(axes["n"]) >= min(axes["d"]):
-        raise InputError("every n below every d", f"n = {max(axes['n'])}, d = {min(axes['d'])}")
-    if max(axes["sparsity"]) > min(axes["d"]):
-        raise InputError(f"sparsity <= d = {min(axes['d'])}", f"{max(axes['sparsity'])}")
-    if batch_size is not None and max(axes["batch_size"]) > min(axes["n"]):
-        raise InputError(f"batch_size <= n = {min(axes['n'])}", f"{max(axes['batch_size'])}")
-    if "beta" not in stated and max(axes["gamma"]) > min(axes["lam"]):
-        raise InputError(
-            "gamma <= lam, so that beta = 1 - sqrt(gamma/lam) >= 0",
-            f"gamma = {max(axes['gamma']):g} with lam = {min(axes['lam']):g}",
-        )
-    return SweepSpec(
-        axes=axes,
-        method=choice("method", given["method"], METHODS),
-        predict=bool(given["predict"]),
-        max_steps=count("max_steps", given["max_steps"]),
-        tol=float(positive("tol", given["tol"])),
-        root_seed=count("root_seed", given["root_seed"], minimum=0),
-        chunk=count("chunk", given["chunk"]),
-    )
-
-
-def _reals(name: str, value: ArrayLike, requirement: str, holds: Any) -> list[float]:
-    return _axis(name, np.atleast_1d(constrained(name, value, requirement, holds))).tolist()
-
-
-def _counts(name: str, value: int | Sequence[int], minimum: int = 1) -> list[int]:
-    values = [value] if isinstance(value, int) else list(value)
-    _axis(name, np.asarray(values))
-    return [count(name, v, minimum=minimum) for v in values]
-
-
-def _axis(name: str, values: NDArray[Any]) -> NDArray[Any]:
-    if values.ndim != 1 or values.size == 0:
-        raise InputError(f"{name} as a number or a non-empty sequence", f"shape {values.shape}")
-    if len(set(values.tolist())) < values.size:
-        raise InputError(f"distinct values of {name}", "a repeated one")
-    return values
+    return _labelled(spec, done, {**provenance, "complete": int(complete)})
 
 
 def _finished(
     spec: SweepSpec, tasks: list[int], jobs: int, client: Any
-) -> Generator[tuple[int, dict[str, FloatArray]], None, None]:
+) -> Generator[tuple[int, FloatArray], None, None]:
     """Yield (task, measures) as tasks finish, in whatever order."""
     if client is not None:
         try:
@@ -293,116 +167,45 @@ def _finished(
                 "none",
                 "pip install 'momentumflow[sweep]', or leave client out",
             ) from None
-        futures = [client.submit(run_task, spec, task, pure=False) for task in tasks]
+        futures = [client.submit(_numbered, spec, task, pure=False) for task in tasks]
         try:
             for future in as_completed(futures):
                 yield future.result()
         finally:
             client.cancel(futures)
-        return
-    if jobs == 1 or len(tasks) < 2:
-        for task in tasks:
-            yield run_task(spec, task)
-        return
-    from joblib import Parallel, delayed
-
-    work = Parallel(n_jobs=jobs, return_as="generator_unordered", pre_dispatch="2*n_jobs")
-    yield from work(delayed(run_task)(spec, task) for task in tasks)
-
-
-def run_task(spec: SweepSpec, task: int) -> tuple[int, dict[str, FloatArray]]:
-    """Compute one task: its number, and each measure for its runs."""
-    names = list(spec.axes)
-    problem_names = [name for name in names if name in PROBLEM_AXES]
-    runs = spec.task_runs(task)
-    measures = {name: np.full(len(runs), np.nan) for name in MEASURES}
-    grid = np.stack(np.unravel_index(np.arange(runs.start, runs.stop), spec.shape), axis=1)
-    settings = [
-        {name: spec.axes[name][i] for name, i in zip(names, row, strict=True)} for row in grid
-    ]
-
-    def group(run: int) -> tuple[Any, ...]:
-        batch = settings[run].get("batch_size")
-        return (*(settings[run][name] for name in problem_names), batch)
-
-    for _, members in itertools.groupby(range(len(runs)), key=group):
-        block = list(members)
-        _run_block(spec, [settings[run] for run in block], block, runs.start, measures)
-    return task, measures
+    elif jobs == 1 or len(tasks) < 2:
+        yield from (_numbered(spec, task) for task in tasks)
+    else:
+        work = joblib.Parallel(
+            n_jobs=jobs, return_as="generator_unordered", pre_dispatch="2*n_jobs"
+        )
+        sweeping = os.getpid()
+        yield from work(joblib.delayed(_in_worker)(sweeping, spec, task) for task in tasks)
 
 
-def _run_block(
-    spec: SweepSpec,
-    settings: list[dict[str, Any]],
-    block: list[int],
-    first: int,
-    measures: dict[str, FloatArray],
-) -> None:
-    """Train the runs that share a problem and a batch size."""
-    problem, teacher = draw_problem(spec.root_seed, settings[0])
-    gamma, beta = (np.array(v) for v in zip(*map(step_and_momentum, settings), strict=True))
-    alpha = np.array([s["alpha"] for s in settings])
-    batch_size = settings[0].get("batch_size")
-    stream = np.random.default_rng([spec.root_seed, 1, first + block[0]])
-    trained = momentum_descent(
-        problem, gamma, beta, alpha[:, None], method=spec.method, batch_size=batch_size,
-        seed=stream, max_steps=spec.max_steps, tol=spec.tol, threads=1, progress=False,
-    )  # fmt: skip
-    if trained.interrupted:
-        # `momentum_descent` gives back what it has; a task is whole or not at all
-        raise KeyboardInterrupt
-    for name, values in _measure(trained, teacher, spec.predict).items():
-        measures[name][block] = values
+def _numbered(spec: SweepSpec, task: int) -> tuple[int, FloatArray]:
+    return task, run_task(spec, task)
 
 
-def step_and_momentum(setting: Mapping[str, Any]) -> tuple[float, float]:
-    """Return (gamma, beta) from two of gamma, beta and lam."""
-    if "gamma" not in setting:
-        return setting["lam"] * (1 - setting["beta"]) ** 2, setting["beta"]
-    if "beta" not in setting:
-        return setting["gamma"], 1 - float(np.sqrt(setting["gamma"] / setting["lam"]))
-    return setting["gamma"], setting["beta"]
+def _in_worker(sweeping: int, spec: SweepSpec, task: int) -> tuple[int, FloatArray]:
+    if os.getppid() == sweeping:
+        _end_with(sweeping)
+    return _numbered(spec, task)
 
 
-def draw_problem(root_seed: int, setting: Mapping[str, Any]) -> tuple[Regression, FloatArray]:
-    """Draw the problem of a grid point: it depends on the root seed, its sizes and its seed."""
-    n, d, sparsity = (setting[name] for name in ("n", "d", "sparsity"))
-    rng = np.random.default_rng([root_seed, 0, n, d, sparsity, setting["seed"]])
-    X = rng.standard_normal((n, d))
-    teacher = np.zeros(d)
-    teacher[rng.choice(d, size=sparsity, replace=False)] = rng.choice([-1.0, 1.0], size=sparsity)
-    y = X @ teacher + setting["noise"] * rng.standard_normal(n)
-    return Regression(X, y), teacher
+@lru_cache(maxsize=1)
+def _end_with(parent: int) -> None:
+    """End this process once the parent is gone: a killed sweep cannot stop its workers."""
 
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_WATCH_SECONDS)
+        os._exit(1)
 
-def _measure(run: Trajectory, teacher: FloatArray, predict: bool) -> dict[str, NDArray[Any]]:
-    miss = np.linalg.norm(run.theta - teacher, axis=-1)
-    shrinkage = -(run.S_plus + run.S_minus).mean(axis=-1)
-    error = np.full(run.loss.shape, np.nan)
-    if predict and run.converged.any():
-        limit = run.predicted_limit()
-        distance = np.linalg.norm(limit.theta - run.theta, axis=-1)
-        usable = run.converged & np.asarray(limit.certified)
-        error[usable] = (distance / np.linalg.norm(run.theta, axis=-1))[usable]
-    return {
-        "status": np.array([STATUS_CODE[status] for status in run.status], dtype=float),
-        "steps": run.steps,
-        "residual": run.residual,
-        "loss": run.loss,
-        "recovery_error": miss / np.linalg.norm(teacher),
-        "test_loss": miss**2 / 2,
-        "l1_norm": np.abs(run.theta).sum(axis=-1),
-        "log_balancedness": run.log_balancedness.mean(axis=-1),
-        "log_shrinkage": shrinkage,
-        "sign_changes": run.sign_changes.sum(axis=-1),
-        "prediction_error": error,
-    }
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _provenance(spec: SweepSpec) -> dict[str, Any]:
-    import numba
-    import scipy
-
     return {
         "momentumflow": __version__,
         "numpy": np.__version__,
@@ -410,7 +213,7 @@ def _provenance(spec: SweepSpec) -> dict[str, Any]:
         "numba": numba.__version__,
         "python": platform.python_version(),
         "machine": platform.machine(),
-        "method": spec.method,
+        "method": ", ".join(spec.axes["method"]),
         "max_steps": spec.max_steps,
         "tol": spec.tol,
         "root_seed": spec.root_seed,
@@ -419,16 +222,21 @@ def _provenance(spec: SweepSpec) -> dict[str, Any]:
 
 
 def _labelled(
-    spec: SweepSpec, results: Mapping[str, FloatArray], attributes: Mapping[str, Any]
+    spec: SweepSpec, done: Mapping[int, FloatArray], attributes: Mapping[str, Any]
 ) -> xr.Dataset:
     import xarray as xr
 
+    measures = np.full((len(MEASURES), spec.runs), np.nan)
+    status = np.full(spec.runs, MISSING, dtype=np.int8)
+    for task, found in done.items():
+        runs = spec.task_runs(task)
+        measures[:, runs.start : runs.stop] = found
+        status[runs.start : runs.stop] = found[0]  # `SweepStore` and `run_task` put it first
     dims = list(spec.axes)
     data = {
-        name: (dims, results[name].reshape(spec.shape), {"description": text})
-        for name, text in MEASURES.items()
+        name: (dims, values.reshape(spec.shape), {"description": text})
+        for (name, text), values in zip(MEASURES.items(), (status, *measures[1:]), strict=True)
     }
-    data["status"] = (dims, data["status"][1].astype(np.int8), data["status"][2])
     dataset = xr.Dataset(data, coords=dict(spec.axes), attrs=dict(attributes))
     # parameters given as one value are coordinates, not dimensions
     single = [name for name in dims if len(spec.axes[name]) == 1 and name != "seed"]
@@ -437,5 +245,5 @@ def _labelled(
 
 def statuses(dataset: xr.Dataset) -> xr.DataArray:
     """Return the names of the runs' statuses; runs never made are "MISSING"."""
-    names = np.array([*(status.name for status in STATUS_CODE), "MISSING"])
-    return dataset["status"].copy(data=names[float_array("status", dataset["status"]).astype(int)])
+    names = {MISSING: "MISSING"} | {code: status.name for status, code in STATUS_CODE.items()}
+    return dataset["status"].copy(data=np.vectorize(names.__getitem__)(dataset["status"]))

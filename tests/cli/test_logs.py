@@ -5,7 +5,6 @@ import subprocess
 import sys
 
 import numpy as np
-import pytest
 
 from momentumflow.cli import logs
 from momentumflow.numeric import (
@@ -62,7 +61,6 @@ def test_quiet_and_verbose_exclude_each_other(command):
 
 
 def test_a_sweep_says_what_it_resumes(tmp_path, caplog):
-    pytest.importorskip("zarr")
     grid = {"gamma": [0.02, 0.05], "beta": 0.8, "alpha": 0.3, "n": 3, "d": 6, "sparsity": 2}
     options = {**grid, "seeds": 2, "chunk": 1, "jobs": 1, "store": tmp_path / "store"}
     with caplog.at_level(logging.INFO, "momentumflow"):

@@ -47,7 +47,7 @@ def test_an_interrupted_sweep_says_how_to_go_on(command, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("momentumflow.numeric.sweeps.grids.momentum_descent", interrupted)
+    monkeypatch.setattr("momentumflow.numeric.sweeps.tasks.momentum_descent", interrupted)
     code, out, _ = command("sweep", "--gamma", "0.02", "--beta", "0.5", *SMALL)
     assert code == 1
     assert "2 missing" in out

@@ -1,19 +1,18 @@
 """Sweeps: the same bits however they are run, killed or resumed."""
 
 import os
-import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 
 from momentumflow import InputError
-from momentumflow.numeric import Regression, momentum_descent, sweep
+from momentumflow.numeric import momentum_descent, sweep
 from momentumflow.numeric.sweeps import grids as sweeps
+from momentumflow.numeric.sweeps.tasks import draw_problem
+from momentumflow.symbolic import MomentumMethod
 
 GRID = {
     "gamma": [0.02, 0.04],
@@ -33,8 +32,8 @@ def expected() -> xr.Dataset:
 def test_every_run_is_the_run_it_says(expected):
     one = expected.isel(seed=2, gamma=1, lam=0, alpha=1)
     setting = {name: one[name].item() for name in ("n", "d", "sparsity", "noise", "seed")}
-    problem, teacher = sweeps.draw_problem(0, setting)
-    assert isinstance(problem, Regression)
+    problem = draw_problem(0, setting)
+    teacher = problem.teacher
     run = momentum_descent(problem, 0.04, 1 - np.sqrt(0.04 / 0.1), 0.5, tol=1e-10)
     assert one.steps == run.steps
     np.testing.assert_allclose(one.l1_norm, np.abs(run.theta).sum(), rtol=1e-12)
@@ -129,43 +128,6 @@ def test_ctrl_c_inside_a_run_leaves_its_task_undone(expected, tmp_path, monkeypa
     assert sweep(**GRID, jobs=1, store=store).identical(expected)
 
 
-def test_killed_at_any_moment_it_resumes_to_the_same_bits(expected, tmp_path):
-    store = tmp_path / "store"
-    program = (
-        f"from momentumflow.numeric import sweep; sweep(**{GRID!r}, jobs=1, store={str(store)!r})"
-    )
-    killed = 0
-    for attempt in range(12):
-        process = subprocess.Popen([sys.executable, "-c", program])
-        started = time.monotonic()
-        seen = _stored(store)
-        while process.poll() is None and time.monotonic() - started < 60:
-            # kill in the middle of writing the next task, at a varying moment
-            if _stored(store) > seen:
-                time.sleep(0.002 * attempt)
-                process.send_signal(signal.SIGKILL)
-                killed += 1
-                break
-            time.sleep(0.001)
-        process.wait()
-        if _stored(store) >= 8:
-            break
-    assert killed >= 2
-    assert sweep(**GRID, jobs=1, store=store).identical(expected)
-
-
-def _stored(store: Path) -> int:
-    chunks = store / "done" / "c"
-    return len(list(chunks.iterdir())) if chunks.is_dir() else 0
-
-
-def test_a_chunk_cut_short_is_run_again(expected, tmp_path):
-    store = tmp_path / "store"
-    sweep(**GRID, jobs=1, store=store)
-    (store / "done" / "c" / "3").write_bytes(b"")
-    assert sweep(**GRID, jobs=1, store=store).identical(expected)
-
-
 def test_prediction_and_minibatches():
     found = sweep(
         gamma=0.02, beta=[0.5, 0.8], alpha=1.0, batch_size=[4, 20], seeds=2, predict=True, jobs=1,
@@ -182,6 +144,36 @@ def test_small_lambda_shrinks_balancedness_less():
     assert (found.log_shrinkage.sel(lam=0.2) < found.log_shrinkage.sel(lam=0.02)).all()
 
 
+def test_a_diverged_run_has_its_status_and_the_others_their_answers():
+    found = sweep(
+        gamma=[0.02, 50.0], beta=0.5, alpha=1.0, seeds=2, predict=True, jobs=1, tol=1e-12,
+        max_steps=20_000,
+    )  # fmt: skip
+    assert sweeps.statuses(found).values.tolist() == [["CONVERGED", "DIVERGED"]] * 2
+    assert np.isnan(found.prediction_error.sel(gamma=50.0)).all()
+    assert float(found.prediction_error.sel(gamma=0.02).max()) < 1e-9
+
+
+def test_methods_are_a_dimension_like_any_other(tmp_path):
+    own = MomentumMethod.parse("w[k+1] = w[k] + beta*(w[k] - w[k-1]) + gamma*f(w[k])")
+    other = MomentumMethod.parse(
+        "w[k+1] = w[k] + beta*(w[k] - w[k-1]) + gamma*f(w[k] + beta*(w[k] - w[k-1]))"
+    )
+    common = {"gamma": 0.02, "beta": [0.5, 0.8], "alpha": 0.5, "seeds": 2}
+    grid = common | {"method": ["heavy_ball", "nesterov", own, other], "store": tmp_path}
+    found = sweep(**grid, jobs=2)
+    assert dict(found.sizes) == {"seed": 2, "method": 4, "beta": 2}
+    assert len(set(found.method.values.tolist())) == 4
+    for number, name in enumerate(("heavy_ball", "nesterov")):
+        alone = sweep(**common, method=name, jobs=1)
+        np.testing.assert_array_equal(found.l1_norm.isel(method=number), alone.l1_norm)
+        # the same rule stated by its recurrence gives the same runs
+        stated = found.l1_norm.isel(method=number + 2)
+        np.testing.assert_allclose(stated, alone.l1_norm, rtol=1e-9)
+    assert not np.allclose(found.steps.isel(method=0), found.steps.isel(method=1))
+    assert sweep(**grid, jobs=1).identical(found)
+
+
 BAD = [
     ({"gamma": 0.1}, "two of gamma, beta and lam, received gamma"),
     ({"gamma": 0.1, "beta": 0.5, "lam": 1.0}, "two of gamma, beta and lam"),
@@ -193,6 +185,11 @@ BAD = [
     ({"gamma": [0.1, 0.1], "beta": 0.5}, "distinct values of gamma"),
     ({"gamma": [], "beta": 0.5}, "gamma as a number or a non-empty sequence"),
     ({"gamma": 0.1, "beta": 0.5, "seeds": 0}, "seeds >= 1"),
+    ({"gamma": 0.1, "beta": 0.5, "method": []}, "a non-empty sequence of methods"),
+    ({"gamma": 0.1, "beta": 0.5, "method": ["nesterov"] * 2}, "distinct values of method"),
+    ({"gamma": 0.1, "beta": 0.5, "method": ["nesterov", "adam"]}, "method to be one of"),
+    ({"gamma": 0.1, "beta": 0.5, "method": "gradient_descent"}, "beta = 0 for gradient descent"),
+    ({"gamma": 0.1, "lam": [0.1, 1.0], "method": "gradient_descent"}, "beta = 0 for gradient"),
 ]
 
 
@@ -200,14 +197,3 @@ BAD = [
 def test_bad_input(arguments, sentence):
     with pytest.raises(InputError, match=sentence):
         sweep(**arguments)
-
-
-def test_another_sweeps_store_is_refused(tmp_path):
-    store = tmp_path / "store"
-    sweep(gamma=0.1, beta=0.5, alpha=1.0, seeds=1, jobs=1, store=store)
-    with pytest.raises(InputError, match=r"another one \(different axes\)"):
-        sweep(gamma=0.2, beta=0.5, alpha=1.0, seeds=1, jobs=1, store=store)
-    (tmp_path / "full").mkdir()
-    (tmp_path / "full" / "notes.txt").write_text("mine")
-    with pytest.raises(InputError, match="an empty folder or a sweep's store"):
-        sweep(gamma=0.1, beta=0.5, seeds=1, store=tmp_path / "full")

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 # Everything that only an extra brings.
-EXTRAS = ("zarr", "dask", "distributed", "marimo", "uvicorn", "zmq", "jax", "torch")
+EXTRAS = ("dask", "distributed", "marimo", "uvicorn", "zmq", "jax", "torch")
 HIDE = f"""
 import sys
 class Filtered:
@@ -59,11 +59,6 @@ def test_the_core_derives_runs_predicts_sweeps_and_verifies():
     ("code", "said"),
     [
         (
-            "sweep(lam=[0.2], beta=[0.9], seeds=1, jobs=1, store='never.zarr')",
-            "expected zarr installed, to store a sweep, received none; "
-            "pip install 'momentumflow[sweep]', or leave store out.",
-        ),
-        (
             "sweep(lam=[0.2], beta=[0.9], seeds=1, client=object())",
             "expected dask installed, to run on a cluster, received none; "
             "pip install 'momentumflow[sweep]', or leave client out.",
@@ -81,5 +76,5 @@ def test_what_needs_an_extra_says_which(code, said):
 
 def test_hiding_hides():
     """Negative control: the extras of this environment cannot be imported there."""
-    out = without_extras("try:\n    import zarr\nexcept ImportError:\n    print('hidden')\n")
+    out = without_extras("try:\n    import dask\nexcept ImportError:\n    print('hidden')\n")
     assert out == "hidden\n"

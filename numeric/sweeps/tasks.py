@@ -1,0 +1,107 @@
+"""One task of a sweep: draw its problems, train its runs, measure where they ended."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from momentumflow.numeric.data.problems import Regression, sparse_regression
+from momentumflow.numeric.implicit import implicit_solution
+from momentumflow.numeric.runs.descent import momentum_descent
+from momentumflow.numeric.runs.trajectory import Trajectory
+from momentumflow.numeric.sweeps.specification import (
+    MEASURES,
+    PROBLEM_AXES,
+    STATUS_CODE,
+    SweepSpec,
+    step_and_momentum,
+)
+from momentumflow.numeric.validation import FloatArray
+
+# Runs that agree in these are trained in one call.
+_SHARED = (*PROBLEM_AXES, "batch_size", "method")
+
+
+def run_task(spec: SweepSpec, task: int) -> FloatArray:
+    """Compute one task; shape (measures, runs), measures in the order of `MEASURES`."""
+    names = list(spec.axes)
+    runs = spec.task_runs(task)
+    grid = np.stack(np.unravel_index(np.arange(runs.start, runs.stop), spec.shape), axis=1)
+    settings = [
+        {name: spec.axes[name][i] for name, i in zip(names, row, strict=True)} for row in grid
+    ]
+
+    def shared(run: int) -> tuple[Any, ...]:
+        return tuple(settings[run].get(name) for name in _SHARED)
+
+    blocks = [list(members) for _, members in itertools.groupby(range(len(runs)), key=shared)]
+    return np.concatenate(
+        [
+            _run_block(spec, [settings[run] for run in block], runs.start + block[0])
+            for block in blocks
+        ],
+        axis=1,
+    )
+
+
+def _run_block(spec: SweepSpec, settings: list[dict[str, Any]], first: int) -> FloatArray:
+    """Train the runs that share a problem, a batch size and a method; `first` numbers them."""
+    problem = draw_problem(spec.root_seed, settings[0])
+    gamma, beta = (np.array(v) for v in zip(*map(step_and_momentum, settings), strict=True))
+    alpha = np.array([s["alpha"] for s in settings])
+    trained = momentum_descent(
+        problem, gamma, beta, alpha[:, None], method=spec.method(settings[0]["method"]),
+        batch_size=settings[0].get("batch_size"),
+        seed=np.random.default_rng([spec.root_seed, 1, first]),
+        max_steps=spec.max_steps, tol=spec.tol, threads=1, progress=False,
+    )  # fmt: skip
+    if trained.interrupted:
+        # `momentum_descent` gives back what it has; a task is whole or not at all
+        raise KeyboardInterrupt
+    measured = _measure(trained, spec.predict)
+    return np.stack([np.asarray(measured[name], dtype=np.float64) for name in MEASURES])
+
+
+def draw_problem(root_seed: int, setting: Mapping[str, Any]) -> Regression:
+    """Draw the problem of a grid point: it depends on the root seed, its sizes and its seed."""
+    n, d, sparsity = (setting[name] for name in ("n", "d", "sparsity"))
+    rng = np.random.default_rng([root_seed, 0, n, d, sparsity, setting["seed"]])
+    return sparse_regression(n, d, sparsity, noise=setting["noise"], seed=rng)
+
+
+def _measure(run: Trajectory, predict: bool) -> dict[str, NDArray[Any]]:
+    teacher = run.problem.teacher
+    assert teacher is not None
+    miss = np.linalg.norm(run.theta - teacher, axis=-1)
+    return {
+        "status": np.array([STATUS_CODE[status] for status in run.status]),
+        "steps": run.steps,
+        "residual": run.residual,
+        "loss": run.loss,
+        "recovery_error": miss / np.linalg.norm(teacher),
+        "test_loss": miss**2 / 2,
+        "l1_norm": np.abs(run.theta).sum(axis=-1),
+        "log_balancedness": run.log_balancedness.mean(axis=-1),
+        "log_shrinkage": -(run.S_plus + run.S_minus).mean(axis=-1),
+        "sign_changes": run.sign_changes.sum(axis=-1),
+        "prediction_error": _prediction_error(run) if predict else np.full(run.loss.shape, np.nan),
+    }
+
+
+def _prediction_error(run: Trajectory) -> FloatArray:
+    """Distance of each converged run to its predicted limit; NaN where there is none."""
+    error = np.full(run.loss.shape, np.nan)
+    ended = run.converged
+    if ended.any():
+        # only runs that converged have a convex problem: one that diverged has no numbers for it
+        limit = implicit_solution(
+            run.problem, log_balancedness=run.log_balancedness[ended], shift=run.shift[ended]
+        )
+        theta = run.theta[ended]
+        distance = np.linalg.norm(limit.theta - theta, axis=-1) / np.linalg.norm(theta, axis=-1)
+        error[ended] = np.where(limit.certified, distance, np.nan)
+    return error
