@@ -1,71 +1,154 @@
-"""Checks of what a user hands in, each ending in one clear sentence.
+"""The doors of arrays, problems' numbers and seeds: what the numeric room takes and makes of it.
 
-Every check returns the value in the form that the numeric room works with
-(float64 arrays, Python ints), so that a checked value never needs a cast.
+Everything array-like becomes float64, so that a checked value never needs a cast; what
+is masked, complex, ragged, text or dates is refused, and NaN or infinity wherever a
+door does not say otherwise.
 """
 
 from __future__ import annotations
 
-import operator
+import decimal
+import numbers
+import typing
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from momentumflow.base.errors import InputError
+from momentumflow.base.arguments import Door, Unfit, Where, door_of, register
+from momentumflow.base.errors import InputError, shown
 
 FloatArray: TypeAlias = NDArray[np.float64]
-SeedLike: TypeAlias = int | np.random.Generator | np.random.SeedSequence | None
 
 
-def float_array(name: str, value: ArrayLike, *, ndim_min: int = 0) -> FloatArray:
-    """Return `value` as a finite float64 array of at least `ndim_min` axes.
+def _as_array(name: str, value: Any) -> NDArray[Any]:
+    """Return `value` as an array of numbers, as it is read without a loss."""
+    if type(value) is np.ndarray and value.dtype.kind in "fiub":
+        return value
+    if hasattr(value, "toarray"):
+        raise Unfit(f"call {name}.toarray()")
+    if np.ma.is_masked(value):
+        raise InputError(f"{name} without masked entries", shown(value), "fill or drop them")
+    try:
+        array = np.asarray(value)
+    except Exception as error:  # ragged sequences, or an object's own code
+        if isinstance(value, list | tuple) and isinstance(error, ValueError):
+            received, remedy = "rows of unequal length", "pad or drop the odd rows"
+            raise InputError(f"{name} as a rectangular array", received, remedy) from None
+        raise Unfit from None
+    if array.dtype.kind == "O":
+        # fractions, decimals, SymPy's numbers, whole numbers beyond 64 bits
+        if not all(isinstance(entry, numbers.Real | decimal.Decimal) for entry in array.flat):
+            raise Unfit
+        try:
+            return array.astype(np.float64)
+        except OverflowError:
+            raise InputError(f"{name} within floating point", shown(value)) from None
+    if array.dtype.kind == "c":
+        raise Unfit("take the real part first")
+    if array.dtype.kind not in "fiub":
+        raise Unfit("convert it to float64 first" if array.dtype.kind in "Mm" else None)
+    return array
+
+
+def float_array(name: str, value: Any, *, ndim_min: int = 0, finite: bool = True) -> FloatArray:
+    """Return `value` as a float64 array of at least `ndim_min` axes.
 
     Raises
     ------
     InputError
         If the value is not numeric, is complex, has too few axes, or holds NaN
-        or infinity.
+        or infinity where it has to be finite.
     """
-    try:
-        array = np.asarray(value)
-    except ValueError as error:  # ragged nested sequences
-        raise InputError(
-            f"{name} as a rectangular array", "rows of unequal length", "pad or drop the odd rows"
-        ) from error
-    if array.dtype.kind not in "buif":
-        kind = "complex numbers" if array.dtype.kind == "c" else f"values of dtype {array.dtype}"
-        raise InputError(f"{name} to hold real numbers", kind, "convert it to float64 first")
-    array = array.astype(np.float64, copy=False)
-    if array.ndim < ndim_min:
-        raise InputError(
-            f"{name} with at least {ndim_min} ax{'i' if ndim_min == 1 else 'e'}s",
-            f"an array of shape {array.shape}",
-        )
-    bad = array.size - int(np.count_nonzero(np.isfinite(array)))
-    if bad:
-        raise InputError(
-            f"finite values in {name}",
-            f"{bad} NaN or infinite of {array.size}",
-            "clean or impute them first",
-        )
-    return array
+    return reals(axes=ndim_min, finite=finite)(name, value)
+
+
+def reals(
+    says: str = "",
+    holds: Callable[[FloatArray], Any] | None = None,
+    *,
+    axes: int = 0,
+    finite: bool = True,
+) -> Door:
+    """Return the door of real arrays with at least `axes` axes, all of whose entries hold.
+
+    The condition in words, such as "> 0" or "in [0, 1)", goes with `holds`, which takes
+    the whole array.
+    """
+
+    def take(name: str, value: Any) -> FloatArray:
+        array = _as_array(name, value).astype(np.float64, copy=False)
+        if array.ndim < axes:
+            least = f"{name} with at least {axes} ax{'i' if axes == 1 else 'e'}s"
+            raise InputError(least, f"an array of shape {array.shape}")
+        if finite and not np.isfinite(array).all():
+            bad = array.size - int(np.count_nonzero(np.isfinite(array)))
+            raise InputError(
+                f"finite values in {name}",
+                f"{bad} NaN or infinite of {array.size}",
+                "clean or impute them first",
+            )
+        if holds is not None:
+            ok = np.asarray(holds(array), dtype=bool)
+            if not ok.all():
+                worst = array[~ok].flat[0] if array.ndim else array[()]
+                raise InputError(f"{name} {says}", f"{name} = {worst:g}")
+        return array
+
+    return Door(f"real numbers {says}".rstrip(), take)
+
+
+Reals: TypeAlias = Annotated[ArrayLike, reals()]
+RealsOrNaN: TypeAlias = Annotated[ArrayLike, reals(finite=False)]
+Positive: TypeAlias = Annotated[ArrayLike, reals("> 0", lambda a: a > 0)]
+NonNegative: TypeAlias = Annotated[ArrayLike, reals(">= 0", lambda a: a >= 0)]
+Momentum: TypeAlias = Annotated[ArrayLike, reals("in [0, 1)", lambda a: (a >= 0) & (a < 1))]
+Vector: TypeAlias = Annotated[ArrayLike, reals(axes=1)]  # (..., n): leading axes are a batch
+Matrix: TypeAlias = Annotated[ArrayLike, reals(axes=2)]  # (..., n, d)
+
+
+@register(np.ndarray)
+def _array(parameters: tuple[Any, ...]) -> Door:
+    """Arrays that results hold: NaN and infinity may be what they have to say."""
+    dtype = typing.get_args(parameters[1])[0] if len(parameters) > 1 else Any
+    if dtype is np.float64:
+        return reals(finite=False)
+
+    def take(name: str, value: Any) -> Any:
+        if not isinstance(value, np.ndarray) or dtype not in (Any, value.dtype.type):
+            raise Unfit
+        return value
+
+    return Door("an array" if dtype is Any else f"an array of {dtype.__name__}", take)
+
+
+def _seed(name: str, value: Any) -> Any:
+    if isinstance(value, np.random.Generator | np.random.SeedSequence | None):
+        return value
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
+        raise Unfit
+    if value < 0:
+        raise InputError(f"{name} >= 0", f"{name} = {value}")
+    return int(value)
+
+
+Seed: TypeAlias = Annotated[
+    int | np.random.Generator | np.random.SeedSequence | None,
+    Door("a whole number >= 0 or a numpy.random.Generator", _seed),
+]
+
+
+def floats(value: ArrayLike) -> FloatArray:
+    """Return what a door of real numbers made, under the type that it has by then."""
+    return np.asarray(value, dtype=np.float64)
 
 
 def constrained(
     name: str, value: ArrayLike, requirement: str, holds: Callable[[FloatArray], Any]
 ) -> FloatArray:
-    """Return `value` as a float64 array if `holds` is true everywhere.
-
-    The requirement is the condition in words, such as "> 0" or "in [0, 1)".
-    """
-    array = float_array(name, value)
-    ok = np.asarray(holds(array), dtype=bool)
-    if not ok.all():
-        worst = array[~ok].flat[0] if array.ndim else array[()]
-        raise InputError(f"{name} {requirement}", f"{name} = {worst:g}")
-    return array
+    """Return `value` as a float64 array if `holds` is true everywhere."""
+    return reals(requirement, holds)(name, value)
 
 
 def positive(name: str, value: ArrayLike) -> FloatArray:
@@ -80,21 +163,12 @@ def momentum_parameter(value: ArrayLike) -> FloatArray:
 
 def count(name: str, value: Any, *, minimum: int = 1) -> int:
     """Return `value` as a Python int of at least `minimum`."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise InputError(f"{name} as a whole number", f"{value!r}") from None
-    if number < minimum:
-        raise InputError(f"{name} >= {minimum}", f"{name} = {number}")
-    return number
+    return door_of(Annotated[int, Where(f">= {minimum}", lambda n: n >= minimum)])(name, value)
 
 
 def choice(name: str, value: str, options: tuple[str, ...]) -> str:
     """Return `value` if it is one of `options`."""
-    if value not in options:
-        listed = ", ".join(repr(option) for option in options)
-        raise InputError(f"{name} to be one of {listed}", repr(value))
-    return value
+    return door_of(Literal[options])(name, value)
 
 
 def broadcast_shapes(**shapes: tuple[int, ...]) -> tuple[int, ...]:
@@ -107,14 +181,4 @@ def broadcast_shapes(**shapes: tuple[int, ...]) -> tuple[int, ...]:
             "leading axes that broadcast against each other",
             listed,
             "make the batch axes equal or 1",
-        ) from None
-
-
-def generator(seed: SeedLike) -> np.random.Generator:
-    """Return the Generator that `seed` names; a Generator is used as it is."""
-    try:
-        return np.random.default_rng(seed)
-    except (TypeError, ValueError):
-        raise InputError(
-            "seed as a non-negative whole number or a numpy.random.Generator", repr(seed)
         ) from None

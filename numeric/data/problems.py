@@ -8,26 +8,37 @@ and a `y` in the range of `X`; both are checked when the problem is made.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
+from momentumflow.base.arguments import (
+    Count,
+    Door,
+    FileName,
+    NonNegativeFloat,
+    PositiveFloat,
+    Unfit,
+    Where,
+    checked,
+    register,
+)
 from momentumflow.base.errors import InputError
 from momentumflow.base.values import Value
 from momentumflow.numeric.data.labelled import batch_axes, dataset, feature_labels
 from momentumflow.numeric.validation import (
     FloatArray,
-    SeedLike,
+    Matrix,
+    RealsOrNaN,
+    Seed,
+    Vector,
     broadcast_shapes,
-    constrained,
-    count,
-    float_array,
-    generator,
+    floats,
 )
 
 if TYPE_CHECKING:
@@ -38,8 +49,11 @@ if TYPE_CHECKING:
 # share of |y|: well above the rounding of standardised data (about 1e-15), well
 # below any noise that a measurement carries.
 RANGE_TOLERANCE = 1e-10
+# Entries of a random design: more of them are a slip, and fill the memory (80 GB).
+_MOST_ENTRIES = 10**10
 
 
+@checked
 @dataclass(frozen=True, eq=False, repr=False, init=False)
 class Regression(Value):
     """An overparametrised, consistent linear regression, or a batch of them.
@@ -73,14 +87,13 @@ class Regression(Value):
     # Written out, because what is taken (anything array-like) is not what is kept.
     def __init__(
         self,
-        X: ArrayLike,
-        y: ArrayLike,
+        X: Matrix,
+        y: Vector,
         feature_names: Sequence[str] | None = None,
         name: str = "regression",
-        teacher: ArrayLike | None = None,
+        teacher: Vector | None = None,
     ) -> None:
-        X = float_array("X", X, ndim_min=2)
-        y = float_array("y", y, ndim_min=1)
+        X, y = floats(X), floats(y)
         n, d = X.shape[-2:]
         if n == 0 or d == 0:
             raise InputError("X with at least one row and one column", f"X of shape {X.shape}")
@@ -105,7 +118,7 @@ class Regression(Value):
             "teacher": None,
         }
         if teacher is not None:
-            teacher = float_array("teacher", teacher, ndim_min=1)
+            teacher = floats(teacher)
             if teacher.shape[-1] != d:
                 raise InputError(f"a teacher of {d} entries", f"shape {teacher.shape}")
             kept["teacher"] = _frozen(np.broadcast_to(teacher, (*batch, d)))
@@ -127,8 +140,8 @@ class Regression(Value):
     @classmethod
     def nearest_consistent(
         cls,
-        X: ArrayLike,
-        y: ArrayLike,
+        X: Matrix,
+        y: Vector,
         *,
         feature_names: Sequence[str] | None = None,
         name: str = "nearest consistent regression",
@@ -147,8 +160,7 @@ class Regression(Value):
         InputError
             If the shapes do not fit, or an entry is not finite.
         """
-        matrix = float_array("X", X, ndim_min=2)
-        target = float_array("y", y, ndim_min=1)
+        matrix, target = floats(X), floats(y)
         if target.shape[-1] != matrix.shape[-2]:
             raise InputError(
                 f"y with one entry for each of the {matrix.shape[-2]} rows of X",
@@ -217,13 +229,17 @@ class Regression(Value):
         solution: FloatArray = np.einsum("...rd,...r->...d", Vt, coordinates)
         return solution
 
-    def _misfit(self, theta: ArrayLike) -> FloatArray:
+    def _misfit(self, theta: RealsOrNaN) -> FloatArray:
         """X theta - y; shape (..., n) for theta (..., d)."""
-        fitted = np.einsum("...nd,...d->...n", self.X, np.asarray(theta, dtype=np.float64))
+        parameter = floats(theta)
+        if parameter.shape[-1:] != (self.d,):
+            raise InputError(f"theta with a last axis of {self.d}", f"shape {parameter.shape}")
+        broadcast_shapes(problem=self.batch_shape, theta=parameter.shape[:-1])
+        fitted = np.einsum("...nd,...d->...n", self.X, parameter)
         misfit: FloatArray = fitted - self.y
         return misfit
 
-    def residual(self, theta: ArrayLike) -> FloatArray:
+    def residual(self, theta: RealsOrNaN) -> FloatArray:
         """Relative residual |X theta - y| / |y|; shape (...) for theta (..., d)."""
         r = self._misfit(theta)
         relative: FloatArray = np.asarray(
@@ -231,13 +247,13 @@ class Regression(Value):
         )
         return relative
 
-    def loss(self, theta: ArrayLike) -> FloatArray:
+    def loss(self, theta: RealsOrNaN) -> FloatArray:
         """Training loss |X theta - y|^2 / (2 n); shape (...)."""
         r = self._misfit(theta)
         value: FloatArray = np.asarray(np.sum(r * r, axis=-1) / (2 * self.n))
         return value
 
-    def gradient(self, theta: ArrayLike) -> FloatArray:
+    def gradient(self, theta: RealsOrNaN) -> FloatArray:
         """Gradient of the loss in theta, g = X^T (X theta - y)/n; shape (..., d)."""
         r = self._misfit(theta)
         g: FloatArray = np.einsum("...nd,...n->...d", self.X, r) / self.n
@@ -294,6 +310,18 @@ class Regression(Value):
         return f"Regression({self.name!r}, n={self.n}, d={self.d}{rank}{batch})"
 
 
+@register(Regression)
+def _problem(_: object) -> Door:
+    def take(name: str, value: Any) -> Regression:
+        if isinstance(value, Regression):
+            return value
+        if isinstance(value, tuple | list) and len(value) == 2:
+            return Regression(*value)
+        raise Unfit
+
+    return Door("a Regression or a pair (X, y)", take)
+
+
 def _frozen(array: FloatArray) -> FloatArray:
     copy = np.array(array, dtype=np.float64, order="C")
     copy.flags.writeable = False
@@ -306,15 +334,16 @@ def _above_rank_cutoff(s: FloatArray, shape: tuple[int, ...]) -> FloatArray:
     return (s > cutoff).astype(np.float64)
 
 
+@checked
 def sparse_regression(
-    n: int,
-    d: int,
-    sparsity: int,
+    n: Count,
+    d: Count,
+    sparsity: Count,
     *,
-    seed: SeedLike = 0,
-    signal: float = 1.0,
-    noise: float = 0.0,
-    batch: tuple[int, ...] = (),
+    seed: Seed = 0,
+    signal: PositiveFloat = 1.0,
+    noise: NonNegativeFloat = 0.0,
+    batch: tuple[Count, ...] = (),
 ) -> Regression:
     """Draw a Gaussian design and a sparse teacher of random signs.
 
@@ -352,25 +381,25 @@ def sparse_regression(
     >>> float(problem.residual(problem.teacher))
     0.0
     """
-    n, d = count("n", n), count("d", d)
-    sparsity = count("sparsity", sparsity)
     if sparsity > d:
         raise InputError(f"sparsity <= d = {d}", f"sparsity = {sparsity}")
-    magnitude = float(constrained("signal", signal, "> 0", lambda a: a > 0))
-    deviation = float(constrained("noise", noise, ">= 0", lambda a: a >= 0))
-    rng = generator(seed)
+    if math.prod((*batch, n, d)) > _MOST_ENTRIES:
+        shape = (*batch, n, d)
+        raise InputError(f"at most {_MOST_ENTRIES:.0e} entries of X", f"the shape {shape}")
+    rng = np.random.default_rng(seed)
     X = rng.standard_normal((*batch, n, d))
     teacher = np.zeros((*batch, d))
     for index in np.ndindex(*batch):
         support = rng.choice(d, size=sparsity, replace=False)
-        teacher[index][support] = magnitude * rng.choice([-1.0, 1.0], size=sparsity)
+        teacher[index][support] = signal * rng.choice([-1.0, 1.0], size=sparsity)
     y = np.einsum("...nd,...d->...n", X, teacher)
-    if deviation > 0:
-        y += deviation * rng.standard_normal(y.shape)
+    if noise > 0:
+        y += noise * rng.standard_normal(y.shape)
     return Regression(X, y, name=f"sparse n={n} d={d} s={sparsity}", teacher=teacher)
 
 
-def load_regression(path: str | Path, target: str, *, standardise: bool = False) -> Regression:
+@checked
+def load_regression(path: FileName, target: str, *, standardise: bool = False) -> Regression:
     """Read a numeric table (CSV, Parquet, npz) and take one column as target.
 
     The reading itself is `momentumflow.numeric.data.tables.read_table`; see there
@@ -422,7 +451,10 @@ def standardised(
     return Z, centred, tuple(np.array(names, dtype=object)[keep])
 
 
-def diabetes_regression(rows: int = 40) -> Regression:
+@checked
+def diabetes_regression(
+    rows: Annotated[int, Where(">= 2", lambda rows: rows >= 2)] = 40,
+) -> Regression:
     """scikit-learn's diabetes data with all pairwise products, standardised.
 
     Parameters
@@ -455,7 +487,6 @@ def diabetes_regression(rows: int = 40) -> Regression:
     from sklearn.datasets import load_diabetes
     from sklearn.preprocessing import PolynomialFeatures
 
-    rows = count("rows", rows, minimum=2)
     data, target = load_diabetes(return_X_y=True)
     expand = PolynomialFeatures(degree=2, include_bias=False)
     features = expand.fit_transform(data[:rows])

@@ -7,11 +7,11 @@ Papazov, Pesme, Flammarion, arXiv 2403.05293); lambda = 0 is gradient flow.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
+from momentumflow.base.arguments import Count, PositiveFloat, Where, checked
 from momentumflow.base.errors import InputError
 from momentumflow.numeric.data.problems import Regression
 from momentumflow.numeric.progress import meter
@@ -27,11 +27,11 @@ from momentumflow.numeric.runs.trajectory import (
 )
 from momentumflow.numeric.validation import (
     FloatArray,
+    NonNegative,
+    Reals,
+    Vector,
     broadcast_shapes,
-    constrained,
-    count,
-    float_array,
-    positive,
+    floats,
 )
 
 # Accepted steps between two looks at Ctrl-C and the progress meter.
@@ -41,19 +41,20 @@ _MAX_EVENTS = 10_000
 _GOING_ON, _CONVERGED, _FAILED, _AT_END = 0, 1, 2, 3
 
 
+@checked
 def momentum_flow(
     problem: Regression,
-    lam: ArrayLike,
+    lam: NonNegative,
     init: Init,
     *,
-    velocity: tuple[ArrayLike, ArrayLike] | None = None,
-    t_end: float | None = None,
-    t_eval: ArrayLike | None = None,
-    t_max: float = 1e6,
-    rtol: float = 1e-11,
-    tol: float = 1e-13,
-    max_steps: int = 5_000_000,
-    threads: int | None = None,
+    velocity: tuple[Reals, Reals] | None = None,
+    t_end: PositiveFloat | None = None,
+    t_eval: Vector | None = None,
+    t_max: PositiveFloat = 1e6,
+    rtol: Annotated[float, Where("in [1e-13, 1e-2]", lambda x: 1e-13 <= x <= 1e-2)] = 1e-11,
+    tol: PositiveFloat = 1e-13,
+    max_steps: Count = 5_000_000,
+    threads: Count | None = None,
     progress: bool | None = None,
 ) -> Trajectory:
     """Integrate momentum gradient flow, to a given time or to convergence.
@@ -117,7 +118,7 @@ def momentum_flow(
     >>> bool(abs(flow.theta - flow.predicted_limit().theta).max() < 1e-9)
     True
     """
-    lam_array = constrained("lam", lam, ">= 0", lambda a: a >= 0)
+    lam_array = floats(lam)
     w_plus, w_minus = initial_weights(init, problem.d)
     speeds = _velocities(velocity, lam_array, problem.d)
     shape = broadcast_shapes(
@@ -128,18 +129,16 @@ def momentum_flow(
     )
     times = _times(t_eval, t_end)
     limits = _Limits(
-        rtol=float(
-            constrained("rtol", rtol, "in [1e-13, 1e-2]", lambda a: (a >= 1e-13) & (a <= 1e-2))
-        ),
-        tol=-1.0 if t_end is not None else float(positive("tol", tol)),
-        t_end=float(positive("t_max", t_max) if t_end is None else positive("t_end", t_end)),
-        max_steps=count("max_steps", max_steps),
+        rtol=rtol,
+        tol=tol if t_end is None else -1.0,
+        t_end=t_max if t_end is None else t_end,
+        max_steps=max_steps,
     )
     flows = [
         _Flow.start(problem, index, shape, lam_array, (w_plus, w_minus), speeds, times)
         for index in np.ndindex(*shape)
     ]
-    workers = available_threads() if threads is None else count("threads", threads)
+    workers = threads or available_threads()
     interrupted = False
     active = flows
     with meter(f"momentum flow, {len(flows)} run(s)", len(flows), show=progress) as advanced:
@@ -273,17 +272,15 @@ class _Flow:
 
 
 def _velocities(
-    velocity: tuple[ArrayLike, ArrayLike] | None, lam: FloatArray, d: int
+    velocity: tuple[Reals, Reals] | None, lam: FloatArray, d: int
 ) -> tuple[FloatArray, FloatArray]:
     if velocity is None:
         return np.zeros(d), np.zeros(d)
-    if not isinstance(velocity, tuple) or len(velocity) != 2:
-        raise InputError("velocity as a pair (w_+'(0), w_-'(0))", f"{type(velocity).__name__}")
     if np.any(lam == 0):
         raise InputError(
             "no velocity where lambda = 0", "a velocity", "gradient flow has no inertia"
         )
-    plus, minus = (float_array("velocity", part) for part in velocity)
+    plus, minus = (floats(part) for part in velocity)
     for part in (plus, minus):
         if part.shape[-1:] not in ((d,), (1,), ()):
             raise InputError(f"velocities with a last axis of {d}", f"shape {part.shape}")
@@ -291,10 +288,10 @@ def _velocities(
     return plus, minus
 
 
-def _times(t_eval: ArrayLike | None, t_end: float | None) -> FloatArray:
+def _times(t_eval: Vector | None, t_end: float | None) -> FloatArray:
     if t_eval is None:
         return np.empty(0)
-    times = float_array("t_eval", t_eval, ndim_min=1)
+    times = floats(t_eval)
     if times.ndim != 1 or np.any(np.diff(times, prepend=0.0) < 0) or np.any(np.diff(times) == 0):
         raise InputError(
             "t_eval as increasing times >= 0", f"{np.array2string(times, threshold=6)}"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
 
+from momentumflow.base.arguments import Count, PositiveFloat, checked
 from momentumflow.base.errors import InputError
 from momentumflow.numeric.data.problems import Regression
 from momentumflow.numeric.progress import meter
@@ -38,19 +38,15 @@ from momentumflow.numeric.runs.trajectory import (
 )
 from momentumflow.numeric.validation import (
     FloatArray,
-    SeedLike,
+    Momentum,
+    Positive,
+    Seed,
     broadcast_shapes,
-    choice,
-    constrained,
-    count,
-    momentum_parameter,
-    positive,
+    floats,
 )
 
 _log = logging.getLogger(__name__)
 
-ENGINES = ("auto", "single", "lanes", "numpy")
-REMAINDERS = ("regular", "summed")
 
 # One call into compiled code lasts about this long, so that Ctrl-C and the
 # progress meter are served in between.
@@ -62,23 +58,24 @@ _CALL_SECONDS = 0.2
 _LANES_FROM, _LANES_FROM_LARGE = 16, 8
 
 
+@checked
 def momentum_descent(
     problem: Regression,
-    gamma: ArrayLike,
-    beta: ArrayLike,
+    gamma: Positive,
+    beta: Momentum,
     init: Init,
     *,
     method: MethodLike = "heavy_ball",
-    batch_size: int | None = None,
-    seed: SeedLike = 0,
-    max_steps: int = 1_000_000,
-    tol: float | None = 1e-13,
-    check_every: int = 100,
-    record_every: int | None = None,
-    max_records: int = 100_000,
-    remainders: str = "regular",
-    engine: str = "auto",
-    threads: int | None = None,
+    batch_size: Count | None = None,
+    seed: Seed = 0,
+    max_steps: Count = 1_000_000,
+    tol: PositiveFloat | None = 1e-13,
+    check_every: Count = 100,
+    record_every: Count | None = None,
+    max_records: Count = 100_000,
+    remainders: Literal["regular", "summed"] = "regular",
+    engine: Literal["auto", "single", "lanes", "numpy"] = "auto",
+    threads: Count | None = None,
     progress: bool | None = None,
 ) -> Trajectory:
     r"""Train the diagonal network by gradient descent with momentum.
@@ -164,23 +161,19 @@ def momentum_descent(
     >>> run.converged
     array([ True,  True])
     """
-    engine = choice("engine", engine, ENGINES)
-    remainders = choice("remainders", remainders, REMAINDERS)
-    step, momentum = positive("gamma", gamma), momentum_parameter(beta)
+    step, momentum = floats(gamma), floats(beta)
     method = update_rule(method, bool(np.any(momentum != 0)))
     w_plus, w_minus = initial_weights(init, problem.d)
     shape = broadcast_shapes(
         problem=problem.batch_shape, gamma=step.shape, beta=momentum.shape, init=w_plus.shape[:-1]
     )
-    max_steps = count("max_steps", max_steps)
-    check_every = min(count("check_every", check_every), max_steps)
-    tolerance = 0.0 if tol is None else float(constrained("tol", tol, "> 0", lambda a: a > 0))
-    workers = available_threads() if threads is None else count("threads", threads)
+    check_every = min(check_every, max_steps)
+    tolerance = 0.0 if tol is None else tol
+    workers = threads or available_threads()
     summed = remainders == "summed"
     runs = Runs.start(problem, step, momentum, w_plus, w_minus, shape, summed)
     minibatches = None
     if batch_size is not None:
-        batch_size = count("batch_size", batch_size)
         if batch_size > problem.n:
             raise InputError(f"batch_size <= n = {problem.n}", f"batch_size = {batch_size}")
         minibatches = Minibatches(seed, runs.size, problem.n, batch_size)
@@ -236,9 +229,9 @@ class _Records:
     """Recorded weights of all runs, at step 0 and every `every` steps."""
 
     def __init__(self, every: int, max_records: int, max_steps: int) -> None:
-        self.every = count("record_every", every)
+        self.every = every
         wanted = max_steps // self.every + 1
-        if wanted > count("max_records", max_records):
+        if wanted > max_records:
             raise InputError(
                 f"at most max_records = {max_records} records",
                 f"{wanted} (max_steps = {max_steps}, record_every = {every})",

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from momentumflow.base.arguments import Door, checked, door_of
 from momentumflow.base.errors import InputError
-from momentumflow.numeric.validation import FloatArray, float_array, positive
+from momentumflow.numeric.validation import FloatArray, Positive, Reals, floats
 
-Init: TypeAlias = ArrayLike | tuple[ArrayLike, ArrayLike]
+_SCALE, _WEIGHT = door_of(Positive), door_of(Reals)
 
 
+def _take(name: str, value: Any) -> Any:
+    if not isinstance(value, tuple):
+        return _SCALE.take(name, value)
+    if len(value) != 2:
+        raise InputError(f"{name} as a pair (u_0, v_0)", f"a tuple of {len(value)}")
+    return tuple(_WEIGHT(part, entry) for part, entry in zip("uv", value, strict=True))
+
+
+Init: TypeAlias = Annotated[
+    ArrayLike | tuple[ArrayLike, ArrayLike], Door("a scale > 0 or a pair (u_0, v_0)", _take)
+]
+
+
+@checked
 def initial_weights(init: Init, d: int) -> tuple[FloatArray, FloatArray]:
     """Return (w_plus, w_minus), each of shape (..., d).
 
@@ -32,11 +47,9 @@ def initial_weights(init: Init, d: int) -> tuple[FloatArray, FloatArray]:
         weight w_pm that starts at zero (it would stay there).
     """
     if isinstance(init, tuple):
-        if len(init) != 2:
-            raise InputError("init as a pair (u_0, v_0)", f"a tuple of {len(init)}")
         u, v = (_over_features(name, part, d) for name, part in zip("uv", init, strict=True))
     else:
-        alpha = _over_features("init", positive("init", init), d)
+        alpha = _over_features("init", init, d)
         u, v = np.sqrt(2) * alpha, np.zeros_like(alpha)
     w_plus, w_minus = np.broadcast_arrays(u + v, u - v)
     for name, w in (("w_+ = u + v", w_plus), ("w_- = u - v", w_minus)):
@@ -51,7 +64,7 @@ def initial_weights(init: Init, d: int) -> tuple[FloatArray, FloatArray]:
 
 
 def _over_features(name: str, value: ArrayLike, d: int) -> FloatArray:
-    array = float_array(name, value)
+    array = floats(value)
     if array.ndim == 0:
         return np.full(d, float(array))
     if array.shape[-1] not in (1, d):

@@ -17,22 +17,39 @@ import tempfile
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, TypeAlias, Union
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, Union
 
-from momentumflow.base.errors import InputError
-from momentumflow.numeric.validation import choice
+from momentumflow.base.arguments import Door, Unfit
+from momentumflow.base.errors import InputError, nearest, shown
 
 if TYPE_CHECKING:
     from momentumflow.symbolic.methods.momentum_methods import MomentumMethod
 
 METHODS = ("heavy_ball", "nesterov", "gradient_descent")
-MethodLike: TypeAlias = Union[str, "MomentumMethod"]
 
 _log = logging.getLogger(__name__)
 
 
+def _take(name: str, value: Any) -> Any:
+    if isinstance(value, str) and value not in METHODS:
+        listed = ", ".join(repr(method) for method in METHODS)
+        remedy = nearest(value, METHODS)
+        raise InputError(f"{name} to be one of {listed}", shown(value), remedy)
+    if not isinstance(value, str):
+        from momentumflow.symbolic.methods.momentum_methods import MomentumMethod
+
+        if not isinstance(value, MomentumMethod):
+            raise Unfit
+    return value
+
+
+MethodLike: TypeAlias = Annotated[
+    Union[str, "MomentumMethod"], Door(f"one of {', '.join(METHODS)}, or a MomentumMethod", _take)
+]
+
+
 def update_rule(method: MethodLike, beta_given: bool) -> MethodLike:
-    """Check what a user passes as `method`.
+    """Check that a rule can be run.
 
     Parameters
     ----------
@@ -44,25 +61,18 @@ def update_rule(method: MethodLike, beta_given: bool) -> MethodLike:
     Raises
     ------
     InputError
-        On an unknown name, a rule that cannot be run (see
+        On a rule that cannot be run (see
         `momentumflow.symbolic.codegen.update_rule.Realisation`), a rule with parameters
         that have no value, or a momentum for a rule without one.
     """
     if isinstance(method, str):
-        choice("method", method, METHODS)
         if method == "gradient_descent" and beta_given:
             raise InputError("beta = 0 for gradient descent", "another beta")
         return method
     from momentumflow.symbolic.codegen.update_rule import Step
-    from momentumflow.symbolic.methods.momentum_methods import MomentumMethod
     from momentumflow.symbolic.networks.diagonal_network import DiagonalNetwork
     from momentumflow.symbolic.symbols import beta
 
-    if not isinstance(method, MomentumMethod):
-        raise InputError(
-            f"method to be one of {', '.join(METHODS)}, or a MomentumMethod",
-            f"a value of type {type(method).__name__}",
-        )
     Step(method, DiagonalNetwork().balanced).require_values()
     if beta_given and beta not in method.recurrence.free_symbols:
         raise InputError(

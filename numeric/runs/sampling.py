@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from momentumflow.numeric.validation import SeedLike, generator
+from momentumflow.numeric.validation import Seed
 
 
 @njit(cache=True, nogil=True)
@@ -40,8 +40,8 @@ class Minibatches:
         each step.
     """
 
-    def __init__(self, seed: SeedLike, runs: int, n: int, batch_size: int) -> None:
-        self._generators = generator(seed).spawn(runs)
+    def __init__(self, seed: Seed, runs: int, n: int, batch_size: int) -> None:
+        self._generators = np.random.default_rng(seed).spawn(runs)
         self._n = n
         self._batch_size = batch_size
 

@@ -78,7 +78,10 @@ BAD = [
     (lambda: Regression(X.T, RNG.standard_normal(7)), "more columns than rows"),
     (lambda: Regression(X[:, :4], Y), r"n < d\), received n = 4, d = 4"),
     (lambda: Regression(X, np.zeros(4)), "a target y that is not all zero"),
-    (lambda: Regression(X * 1j, Y), "X to hold real numbers, received complex numbers"),
+    (
+        lambda: Regression(X * 1j, Y),
+        "X as real numbers, received an array",
+    ),
     (lambda: Regression([[1, 2], [3]], Y), "X as a rectangular array"),
     (lambda: Regression(X, Y, feature_names=("a",)), "7 feature names, received 1"),
     (lambda: Regression(X, Y, teacher=np.ones(3)), "a teacher of 7 entries"),
@@ -88,7 +91,7 @@ BAD = [
     (lambda: sparse_regression(3, 5, 0), "sparsity >= 1"),
     (lambda: sparse_regression(2.5, 5, 1), "n as a whole number"),  # type: ignore[arg-type]
     (lambda: sparse_regression(3, 5, 2, signal=-1), "signal > 0"),
-    (lambda: sparse_regression(3, 5, 2, seed=-1), "seed as a non-negative whole number"),
+    (lambda: sparse_regression(3, 5, 2, seed=-1), "seed >= 0"),
 ]
 
 
