@@ -4,7 +4,7 @@ Colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), ordered s
 that neighbours differ in lightness as well as in hue, and every series has a
 marker and a dash pattern of its own, so that nothing rests on colour alone.
 Figures are built on `matplotlib.figure.Figure` directly: no pyplot, no global
-state, no window. Every drawing takes matplotlib from `plotting`, which loads it.
+state, no window.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+from momentumflow.base import libraries
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,18 +45,10 @@ SERIES = (
 )
 
 
-def plotting() -> Any:
-    """Return matplotlib: loaded here alone, when something is drawn, not when it is imported."""
-    import matplotlib.figure
-    import matplotlib.patheffects
-
-    return matplotlib
-
-
 @contextmanager
 def style() -> Iterator[None]:
     """Apply the house style within a `with` block."""
-    with plotting().rc_context(fname=str(STYLE)):
+    with libraries.matplotlib().rc_context(fname=str(STYLE)):
         yield
 
 
@@ -70,7 +64,7 @@ def panels(
     The constrained layout draws twice; "none" is for pictures that are drawn
     again while somebody waits.
     """
-    figure = plotting().figure.Figure(
+    figure = libraries.matplotlib().figure.Figure(
         figsize=(width * columns, height), layout=None if layout == "none" else layout
     )
     axes = figure.subplots(1, columns, squeeze=False)[0]
@@ -118,7 +112,7 @@ def document(figure: Figure) -> str:
     """Draw the figure as an SVG document, fonts as paths; its layout stays from then on."""
     buffer = io.StringIO()
     # A fixed salt and no date: the same figure gives the same bytes.
-    with style(), plotting().rc_context({"svg.hashsalt": "momentumflow"}):
+    with style(), libraries.matplotlib().rc_context({"svg.hashsalt": "momentumflow"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     # The constrained layout draws everything to measure it: once is enough.
     figure.set_layout_engine("none")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from momentumflow.base import libraries
 from momentumflow.base.errors import InputError, nearest
 from momentumflow.numeric import (
     Regression,
@@ -21,7 +22,7 @@ from momentumflow.numeric import (
     sparse_regression,
 )
 from momentumflow.numeric.validation import FloatArray, count
-from momentumflow.verify.figure_style import SERIES, panels, plotting, save, style
+from momentumflow.verify.figure_style import SERIES, panels, save, style
 from momentumflow.verify.measure import mean_interval
 from momentumflow.verify.report.reports import writable
 from momentumflow.verify.settings import Settings
@@ -82,7 +83,7 @@ def _plane(drawing: Drawing) -> Figure:
         if np.count_nonzero(inside) < 5:
             continue
         # white on yellow needs it
-        rim = [plotting().patheffects.withStroke(linewidth=2.0, foreground="0.3")]
+        rim = [libraries.matplotlib().patheffects.withStroke(linewidth=2.0, foreground="0.3")]
         axes.plot(gammas[inside], lag[inside], color="white", linewidth=1.0, path_effects=rim)
         middle = np.flatnonzero(inside)[np.count_nonzero(inside) // 3]
         axes.annotate(

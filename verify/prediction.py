@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from momentumflow.base import libraries
 from momentumflow.base.errors import InputError
+from momentumflow.base.numbers import plain
 from momentumflow.base.values import Value, brief
 from momentumflow.numeric import momentum_descent
 from momentumflow.numeric.data.problems import Regression
@@ -88,11 +90,11 @@ class Prediction(Value):
     def to_dict(self) -> dict[str, Any]:
         """Return the prediction as plain data; NaN becomes None."""
         run = self.run
-        return {
+        found = {
             "verdict": self.verdict.value,
             "explanation": self.explanation,
-            "distance": _plain(self.distance),
-            "solver_distance": _plain(self.solver_distance),
+            "distance": self.distance,
+            "solver_distance": self.solver_distance,
             "problem": {
                 "name": self.problem.name,
                 "n": self.problem.n,
@@ -103,14 +105,14 @@ class Prediction(Value):
             "run": {
                 "converged": bool(run.converged),
                 "status": run.status.name,
-                "residual": _plain(run.residual),
-                "loss": _plain(run.loss),
+                "residual": run.residual,
+                "loss": run.loss,
                 "steps": int(run.steps),
                 "sign_changes": int(np.sum(run.sign_changes)),
-                "theta": _plain(run.theta),
-                "initial_balancedness": _plain(run.initial_balancedness),
-                "asymptotic_balancedness": _plain(run.predicted_balancedness),
-                "perturbed_init": _plain(run.perturbed_init),
+                "theta": run.theta,
+                "initial_balancedness": run.initial_balancedness,
+                "asymptotic_balancedness": run.predicted_balancedness,
+                "perturbed_init": run.perturbed_init,
             },
             "feature_names": list(self.names),
             "solutions": {
@@ -119,11 +121,11 @@ class Prediction(Value):
                 if solution is not None
             },
         }
+        return dict(plain(found))
 
     def to_frame(self) -> pd.DataFrame:
         """Return a row for each feature: trained, and predicted by each solver (NaN if none)."""
-        import pandas as pd
-
+        pd = libraries.pandas()
         predicted = {
             f"predicted by {name}": np.nan if solution is None else solution.theta
             for name, solution in (("Newton", self.newton), ("CVXPY", self.cvxpy))
@@ -183,16 +185,9 @@ def _solution_dict(solution: ImplicitSolution) -> dict[str, Any]:
     return {
         "certified": bool(solution.certified),
         "status": solution.status.name,
-        "theta": _plain(solution.theta),
-        "feasibility": _plain(solution.feasibility),
-        "stationarity": _plain(solution.stationarity),
-        "gap": _plain(solution.gap),
-        "error": _plain(solution.error),
+        "theta": solution.theta,
+        "feasibility": solution.feasibility,
+        "stationarity": solution.stationarity,
+        "gap": solution.gap,
+        "error": solution.error,
     }
-
-
-def _plain(value: Any) -> Any:
-    array = np.asarray(value, dtype=np.float64)
-    if array.ndim == 0:
-        return float(array) if np.isfinite(array) else None
-    return [_plain(item) for item in array]

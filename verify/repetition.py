@@ -26,13 +26,15 @@ from scipy import stats
 import momentumflow.numeric
 import momentumflow.symbolic
 import momentumflow.verify
+from momentumflow.base import libraries
 from momentumflow.base.errors import InputError
+from momentumflow.base.numbers import plain
 from momentumflow.numeric.validation import count
 from momentumflow.symbolic.identities import Identity
 from momentumflow.verify import runner
 from momentumflow.verify.claim import Claim, Mutation
 from momentumflow.verify.evidence import Measurement, Verdict
-from momentumflow.verify.report.reports import environment
+from momentumflow.verify.report.findings import environment
 from momentumflow.verify.runner import Progress, chosen_claims, chosen_settings
 from momentumflow.verify.settings import Settings
 from momentumflow.verify.subject import Subject, shipped
@@ -226,9 +228,9 @@ class Repetitions:
 
     def table(self) -> Table:
         """Return `rows` as a rich table."""
-        from rich.table import Table
-
-        table = Table(title="False alarms", title_justify="left", box=None, pad_edge=False)
+        table = libraries.rich().table.Table(
+            title="False alarms", title_justify="left", box=None, pad_edge=False
+        )
         table.add_column("claim", no_wrap=True)
         for heading in ("repetitions", "false alarms", "rate below", "controls accepted", "strain"):
             table.add_column(heading, justify="right")
@@ -259,15 +261,15 @@ class Repetitions:
         )
 
     def __rich__(self) -> Group:
-        from rich.console import Group
-        from rich.text import Text
-
+        rich = libraries.rich()
         lines = [
             f"{t.claim}, root seed {t.base_seed}"
             f"{f', {t.kind} {t.name}' if t.name else ''}: {t.decided}"
             for t in self.alarms
         ]
-        return Group(self.table(), *(Text(line) for line in (*lines, self.summary())))
+        return rich.console.Group(
+            self.table(), *(rich.text.Text(line) for line in (*lines, self.summary()))
+        )
 
     def to_json(self) -> str:
         """Return `rows`, the alarms and the settings as JSON text."""
@@ -282,7 +284,7 @@ class Repetitions:
             "claims": self.rows(),
             "alarms": [vars(t) for t in self.alarms],
         }
-        return json.dumps(_plain(found), indent=2, ensure_ascii=False) + "\n"
+        return json.dumps(plain(found), indent=2, ensure_ascii=False) + "\n"
 
 
 def repeat(
@@ -357,7 +359,7 @@ def repeat(
                     key = claim.name, part.kind, part.name, part.base_seed
                     trial = done.get(key) or part.run()
                     if out is not None and key not in done:
-                        print(json.dumps(_plain(vars(trial)), ensure_ascii=False), file=out)
+                        print(json.dumps(plain(vars(trial)), ensure_ascii=False), file=out)
                         out.flush()
                     found.append(trial)
         if progress is not None:
@@ -432,14 +434,3 @@ def _same(path: Path, line: str, header: Mapping[str, Any]) -> None:
                 f"{path} with others: {found.get(name)}",
                 "name another file, outcomes of the two must not be counted together",
             )
-
-
-def _plain(value: Any) -> Any:
-    """Return `value` with numbers that are not finite as None, which JSON has."""
-    if isinstance(value, Mapping):
-        return {k: _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from momentumflow.base import libraries
+from momentumflow.base.numbers import in_text
 from momentumflow.explore.scene import Scene
 from momentumflow.numeric import Path
 from momentumflow.numeric.validation import FloatArray
-from momentumflow.verify.figure_style import SERIES, document, inline, panels, plotting, style
+from momentumflow.verify.figure_style import SERIES, document, inline, panels, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,7 +29,6 @@ _FLOW_LOOK: dict[str, Any] = {
     "zorder": 1,
 }
 # Plain text is several times quicker to set than mathtext.
-_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 # The style is a global of matplotlib, and each visitor of the page has a thread.
 _drawing = threading.Lock()
@@ -182,14 +183,12 @@ def _logarithmic(axes: Axes, which: str) -> None:
         axes.set(**{f"{name}scale": "log"})
         axis = getattr(axes, f"{name}axis")
         low, high = sorted(getattr(axes, f"get_{name}lim")())
-        axis.set_major_locator(plotting().ticker.LogLocator(numticks=8))
-        axis.set_minor_locator(plotting().ticker.LogLocator(subs=(2, 5), numticks=8))
-        axis.set_major_formatter(plotting().ticker.FuncFormatter(_plainly))
-        axis.set_minor_formatter(
-            plotting().ticker.FuncFormatter(_plainly)
-            if high < 100 * low
-            else plotting().ticker.NullFormatter()
-        )
+        ticker = libraries.matplotlib().ticker
+        axis.set_major_locator(ticker.LogLocator(numticks=8))
+        axis.set_minor_locator(ticker.LogLocator(subs=(2, 5), numticks=8))
+        plainly = ticker.FuncFormatter(_plainly)
+        axis.set_major_formatter(plainly)
+        axis.set_minor_formatter(plainly if high < 100 * low else ticker.NullFormatter())
 
 
 def _indexed(letter: str, coordinate: int) -> str:
@@ -197,11 +196,7 @@ def _indexed(letter: str, coordinate: int) -> str:
 
 
 def _plainly(value: float, _: int | None = None) -> str:
-    if 1e-3 <= value < 1e4:
-        return f"{value:g}"
-    digits, power = f"{value:.0e}".split("e")
-    factor = "" if digits == "1" else f"{digits}·"
-    return f"{factor}10{str(int(power)).translate(_SUPERSCRIPTS)}"
+    return in_text(value, digits=4)
 
 
 def _theta(path: Path | None) -> FloatArray:

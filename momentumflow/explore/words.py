@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 import numpy as np
 
+from momentumflow.base.numbers import in_latex
 from momentumflow.explore.scene import Controls, Scene
 from momentumflow.numeric import RunStatus
 from momentumflow.verify.evidence import Verdict
@@ -98,7 +99,7 @@ def equation(scene: Scene) -> str:
         r"\lambda_\star": numbers.all_orders,
     }
     rows = r" \\[0.7em] ".join(
-        rf"{name} &= {derived.latex[name]} &&= {_number(value)}" for name, value in values.items()
+        rf"{name} &= {derived.latex[name]} &&= {in_latex(value)}" for name, value in values.items()
     )
     rest = derived.equation.initial_velocity
     start = "" if rest is None else f"$${rest.latex()}$$\n\n"
@@ -116,12 +117,3 @@ def equation(scene: Scene) -> str:
 def link(controls: Controls) -> str:
     """Return the part of an address that leads to this position of the sliders."""
     return "?" + urlencode(controls.to_dict())
-
-
-def _number(value: float) -> str:
-    """Four digits in LaTeX."""
-    text = f"{value:.4g}"
-    if "e" not in text:
-        return text
-    digits, power = text.split("e")
-    return rf"{digits} \cdot 10^{{{int(power)}}}"

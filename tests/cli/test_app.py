@@ -7,7 +7,7 @@ import pytest
 
 import momentumflow
 from momentumflow.verify.catalogue import claims
-from momentumflow.verify.report.reports import schema
+from momentumflow.verify.report.json_view import schema
 
 
 def test_version(command):

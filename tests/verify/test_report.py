@@ -11,9 +11,11 @@ import pytest
 from rich.console import Console
 
 from momentumflow.base.errors import InputError
+from momentumflow.base.numbers import in_text as number
 from momentumflow.verify.report import formula_svg as formula
-from momentumflow.verify.report.html_page import number, prose
-from momentumflow.verify.report.reports import schema, writable
+from momentumflow.verify.report.html_page import prose
+from momentumflow.verify.report.json_view import schema
+from momentumflow.verify.report.reports import writable
 from momentumflow.verify.runner import run
 
 

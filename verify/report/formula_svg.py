@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from markupsafe import Markup, escape
 
-from momentumflow.verify.figure_style import plotting
+from momentumflow.base import libraries
 
 # Constructs that SymPy's LaTeX printer uses and mathtext does not know.
 _REWRITES = (
@@ -28,7 +28,7 @@ _FONT_SIZE = 12.0
 @lru_cache(maxsize=512)
 def svg(latex: str) -> Markup:
     """Return an inline SVG of `latex` (no dollar signs)."""
-    mpl = plotting()
+    mpl = libraries.matplotlib()
     font = mpl.font_manager.FontProperties()
     try:
         outline = mpl.textpath.TextPath((0, 0), f"${_source(latex)}$", size=_FONT_SIZE, prop=font)

@@ -6,20 +6,18 @@ style from anywhere. The template is `report_template.html` beside this module.
 
 from __future__ import annotations
 
-import math
 import re
+from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select_autoescape
 from markupsafe import Markup
 
+from momentumflow.base.numbers import in_text
 from momentumflow.verify import figure_style as figures
 from momentumflow.verify.evidence import Verdict
 from momentumflow.verify.report import formula_svg as formula
-
-if TYPE_CHECKING:
-    from momentumflow.verify.report.reports import Report
+from momentumflow.verify.report.findings import Findings
 
 # A verdict has a sign as well as a colour, so that it survives grey print.
 SIGNS = {Verdict.SUPPORTED: "✓", Verdict.REFUTED: "✗", Verdict.UNDECIDED: "?"}
@@ -42,26 +40,13 @@ def _environment() -> Environment:
     environment.filters["formula"] = formula.svg
     environment.filters["sign"] = SIGNS.__getitem__
     environment.filters["verdict_class"] = CLASSES.__getitem__
-    environment.filters["number"] = number
+    environment.filters["number"] = in_text
     environment.filters["prose"] = prose
     return environment
 
 
 def _template() -> Template:
     return _environment().get_template("report_template.html")
-
-
-def number(value: float) -> str:
-    """Return a number as the report prints it: three figures, powers of ten as such."""
-    if not math.isfinite(value):
-        return "not finite" if not math.isnan(value) else "–"
-    text = f"{value:.3g}"
-    if "e" in text:
-        mantissa, exponent = text.split("e")
-        mantissa = mantissa.replace("-", "−")
-        raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-        return f"10{raised}" if mantissa == "1" else f"{mantissa}·10{raised}"
-    return text.replace("-", "−")
 
 
 _GREEK = {
@@ -80,17 +65,17 @@ _WORDS = re.compile(
 
 def prose(text: str) -> str:
     """Return plain text with the symbols' names as letters and e-notation as powers of ten."""
-    return _WORDS.sub(lambda m: number(float(m[0])) if m["number"] else _GREEK[m[0]], text)
+    return _WORDS.sub(lambda m: in_text(float(m[0])) if m["number"] else _GREEK[m[0]], text)
 
 
-def render(report: Report) -> str:
-    """Return the whole page."""
-    drawings = {name: Markup(figures.inline(svg)) for name, svg in report.drawings.items()}
+def render(report: Findings, drawings: Mapping[str, str]) -> str:
+    """Return the whole page; `drawings` are the claims' figures as SVG documents."""
+    inlined = {name: Markup(figures.inline(svg)) for name, svg in drawings.items()}
     themes = list(dict.fromkeys(r.claim.theme for r in report.results))
-    return _template().render(report=report, themes=themes, drawings=drawings, Verdict=Verdict)
+    return _template().render(report=report, themes=themes, drawings=inlined, Verdict=Verdict)
 
 
-def verdict_table(report: Report) -> str:
+def verdict_table(report: Findings) -> str:
     """Return the table of verdicts alone, for notebooks."""
     module = _template().make_module({"report": report, "themes": [], "drawings": {}})
     return str(module.overview(report))  # type: ignore[attr-defined]

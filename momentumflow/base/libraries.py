@@ -1,0 +1,29 @@
+"""Heavy libraries that only some uses need: each is loaded here alone, when first asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def matplotlib() -> Any:
+    """Return matplotlib with what figures are made of; without pyplot, so without a window."""
+    import matplotlib.figure
+    import matplotlib.patheffects
+
+    return matplotlib
+
+
+def pandas() -> Any:
+    """Return pandas."""
+    import pandas
+
+    return pandas
+
+
+def rich() -> Any:
+    """Return rich with its tables, for terminals."""
+    import rich.console
+    import rich.table
+    import rich.text
+
+    return rich
