@@ -6,7 +6,6 @@ import sympy as sp
 
 from momentumflow import InputError
 from momentumflow.numeric import RunStatus, implicit_solution, momentum_descent, sparse_regression
-from momentumflow.numeric.runs import kernel_modules
 from momentumflow.symbolic import HeavyBall, QuasiHyperbolic
 from momentumflow.symbolic.methods.momentum_methods import MomentumMethod
 from momentumflow.symbolic.symbols import nu
@@ -106,23 +105,6 @@ def test_the_shipped_rule_goes_the_same_way():
         for method in (HeavyBall(), "heavy_ball")
     )
     np.testing.assert_array_equal(ours.theta, shipped.theta)
-
-
-def test_generated_modules_are_kept_for_the_next_session(tmp_path, monkeypatch):
-    import platformdirs
-
-    monkeypatch.setattr(platformdirs, "user_cache_dir", lambda name: str(tmp_path))
-    kernel_modules.kernels_for.cache_clear()
-    path = kernel_modules.kernels_for(QHM, "numpy").__file__
-    assert path is not None
-    assert path.startswith(str(tmp_path))
-    # where nothing can be written, a temporary folder serves
-    blocked = tmp_path / "file"
-    blocked.write_text("")
-    monkeypatch.setattr(platformdirs, "user_cache_dir", lambda name: str(blocked))
-    kernel_modules.kernels_for.cache_clear()
-    assert "momentumflow-kernels-" in str(kernel_modules.kernels_for(QHM, "numpy").__file__)
-    kernel_modules.kernels_for.cache_clear()
 
 
 @pytest.mark.parametrize(
