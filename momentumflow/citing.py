@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import html
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -48,7 +46,7 @@ class Citation:
         return "\n".join(str(source) for source in self.sources)
 
     def _repr_html_(self) -> str:
-        items = "".join(f"<li>{html.escape(str(source))}</li>" for source in self.sources)
+        items = "".join(f"<li>{source.html()}</li>" for source in self.sources)
         return f"<ul>{items}</ul>"
 
 
@@ -89,10 +87,8 @@ def _equation(equation: Any) -> Iterator[str]:
 
 def _claim(claim: Any) -> Iterator[str]:
     for source in SOURCES.values():
-        if source.arxiv and re.search(re.escape(source.arxiv), claim.source):
+        if source.arxiv and source.arxiv in claim.source:
             yield source.key
-    if "Woodworth" in claim.source:
-        yield "woodworth2020"
 
 
 def _prediction(prediction: Any) -> Iterator[str]:

@@ -23,6 +23,7 @@ _DATA = (
     "__init__.pyi",
     "symbolic/codegen/templates/numba_descent.py.j2",
     "numeric/runs/kernels/heavy_ball_diagonal_numba.py",
+    "base/literature.bib",
     "verify/momentumflow.mplstyle",
     "verify/report/report.schema.json",
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -43,7 +42,7 @@ def cite(
         chosen = list(select(claim, claims()))
     found = Citation(tuple(SOURCES.values())) if everything else works(*chosen)
     if as_json:
-        rows = [asdict(source) for source in found.sources]
+        rows = [source.to_dict() for source in found.sources]
         typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
     else:
         typer.echo(found.bibtex() if bibtex else str(found))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from momentumflow.base.literature import SOURCES
 from momentumflow.numeric import sparse_regression
 from momentumflow.symbolic import DiagonalNetwork, Identity
 from momentumflow.verify.claim import Claim, Mutation
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 THEME = "Balancedness"
-PPF = "Papazov, Pesme, Flammarion, arXiv 2403.05293"
+PPF = SOURCES["papazov2024"].short()
 
 ALPHA = 0.5
 LAMBDAS = (0.02, 0.01, 0.005, 0.0025)

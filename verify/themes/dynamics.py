@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from momentumflow.base.literature import SOURCES
 from momentumflow.numeric import Regression, sparse_regression
 from momentumflow.numeric.runs.trajectory import Path
 from momentumflow.numeric.validation import FloatArray
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 
 THEME = "The path of momentum"
-PPF = "Papazov, Pesme, Flammarion, arXiv 2403.05293"
+PPF = SOURCES["papazov2024"].short()
 
 # Paths are compared on [0, T] at this lambda, from this scale, at these time steps.
 LAMBDA = 0.5

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from momentumflow.base.literature import SOURCES
 from momentumflow.numeric import Regression, sparse_regression
 from momentumflow.numeric.validation import FloatArray
 from momentumflow.symbolic import DiagonalNetwork, Identity
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-PPF = "Papazov, Pesme, Flammarion, arXiv 2403.05293"
+PPF = SOURCES["papazov2024"].short()
 ALPHA = 0.5
 
 # Gradient flow as lambda tends to 0 ------------------------------------------------

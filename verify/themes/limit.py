@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from momentumflow import symbolic
+from momentumflow.base.literature import SOURCES
 from momentumflow.numeric import Regression, diabetes_regression, sparse_regression
 from momentumflow.numeric.runs.trajectory import Trajectory
 from momentumflow.numeric.validation import FloatArray
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 
 THEME = "Where training ends"
-PPF = "Papazov, Pesme, Flammarion, arXiv 2403.05293"
+PPF = SOURCES["papazov2024"].short()
 
 LAMBDAS = (1e-2, 1e-1, 1.0, 10.0)
 NON_ZEROS = 5

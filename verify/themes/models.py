@@ -19,6 +19,7 @@ from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 from scipy.special import softmax
 
+from momentumflow.base.literature import SOURCES
 from momentumflow.numeric.validation import FloatArray
 from momentumflow.verify.claim import Claim, Mutation
 from momentumflow.verify.evidence import Evidence
@@ -30,6 +31,8 @@ from momentumflow.verify.themes.dynamics import ONLY_GAMMA, REFINED_IS_PLAIN, ST
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+PPF = SOURCES["papazov2024"].short()
 
 
 Gradient = Callable[[FloatArray], FloatArray]
@@ -258,7 +261,7 @@ def _claim(
             r"\hat\lambda = \lambda - \varepsilon/2, \quad "
             r"\dot w(0) = -\frac{\varepsilon}{2\lambda} \nabla F(w_0)",
         ),
-        source="Papazov, Pesme, Flammarion, arXiv 2403.05293 (abstract)",
+        source=f"{PPF} (abstract)",
         check=_check(model, name, tolerance, smooth=smooth),
         controls=(THREE_HALVES, ONLY_GAMMA, STEP_OF_GAMMA, REFINED_IS_PLAIN, START_AT_REST),
         draw=_draw,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import sympy as sp
 
+from momentumflow.base.literature import SOURCES
 from momentumflow.numeric import Regression, sparse_regression
 from momentumflow.numeric.implicit import DepthEntropy, KullbackLeibler
 from momentumflow.numeric.validation import FloatArray
@@ -29,6 +30,9 @@ from momentumflow.verify.subject import Subject
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+WANG = SOURCES["wang2023"].short()
+WOODWORTH = SOURCES["woodworth2020"].short()
 
 
 Map = Callable[[FloatArray], FloatArray]
@@ -193,7 +197,7 @@ def _proofs() -> tuple[Identity, ...]:
             -4 * g,
             assumptions="theta = u^2, u = W(t) > 0 follows gradient flow, g the gradient in theta",
             relations=(("gradient flow", sp.diff(W, t), -2 * W * g),),
-            source="Wang, Ghosal, Mazumder, arXiv 2310.02535",
+            source=WANG,
         )
     ]
     found += [
@@ -207,7 +211,7 @@ def _proofs() -> tuple[Identity, ...]:
                 "theta = alpha^D h_D(z)"
             ),
             relations=(("gradient flow", sp.diff(W, t), -depth * W ** (depth - 1) * g),),
-            source="Woodworth et al., arXiv 2002.09277",
+            source=WOODWORTH,
         )
         for depth in (3, 4)
     ]
@@ -225,7 +229,7 @@ CLAIMS = (
             f"problems with n = {ROWS}, d = {FEATURES}, initialisation {ALPHA:g}, flows by SciPy."
         ),
         formulas=(r"h_D(z) = (1-z)^{-D/(D-2)} - (1+z)^{-D/(D-2)}",),
-        source="Wang, Ghosal, Mazumder, arXiv 2310.02535; Woodworth et al., arXiv 2002.09277",
+        source=f"{WANG}; {WOODWORTH}",
         check=_check,
         controls=(DEPTH_TWO, OTHER_SCALE),
         proofs=_proofs,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import sympy as sp
 
+from momentumflow.base.literature import SOURCES
 from momentumflow.numeric import sparse_regression
 from momentumflow.numeric.runs.kernel_modules import MethodLike
 from momentumflow.numeric.validation import FloatArray
@@ -180,7 +181,7 @@ def _noise_proof() -> tuple[Identity, ...]:
                 "rate of u^2 - v^2 under the expected gradient of the loss at perturbed weights, "
                 "noise of variance sigma2 on u and v"
             ),
-            source="Clara, Langer, Schmidt-Hieber, arXiv 2503.11891",
+            source=SOURCES["clara2025"].short(),
         ),
     )
 

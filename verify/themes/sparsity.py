@@ -9,6 +9,7 @@ import numpy as np
 import sympy as sp
 from scipy.optimize import linprog
 
+from momentumflow.base.literature import SOURCES
 from momentumflow.numeric import Regression, sparse_regression
 from momentumflow.numeric.runs.trajectory import Trajectory
 from momentumflow.numeric.validation import FloatArray
@@ -25,9 +26,11 @@ from momentumflow.verify.subject import Subject
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+WOODWORTH = SOURCES["woodworth2020"].short()
+
 
 THEME = "Sparsity"
-PPF = "Papazov, Pesme, Flammarion, arXiv 2403.05293"
+PPF = SOURCES["papazov2024"].short()
 
 # The perturbed initialisation --------------------------------------------------------
 
@@ -302,14 +305,14 @@ def _entropy_proof() -> tuple[Identity, ...]:
             sp.limit(kernel.subs(large, 1 / sp.Symbol("Delta", positive=True)), Delta, sp.oo),
             size**2 / 2,
             assumptions="Delta psi_Delta(theta) as Delta tends to infinity, r = |theta|",
-            source="Woodworth et al., arXiv 2002.09277",
+            source=WOODWORTH,
         ),
         Identity(
             "l1 limit of the entropy",
             sp.limit(rich.rewrite(sp.log), Delta, 0, "+"),
             size / 2,
             assumptions="psi_Delta(theta) / ln(1/Delta) as Delta tends to 0, r = |theta|",
-            source="Woodworth et al., arXiv 2002.09277",
+            source=WOODWORTH,
         ),
     )
 
@@ -393,7 +396,7 @@ CLAIMS = (
             r"\psi_\Delta(\theta) / \ln(1/\Delta) \rightarrow \frac{1}{2} \|\theta\|_1 \;\;"
             r"(\Delta \rightarrow 0)",
         ),
-        source="Woodworth et al., COLT 2020, arXiv 2002.09277; the bound is derived here",
+        source=f"{WOODWORTH}; the bound is derived here",
         check=_check_entropy,
         controls=(HALVED_DELTA, INVERSE_DELTA),
         proofs=_entropy_proof,
