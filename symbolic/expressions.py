@@ -49,20 +49,23 @@ _TOKEN = re.compile(
 )
 _REMEDY = "write it like 1 - cos(x) + x^2/2"
 
+_INFINITE = (sp.oo, -sp.oo, sp.zoo, sp.nan)
 _CONSTANTS = {"pi": sp.pi, "E": sp.E}
 _NO_NUMBERS = frozenset(("I", "oo", "zoo", "nan", "inf", "None", "True", "False"))
 
 # Function: how many arguments it takes at least and at most.
 _FUNCTIONS: dict[str, tuple[Callable[..., Any], int, float]] = {
     **{
-        name: (getattr(sp, name), 1, 1)
-        for name in (
-            "sqrt cbrt exp log ln sin cos tan cot sec csc asin acos atan acot sinh cosh tanh coth "
-            "sech csch asinh acosh atanh acoth erf erfc sign floor ceiling factorial Heaviside"
-        ).split()
+        function.__name__: (function, 1, 1)
+        for function in (
+            *(sp.sqrt, sp.cbrt, sp.exp, sp.log, sp.sin, sp.cos, sp.tan, sp.cot, sp.sec, sp.csc),
+            *(sp.asin, sp.acos, sp.atan, sp.acot, sp.sinh, sp.cosh, sp.tanh, sp.coth, sp.sech),
+            *(sp.csch, sp.asinh, sp.acosh, sp.atanh, sp.acoth, sp.erf, sp.erfc, sp.Abs, sp.sign),
+            *(sp.floor, sp.ceiling, sp.factorial, sp.Heaviside),
+        )
     },
+    "ln": (sp.log, 1, 1),
     "abs": (sp.Abs, 1, 1),
-    "Abs": (sp.Abs, 1, 1),
     "atan2": (sp.atan2, 2, 2),
     "binomial": (sp.binomial, 2, 2),
     "Rational": (lambda p, q: _product(p, _power(q, sp.S.NegativeOne)), 2, 2),
@@ -71,7 +74,7 @@ _FUNCTIONS: dict[str, tuple[Callable[..., Any], int, float]] = {
 }
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """Why a formula is not read; the door makes an InputError of it."""
 
 
@@ -106,7 +109,7 @@ def read(text: str, names: Mapping[str, Any] | None = None) -> sp.Expr:
     try:
         expr = _Reader(text, names or {}).formula()
         _check_terms(expr)
-    except _Refused as reason:
+    except _RefusedError as reason:
         raise InputError("a formula", _shown(text), str(reason)) from None
     except _NO_VALUE:
         raise InputError("a formula", _shown(text), "a number in it has no value") from None
@@ -131,29 +134,29 @@ def expression(value: Any, what: str = "an expression") -> sp.Expr:
     if isinstance(value, str):
         return read(value)
     if isinstance(value, sp.Expr):
-        expr = value
-    elif isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return value
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise InputError(f"{what} as text, a number or a SymPy expression", _shown(value))
-    elif isinstance(value, numbers.Integral):
-        expr = sp.Integer(int(value))
-    elif isinstance(value, numbers.Rational):
-        expr = sp.Rational(int(value.numerator), int(value.denominator))
-    else:
-        expr = sp.Float(float(value)) if isfinite(value) else sp.nan
-    if expr.has(sp.oo, -sp.oo, sp.zoo, sp.nan):
+    if isinstance(value, numbers.Integral):
+        return sp.Integer(int(value))
+    if isinstance(value, numbers.Rational):
+        return sp.Rational(int(value.numerator), int(value.denominator))
+    if not isfinite(value):
         raise InputError(f"{what} that is finite", _shown(value))
-    return expr
+    return sp.Float(float(value))
 
 
 def canonical(value: Any, what: str = "an expression") -> sp.Expr:
-    """Return `expression(value)` with every symbol of a registered name replaced by the registered.
+    """Return `expression(value)` in registered symbols, which must be finite.
 
     Raises
     ------
     InputError
-        As `expression`.
+        As `expression`, or if it contains an infinity.
     """
     expr = expression(value, what)
+    if expr.has(*_INFINITE):
+        raise InputError(f"{what} that is finite", _shown(value))
     swaps = {
         symbol: REGISTRY[symbol.name]
         for symbol in expr.free_symbols
@@ -217,9 +220,9 @@ def substituted(expr: sp.Expr, values: Mapping[sp.Symbol, sp.Expr]) -> sp.Expr:
     try:
         found = _rebuilt(expr, values)
         _check_terms(found)
-    except (_Refused, *_NO_VALUE) as reason:
+    except (_RefusedError, *_NO_VALUE) as reason:
         settings = ", ".join(f"{name} = {_clipped(str(value))}" for name, value in values.items())
-        why = str(reason) if isinstance(reason, _Refused) else "a number in it has no value"
+        why = str(reason) if isinstance(reason, _RefusedError) else "a number in it has no value"
         raise InputError("values that the formula allows", settings, why) from None
     return found
 
@@ -258,7 +261,7 @@ class _Reader:
 
     def __init__(self, text: str, names: Mapping[str, Any]) -> None:
         if len(text) > _MAX_CHARACTERS:
-            raise _Refused(f"it has more than {_MAX_CHARACTERS} characters")
+            raise _RefusedError(f"it has more than {_MAX_CHARACTERS} characters")
         self._tokens = _tokens(text)
         self._next = next(self._tokens)
         self._depth = 0
@@ -285,8 +288,8 @@ class _Reader:
 
     def _unexpected(self) -> NoReturn:
         if self._next == _END:
-            raise _Refused(f"it ends too early; {_REMEDY}")
-        raise _Refused(f"{self._next.text!r} is not expected there; {_REMEDY}")
+            raise _RefusedError(f"it ends too early; {_REMEDY}")
+        raise _RefusedError(f"{self._next.text!r} is not expected there; {_REMEDY}")
 
     def _sum(self) -> sp.Expr:
         terms = [self._product()]
@@ -308,7 +311,7 @@ class _Reader:
             negative ^= mark == "-"
         self._depth += 1
         if self._depth > _MAX_DEPTH:
-            raise _Refused(f"it is nested more than {_MAX_DEPTH} deep")
+            raise _RefusedError(f"it is nested more than {_MAX_DEPTH} deep")
         expr = self._atom()
         if self._took("**", "^"):
             expr = _power(expr, self._signed())
@@ -328,7 +331,7 @@ class _Reader:
         if self._took("("):
             self._calls += 1
             if self._calls > _MAX_CALLS:
-                raise _Refused(f"it has functions more than {_MAX_CALLS} deep in each other")
+                raise _RefusedError(f"it has functions more than {_MAX_CALLS} deep in each other")
             args = [self._sum()]
             while self._took(","):
                 args.append(self._sum())
@@ -340,7 +343,9 @@ class _Reader:
             index = self._sum()
             self._demand("]")
             if not isinstance(base, sp.IndexedBase):
-                raise _Refused(f"{name} takes no brackets here")
+                known = [n for n, b in self._names.items() if isinstance(b, sp.IndexedBase)]
+                only = f"; {known[0]} is the only sequence, so eliminate others" if known else ""
+                raise _RefusedError(f"{_clipped(name)} takes no brackets{only}")
             return base[index]
         return self._named(name)
 
@@ -349,29 +354,29 @@ class _Reader:
             if name in known:
                 found = known[name]
                 if not isinstance(found, sp.Expr) or isinstance(found, sp.IndexedBase):
-                    raise _Refused(f"{name} cannot stand alone")
+                    raise _RefusedError(f"{name} cannot stand alone")
                 return found
         if name in _FUNCTIONS:
-            raise _Refused(f"{name} is a function: write {name}(x)")
+            raise _RefusedError(f"{name} is a function: write {name}(x)")
         if "__" in name or name in _NO_NUMBERS or len(name) > _MAX_SHOWN:
-            raise _Refused(f"{_clipped(name)!r} cannot be the name of a real number")
+            raise _RefusedError(f"{_clipped(name)!r} cannot be the name of a real number")
         return sp.Symbol(name)
 
     def _called(self, name: str, args: list[sp.Expr]) -> sp.Expr:
         own = self._names.get(name)
         if isinstance(own, sp.core.function.UndefinedFunction):
             if len(args) != 1:
-                raise _Refused(f"{name} takes one argument, not {len(args)}")
+                raise _RefusedError(f"{name} takes one argument, not {len(args)}")
             return own(*args)
         if name in self._names or name in REGISTRY:
-            raise _Refused(f"{name} is no function; write a product with *")
+            raise _RefusedError(f"{name} is no function; write a product with *")
         if name not in _FUNCTIONS:
             near = nearest(name, _FUNCTIONS)
             known = f"{_clipped(name)} is none of the functions it may use"
-            raise _Refused(f"{known}; {near}" if near else known)
+            raise _RefusedError(f"{known}; {near}" if near else known)
         function, least, most = _FUNCTIONS[name]
         if not least <= len(args) <= most:
-            raise _Refused(f"{name} does not take {len(args)} argument(s)")
+            raise _RefusedError(f"{name} does not take {len(args)} argument(s)")
         return _applied(function, args)
 
 
@@ -380,7 +385,7 @@ def _tokens(text: str) -> Iterator[_Token]:
     while position < len(text):
         found = _TOKEN.match(text, position)
         if found is None:
-            raise _Refused(f"{text[position]!r} has no meaning in it; {_REMEDY}")
+            raise _RefusedError(f"{text[position]!r} has no meaning in it; {_REMEDY}")
         position = found.end()
         if found.lastgroup != "space":
             yield _Token(str(found.lastgroup), found.group())
@@ -389,19 +394,19 @@ def _tokens(text: str) -> Iterator[_Token]:
 
 def _number(text: str) -> sp.Expr:
     if len(text) > _MAX_DIGITS:
-        raise _Refused(f"a number has more than {_MAX_DIGITS} digits")
+        raise _RefusedError(f"a number has more than {_MAX_DIGITS} digits")
     if text.isdigit():
         return sp.Integer(int(text))
     mantissa = text.lower().partition("e")[0]
     if not isfinite(float(text)) or (float(text) == 0 and mantissa.strip("0.")):
-        raise _Refused(f"{_clipped(text)} is outside the range of floating-point numbers")
+        raise _RefusedError(f"{_clipped(text)} is outside the range of floating-point numbers")
     return sp.Float(text)
 
 
 def _product(a: sp.Expr, b: sp.Expr) -> sp.Expr:
     for factor in (a, b):
         if isinstance(factor, sp.Mul) and len(factor.args) > _MAX_FACTORS:
-            raise _Refused(f"it has a product of more than {_MAX_FACTORS} factors")
+            raise _RefusedError(f"it has a product of more than {_MAX_FACTORS} factors")
     return _bounded(a * b)
 
 
@@ -409,11 +414,11 @@ def _power(base: sp.Expr, exponent: sp.Expr) -> sp.Expr:
     """Return a power, refused where SymPy would write out a number or a sum without end."""
     if exponent.is_Number:
         if abs(exponent) > _MAX_EXPONENT or _bits(exponent) > _MAX_BITS:
-            raise _Refused(f"an exponent is larger than {_MAX_EXPONENT}")
+            raise _RefusedError(f"an exponent is larger than {_MAX_EXPONENT}")
         if _bits(base) * max(abs(exponent), 1) > _MAX_BITS:
-            raise _Refused("a power is too large to be written out")
+            raise _RefusedError("a power is too large to be written out")
     if exponent.is_negative and base.is_zero:
-        raise _Refused("it divides by zero")
+        raise _RefusedError("it divides by zero")
     return _bounded(base**exponent)
 
 
@@ -421,13 +426,13 @@ def _applied(function: Callable[..., Any], args: list[sp.Expr]) -> sp.Expr:
     if function in (sp.factorial, sp.binomial):
         for arg in args:
             if arg.is_number and not (arg.is_Integer and 0 <= arg <= _MAX_FACTORIAL):
-                raise _Refused(
+                raise _RefusedError(
                     f"factorials and binomials take whole numbers from 0 to {_MAX_FACTORIAL}"
                 )
     if function in (sp.Max, sp.Min):
         compared = sum(len(a.args) if isinstance(a, sp.Max | sp.Min) else 1 for a in args)
         if compared > _MAX_COMPARED:
-            raise _Refused(f"Max and Min compare at most {_MAX_COMPARED} numbers")
+            raise _RefusedError(f"Max and Min compare at most {_MAX_COMPARED} numbers")
     return _bounded(function(*args))
 
 
@@ -442,17 +447,17 @@ def _bits(expr: sp.Expr) -> int:
 
 def _bounded(expr: sp.Expr) -> sp.Expr:
     """Return an expression that is finite, and real and of bounded size where it is a number."""
-    if expr.has(sp.oo, -sp.oo, sp.zoo, sp.nan):
-        raise _Refused("it has no finite value")
+    if expr.has(*_INFINITE):
+        raise _RefusedError("it has no finite value")
     if _bits(expr) > _MAX_BITS:
-        raise _Refused("a number in it is too large")
+        raise _RefusedError("a number in it is too large")
     if expr.is_number and not isinstance(expr, sp.Rational):
         # what it is made of is bounded already, so that this is quick
         value = expr.evalf(15)
         if not value.is_real:
-            raise _Refused("a number in it is not real")
+            raise _RefusedError("a number in it is not real")
         if not isfinite(float(value)):
-            raise _Refused("a number in it is too large")
+            raise _RefusedError("a number in it is too large")
     return expr
 
 
@@ -472,4 +477,4 @@ def _check_terms(expr: sp.Expr) -> None:
         else:
             terms[part] = 1
         if terms[part] > _MAX_TERMS:
-            raise _Refused(f"it has more than {_MAX_TERMS} terms when it is expanded")
+            raise _RefusedError(f"it has more than {_MAX_TERMS} terms when it is expanded")

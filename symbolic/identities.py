@@ -17,6 +17,8 @@ from functools import cached_property
 
 import sympy as sp
 
+from momentumflow.symbolic.expressions import expression
+
 Step = tuple[str, Callable[[sp.Expr], sp.Expr]]
 
 
@@ -112,8 +114,12 @@ class Identity:
     hints: tuple[Step, ...] = field(default=(), repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "lhs", expression(self.lhs, "a side of an identity"))
+        object.__setattr__(self, "rhs", expression(self.rhs, "a side of an identity"))
+        relations = tuple((w, expression(e), expression(r)) for w, e, r in self.relations)
+        object.__setattr__(self, "relations", relations)
         for side in (self.lhs, self.rhs, *(r for _, _, r in self.relations)):
-            floats = sp.sympify(side).atoms(sp.Float)
+            floats = side.atoms(sp.Float)
             if floats:
                 raise TypeError(
                     f"expected exact expressions in identity {self.name!r}, received the "
@@ -199,10 +205,10 @@ class Identity:
         return f"{self.name}: {sp.sstr(self.lhs)} = {sp.sstr(self.rhs)}{given}"
 
     def _after_relations(self) -> Iterator[tuple[str, sp.Expr]]:
-        remaining = sp.sympify(self.lhs) - sp.sympify(self.rhs)
+        remaining = self.lhs - self.rhs
         yield "difference of the two sides", remaining
-        for what, expression, replacement in self.relations:
-            remaining = remaining.subs(expression, replacement).doit()
+        for what, known, replacement in self.relations:
+            remaining = remaining.subs(known, replacement).doit()
             yield what, remaining
 
 

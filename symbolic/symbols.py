@@ -2,18 +2,13 @@
 
 SymPy takes two symbols of one name but different assumptions for different
 symbols, and `subs` with the wrong one silently does nothing. Every module of
-the package therefore takes its symbols from here, and `canonical` rewrites
-expressions that a user brings (by name) to the registered ones.
+the package therefore takes its symbols from here, and `expressions.canonical`
+rewrites what a user brings (by name) to the registered ones.
 """
 
 from __future__ import annotations
 
-import re
-from typing import Any
-
 import sympy as sp
-
-from momentumflow.base.errors import InputError
 
 # Parameters of a method. beta ranges over [0, 1); it is declared positive so
 # that log(beta) and its powers simplify, and beta = 0 is reached by substitution.
@@ -69,53 +64,3 @@ REGISTRY: dict[str, sp.Symbol] = {
     "g": g,
     "z": z,
 }
-
-
-# The characters of a formula: sympify evaluates its input, so nothing else may reach it.
-_FORMULA = re.compile(r"[\w\s+\-*/()\[\],.]*", re.ASCII)
-
-
-def parse(text: str, names: dict[str, Any] | None = None) -> sp.Expr:
-    """Return the expression that a formula states, in registered symbols.
-
-    Parameters
-    ----------
-    text : str
-        Such as `"gamma/(1-beta)^2"`; `^` is a power, `lam` is lambda.
-    names : dict, optional
-        What further names stand for.
-
-    Raises
-    ------
-    InputError
-        If it is no formula.
-    """
-    # `lambda` is a keyword of the parser's language, hence not a name in it
-    known = {name: symbol for name, symbol in REGISTRY.items() if name.isidentifier()}
-    known.pop("lambda")
-    formula = text.replace("^", "**")
-    if not _FORMULA.fullmatch(formula) or "__" in formula or not formula.strip():
-        raise InputError("a formula", repr(text), "write it like 1 - cos(x) + x^2/2")
-    try:
-        return sp.sympify(formula, locals=known | (names or {}))
-    except Exception:  # sympify raises whatever the text makes Python raise
-        raise InputError("a formula", repr(text), "write it like 1 - cos(x) + x^2/2") from None
-
-
-def canonical(expression: Any) -> sp.Expr:
-    """Return `expression` with every symbol of a registered name replaced by the registered one.
-
-    Parameters
-    ----------
-    expression : sympy expression, number or str
-        Strings are read by `parse`.
-    """
-    if isinstance(expression, str):
-        return parse(expression)
-    expr = sp.sympify(expression)
-    swaps = {
-        symbol: REGISTRY[symbol.name]
-        for symbol in expr.free_symbols
-        if symbol.name in REGISTRY and REGISTRY[symbol.name] != symbol
-    }
-    return expr.xreplace(swaps) if swaps else expr

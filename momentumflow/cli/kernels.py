@@ -86,9 +86,9 @@ def _network(text: str | None, name: str) -> SeparableNetwork:
 
     if text is None:
         return DiagonalNetwork().balanced
-    from momentumflow.symbolic.symbols import canonical
+    from momentumflow.symbolic.expressions import read
 
-    parameter = canonical(text)
+    parameter = read(text)
     weights = tuple(sorted(parameter.free_symbols, key=lambda s: s.name))
     if not weights:
         raise InputError("an expression with at least one weight", repr(text))

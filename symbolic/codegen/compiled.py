@@ -29,7 +29,8 @@ from sympy.printing.pycode import PythonCodePrinter
 from sympy.printing.pytorch import TorchPrinter
 
 from momentumflow.base.errors import InputError
-from momentumflow.symbolic.symbols import REGISTRY, canonical
+from momentumflow.symbolic.expressions import all_of, canonical, symbol
+from momentumflow.symbolic.symbols import REGISTRY
 
 # The registry lists several spellings of a symbol; the identifier is the one to print.
 _IDENTIFIERS = {
@@ -156,7 +157,6 @@ def emit(
     if len(set(names)) != len(names):
         twice = next(n for n in names if names.count(n) > 1)
         raise InputError("arguments with distinct names", f"{twice!r} twice")
-    expressions = [sp.sympify(e) for e in expressions]
     foreign = set().union(*(e.free_symbols for e in expressions)) - set(arguments)
     if foreign:
         listed = ", ".join(sorted(identifier(s) for s in foreign))
@@ -334,15 +334,10 @@ def kernel(
     >>> theta([1.0, 2.0], 1)
     array([0.  , 0.75])
     """
-    if isinstance(expressions, sp.Expr | str | int | float):
-        single, listed = True, [canonical(expressions)]
-    else:
-        single, listed = False, [canonical(e) for e in expressions]
-    symbols = [canonical(a) for a in arguments]
-    for symbol in symbols:
-        if not isinstance(symbol, sp.Symbol):
-            raise InputError("arguments that are symbols", f"{symbol}")
-    if not name.isidentifier() or keyword.iskeyword(name):
+    single = isinstance(expressions, sp.Expr | str | int | float)
+    listed = all_of([expressions] if single else expressions, canonical, "the expressions")
+    symbols = all_of(arguments, symbol, "the arguments")
+    if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
         raise InputError("a function name that is a Python identifier", repr(name))
     emitted = emit(listed, symbols, modules="numpy")
     source = _function_source(name, emitted)

@@ -88,7 +88,8 @@ class Realisation:
         # the start states w_0 - w_{-1} = c gamma f(w_{-1}); then p_0 = (c gamma + push - gain) f
         assert method.start is not None
         start = sum((p.weight for p in method.start.gradients), sp.Integer(0)) * method.step
-        if sp.cancel(start / dict(method.start.left)[0] + push - gain) != 0:
+        elsewhere = any(dict(point.at) != {-1: 1} for point in method.start.gradients)
+        if elsewhere or sp.cancel(start / dict(method.start.left)[0] + push - gain) != 0:
             raise InputError("a method that starts without momentum", str(method))
         return cls(decay, gain, push, lookahead)
 
@@ -123,7 +124,7 @@ class Step:
 
     def require_values(self) -> None:
         """Raise InputError if the method has parameters other than the step and beta."""
-        foreign = self.method.recurrence.free_symbols - {beta}
+        foreign = set(self.method.parameters) - {beta}
         if foreign:
             raise InputError(
                 "a method whose only parameters are gamma and beta",

@@ -27,6 +27,7 @@ from momentumflow.symbolic.equations.inertial_regime import (
     inertial_series,
 )
 from momentumflow.symbolic.equations.modified_equations import check_order
+from momentumflow.symbolic.expressions import canonical, substituted, symbol
 from momentumflow.symbolic.methods.momentum_methods import MomentumMethod
 from momentumflow.symbolic.rings import factored
 from momentumflow.symbolic.trees.rooted_trees import FIELD
@@ -55,8 +56,8 @@ class AccelerationRule:
     exponents: Mapping[str, sp.Rational]
 
     def __getitem__(self, parameter: Any) -> sp.Expr:
-        symbol = symbols.canonical(parameter)
-        return self.parameters.get(symbol, symbol)
+        found = symbol(parameter, "a parameter")
+        return self.parameters.get(found, found)
 
     def apply(self, values: Mapping[Any, Any], factor: Any) -> dict[sp.Symbol, sp.Expr]:
         """Return the parameters for a path walked `factor` times faster.
@@ -68,9 +69,9 @@ class AccelerationRule:
         factor : number
             The factor rho.
         """
-        known = {symbols.canonical(name): sp.sympify(value) for name, value in values.items()}
-        known[self.rho] = sp.sympify(factor)
-        return {name: self[name].subs(known) for name in known if name != self.rho}
+        known = {symbol(name): canonical(value) for name, value in values.items()}
+        known[self.rho] = canonical(factor, "the factor")
+        return {name: substituted(self[name], known) for name in known if name != self.rho}
 
     def latex(self) -> str:
         """Return the rule in LaTeX, without dollar signs."""
@@ -111,7 +112,8 @@ def intrinsic_parameter(method: MomentumMethod) -> sp.Expr:
 
     Examples
     --------
-    >>> from momentumflow.symbolic.methods.momentum_methods import HeavyBall
+    >>> from momentumflow.symbolic.expressions import canonical, substituted, symbol
+    from momentumflow.symbolic.methods.momentum_methods import HeavyBall
     >>> intrinsic_parameter(HeavyBall())
     gamma/(1 - beta)**2
     """
@@ -210,6 +212,9 @@ def acceleration_rule(method: MomentumMethod, rho: sp.Symbol = symbols.rho) -> A
     (gamma, beta) -> (gamma*rho**2, 1 - rho*(1 - beta)), leaving gamma/(1 - beta)**2
     """
     scaling = inertial_scaling(method)
+    rho = symbol(rho, "rho")
+    if rho == method.step or rho in method.parameters:
+        raise InputError("a factor with a name of its own", f"{rho}, a parameter of the method")
     momentum = method.momentum
     new_step, new_momentum = sp.Dummy("step"), sp.Dummy("momentum")
     swap = {method.step: new_step, momentum: new_momentum}

@@ -19,12 +19,15 @@ import sympy as sp
 
 from momentumflow.base.errors import InputError
 from momentumflow.symbolic import symbols
+from momentumflow.symbolic.expressions import exact, symbol
 from momentumflow.symbolic.methods.recurrences import (
     Recurrence,
     check_recurrence,
-    exact,
+    check_start,
     parse_recurrence,
 )
+
+AT_REST = Recurrence.of({0: 1, -1: -1}, [])  # w_{-1} = w_0
 
 
 @dataclass(frozen=True, repr=False)
@@ -61,12 +64,18 @@ class MomentumMethod:
     momentum: sp.Symbol | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.step, sp.Symbol):
-            raise InputError("step as a symbol", repr(self.step), "substitute numbers afterwards")
-        object.__setattr__(self, "step", symbols.canonical(self.step))
+        for what, given, kind in (
+            ("a name as text", self.name, str),
+            ("a Recurrence", self.recurrence, Recurrence),
+            ("a Recurrence as the start", self.start, Recurrence | None),
+        ):
+            if not isinstance(given, kind):
+                raise InputError(what, repr(given))
+        object.__setattr__(self, "step", symbol(self.step, "the step"))
         if self.start is None:
-            object.__setattr__(self, "start", Recurrence.of({0: 1, -1: -1}, []))
+            object.__setattr__(self, "start", AT_REST)
         check_recurrence(self.recurrence, self.step)
+        check_start(self.start or AT_REST, self.step)
         if self.momentum is None:
             # inertia comes from c_1 = A'(1) vanishing: the parameter must occur there
             free = self.recurrence.left_moment(1).free_symbols
@@ -75,7 +84,7 @@ class MomentumMethod:
                 (chosen,) = free
             object.__setattr__(self, "momentum", chosen)
         else:
-            object.__setattr__(self, "momentum", symbols.canonical(self.momentum))
+            object.__setattr__(self, "momentum", symbol(self.momentum, "the momentum"))
             if self.momentum not in self.recurrence.free_symbols:
                 raise InputError(
                     "the momentum parameter to occur in the recurrence",
@@ -89,6 +98,7 @@ class MomentumMethod:
         gradients: Iterable[tuple[Any, Mapping[int, Any]]],
         *,
         name: str = "momentum method",
+        start: Recurrence | None = None,
         step: sp.Symbol = symbols.gamma,
         momentum: sp.Symbol | None = None,
     ) -> MomentumMethod:
@@ -103,6 +113,8 @@ class MomentumMethod:
             `f = -grad F`.
         name : str
             Shown in messages and file names.
+        start : Recurrence, optional
+            The relation between `w_0` and `w_{-1}`; `w_{-1} = w_0` if not stated.
         step : sympy.Symbol
             The step size.
         momentum : sympy.Symbol, optional
@@ -116,11 +128,16 @@ class MomentumMethod:
         ... ).name
         'heavy ball'
         """
-        return cls(name, Recurrence.of(left, gradients), step=step, momentum=momentum)
+        return cls(name, Recurrence.of(left, gradients), start, step, momentum)
 
     @classmethod
     def parse(
-        cls, text: str, *, name: str = "stated method", momentum: sp.Symbol | None = None
+        cls,
+        text: str,
+        *,
+        start: str | None = None,
+        name: str = "stated method",
+        momentum: sp.Symbol | None = None,
     ) -> MomentumMethod:
         """Return the method that an equation states.
 
@@ -131,6 +148,12 @@ class MomentumMethod:
             and parameters, such as
             `"w[k+1] = w[k] + beta*(w[k]-w[k-1]) + gamma*f(w[k])"`. Fractions
             are written `1/2`.
+        start : str, optional
+            How the iterates start, as an equation between `w[0]` and `w[-1]`;
+            `"w[0] = w[-1]"` if not stated. With damping tau, PyTorch's first
+            step is not damped, `v_1 = f(w_0)`: with the equation
+            `"w[k+1] = w[k] + beta*(w[k]-w[k-1]) + (1-tau)*gamma*f(w[k])"` that is
+            `"w[0] = w[-1] + tau*gamma/beta*f(w[0])"`.
         name : str
             Shown in messages and file names.
         momentum : sympy.Symbol, optional
@@ -140,13 +163,21 @@ class MomentumMethod:
         ------
         InputError
             If the text is no linear recurrence, or one that no loss can follow.
+
+        Examples
+        --------
+        >>> from momentumflow.symbolic import MomentumMethod
+        >>> print(MomentumMethod.parse("w[k+1] = w[k] + mu*(w[k]-w[k-1]) + gamma*f(w[k])"))
+        stated method: mu*w[k - 1] + (-mu - 1)*w[k] + w[k + 1] = gamma*f(w[k])
         """
-        return cls(name, parse_recurrence(text), momentum=momentum)
+        first = None if start is None else parse_recurrence(start, start=True)
+        return cls(name, parse_recurrence(text), first, momentum=momentum)
 
     @property
     def parameters(self) -> tuple[sp.Symbol, ...]:
-        """The parameters besides the step, sorted by name."""
-        return tuple(sorted(self.recurrence.free_symbols, key=lambda s: str(s.name)))
+        """The parameters besides the step, those of the start included, sorted by name."""
+        free = self.recurrence.free_symbols | (self.start or AT_REST).free_symbols
+        return tuple(sorted(free, key=lambda s: str(s.name)))
 
     @property
     def equation(self) -> sp.Eq:
@@ -154,11 +185,32 @@ class MomentumMethod:
         return self.recurrence.equation(self.step)
 
     def with_values(self, values: Mapping[Any, Any]) -> MomentumMethod:
-        """Return the method with some of its parameters replaced by exact values."""
-        clean = {symbols.canonical(k): exact(str(k), value) for k, value in values.items()}
+        """Return the method with some of its parameters replaced by exact values.
+
+        Parameters
+        ----------
+        values : mapping
+            Parameters by name or as symbols, to numbers, expressions or text.
+
+        Raises
+        ------
+        InputError
+            On what is no parameter of the method, or a value that is not exact.
+        """
+        if not isinstance(values, Mapping):
+            raise InputError("parameters with their values as a mapping", repr(values))
+        clean = {symbol(key, "a parameter"): exact(str(key), v) for key, v in values.items()}
+        unknown = [str(key) for key in clean if key not in self.parameters]
+        if unknown:
+            known = ", ".join(map(str, self.parameters)) or "none"
+            raise InputError(f"parameters among {known}", ", ".join(unknown))
         assert self.start is not None
         return MomentumMethod(
-            self.name, self.recurrence.subs(clean), self.start.subs(clean), self.step
+            self.name,
+            self.recurrence.subs(clean),
+            self.start.subs(clean),
+            self.step,
+            None if self.momentum in clean else self.momentum,
         )
 
     def _repr_latex_(self) -> str:

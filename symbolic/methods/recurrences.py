@@ -6,7 +6,7 @@ sum_j a_j w_{k+j} = gamma sum_i c_i f( sum_j b_ij w_{k+j} )
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,33 +14,17 @@ import sympy as sp
 
 from momentumflow.base.errors import InputError
 from momentumflow.symbolic import symbols
+from momentumflow.symbolic.expressions import exact, read, substituted
 
 # Parameter values at which the stability of a recurrence with symbols is tried.
 _TRIALS = (sp.Rational(1, 2), sp.Rational(1, 10), sp.Rational(9, 10), sp.Rational(99, 100))
 _ROOT_MARGIN = sp.Rational(1, 10**9)
 _MAX_SHIFT = 32
 
-
-def exact(name: str, value: Any) -> sp.Expr:
-    """Return `value` as an exact SymPy expression in the registered symbols.
-
-    Raises
-    ------
-    InputError
-        If it contains a float, is not an expression, or is not finite.
-    """
-    try:
-        expr = symbols.canonical(value)
-    except (sp.SympifyError, TypeError, AttributeError, SyntaxError):
-        raise InputError(f"{name} as a number or an expression", repr(value)) from None
-    if not isinstance(expr, sp.Expr) or expr.has(sp.oo, -sp.oo, sp.zoo, sp.nan):
-        raise InputError(f"{name} as a finite number or expression", repr(value))
-    if expr.has(sp.Float):
-        guess = sp.nsimplify(expr, rational=True)
-        raise InputError(
-            f"{name} as an exact number", f"the float {value}", f"write it as a fraction, {guess}"
-        )
-    return expr
+# What stands for the iterates, the field and the number of the step in an equation.
+_NOTATION = ("w", "f", "k")
+_EXAMPLE = 'write it like "w[k+1] = w[k] + beta*(w[k]-w[k-1]) + gamma*f(w[k])"'
+_EXAMPLE_OF_A_START = 'write it like "w[0] = w[-1] + gamma*f(w[0])"'
 
 
 @dataclass(frozen=True)
@@ -65,6 +49,18 @@ class Recurrence:
 
     left: tuple[tuple[int, sp.Expr], ...]
     gradients: tuple[GradientPoint, ...]
+
+    def __post_init__(self) -> None:
+        if not all(isinstance(c, sp.Expr) for c in self.coefficients):
+            raise InputError("coefficients as expressions", repr(self.left), "take Recurrence.of")
+
+    @property
+    def coefficients(self) -> Iterator[sp.Expr]:
+        """All coefficients `a_j`, `c_i` and `b_ij`."""
+        yield from (a for _, a in self.left)
+        for point in self.gradients:
+            yield point.weight
+            yield from (b for _, b in point.at)
 
     @classmethod
     def of(
@@ -104,14 +100,7 @@ class Recurrence:
     @property
     def free_symbols(self) -> set[sp.Symbol]:
         """The parameters that occur in the coefficients."""
-        found: set[sp.Symbol] = set()
-        for _, a in self.left:
-            found |= a.free_symbols
-        for point in self.gradients:
-            found |= point.weight.free_symbols
-            for _, b in point.at:
-                found |= b.free_symbols
-        return found
+        return set().union(*(c.free_symbols for c in self.coefficients))
 
     def left_moment(self, m: int) -> sp.Expr:
         """Return `c_m = sum_j a_j j^m / m!`, so that `A(e^D) = sum_m c_m D^m`."""
@@ -168,11 +157,14 @@ class Recurrence:
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {sp.latex(self.equation())}$"
 
-    def subs(self, values: Mapping[sp.Symbol, Any]) -> Recurrence:
+    def subs(self, values: Mapping[sp.Symbol, sp.Expr]) -> Recurrence:
         """Return the recurrence with parameters replaced."""
         return Recurrence.of(
-            {j: a.subs(values) for j, a in self.left},
-            [(p.weight.subs(values), {j: b.subs(values) for j, b in p.at}) for p in self.gradients],
+            {j: substituted(a, values) for j, a in self.left},
+            [
+                (substituted(p.weight, values), {j: substituted(b, values) for j, b in p.at})
+                for p in self.gradients
+            ],
         )
 
 
@@ -199,24 +191,45 @@ def is_zero(expr: sp.Expr) -> bool:
 
 def check_recurrence(recurrence: Recurrence, step: sp.Symbol) -> None:
     """Raise InputError unless the recurrence is consistent and stable."""
-    if step in recurrence.free_symbols:
+    _check_names(recurrence, step)
+    _check_rest(recurrence)
+    _check_free_of_step(recurrence, step)
+    if is_zero(recurrence.total_weight):
         raise InputError(
-            f"coefficients free of the step {step}",
-            f"a coefficient that contains {step}",
-            "the step multiplies the gradients only; rename the parameter",
+            "gradient weights that do not sum to zero", f"the sum {recurrence.total_weight}"
         )
+    _check_stability(recurrence)
+
+
+def check_start(start: Recurrence, step: sp.Symbol) -> None:
+    """Raise InputError unless this is a relation between `w_0` and `w_{-1}` that rest obeys."""
+    _check_names(start, step)
+    if not set(start.shifts) <= {0, -1}:
+        raise InputError("a start that relates w[0] and w[-1]", f"the shifts {start.shifts}")
+    _check_rest(start)
+    _check_free_of_step(start, step)
+
+
+def _check_names(recurrence: Recurrence, step: sp.Symbol) -> None:
+    taken = sorted(s.name for s in {step, *recurrence.free_symbols} if s.name in _NOTATION)
+    if taken:
+        raise InputError(
+            f"parameters with other names than {', '.join(_NOTATION)}, which the equation uses",
+            f"one named {taken[0]}",
+        )
+
+
+def _check_rest(recurrence: Recurrence) -> None:
+    """Raise InputError unless iterates that rest at a point where f = 0 stay there."""
     total = sp.factor(sp.Add(*(a for _, a in recurrence.left)))
     if not is_zero(total):
         raise InputError(
             "coefficients of w that sum to zero, so that a point where f = 0 stays put",
             f"the sum {total}",
+            "a decay of the weights is stated through the loss, F + (decay/2) |w|^2",
         )
     if not recurrence.left:
         raise InputError("a recurrence for w", "a left side that is zero")
-    if not recurrence.gradients or is_zero(recurrence.total_weight):
-        raise InputError(
-            "gradient weights that do not sum to zero", f"the sum {recurrence.total_weight}"
-        )
     for i, point in enumerate(recurrence.gradients):
         at = sp.Add(*(b for _, b in point.at))
         if not is_zero(at - 1):
@@ -224,12 +237,22 @@ def check_recurrence(recurrence: Recurrence, step: sp.Symbol) -> None:
                 f"coefficients that sum to one inside f (gradient point {i + 1})",
                 f"the sum {sp.factor(at)}",
             )
-    _check_stability(recurrence)
+
+
+def _check_free_of_step(recurrence: Recurrence, step: sp.Symbol) -> None:
+    """Raise InputError if the step occurs in a coefficient: it only multiplies the gradients."""
+    for coefficient in recurrence.coefficients:
+        if step in coefficient.free_symbols:
+            raise InputError(
+                f"coefficients free of the step {step}",
+                f"the coefficient {coefficient}",
+                "the step multiplies the gradients only; rename the parameter",
+            )
 
 
 def _check_stability(recurrence: Recurrence) -> None:
     """Raise InputError if no parameter value makes all other roots lie inside the unit circle."""
-    x = sp.Symbol("x")
+    x = sp.Dummy("x")
     quotient = sp.cancel(recurrence.left_polynomial(x) / (x - 1))
     parameters = sorted(quotient.free_symbols - {x}, key=str)
     worst: sp.Expr | None = None
@@ -250,51 +273,70 @@ def _check_stability(recurrence: Recurrence) -> None:
     )
 
 
-def parse_recurrence(text: str) -> Recurrence:
+def parse_recurrence(text: str, *, start: bool = False) -> Recurrence:
     """Return the recurrence that an equation in `w[k+j]` and `f(...)` states.
+
+    Parameters
+    ----------
+    text : str
+        Linear in the iterates and in f.
+    start : bool
+        Whether it is a relation at the start, at k = 0: `w[0] = w[-1]`.
 
     Raises
     ------
     InputError
-        If the text cannot be read, or is not linear in the iterates and in f.
+        If the text cannot be read, is not linear in the iterates and in f, or
+        has coefficients that change from step to step.
     """
-    example = 'write it like "w[k+1] = w[k] + beta*(w[k]-w[k-1]) + gamma*f(w[k])"'
+    example = _EXAMPLE_OF_A_START if start else _EXAMPLE
     sides = text.split("=") if isinstance(text, str) else []
     if len(sides) != 2:
         raise InputError("an equation with one '='", repr(text), example)
-    k = sp.Symbol("k", integer=True)
+    k = sp.S.Zero if start else sp.Symbol("k", integer=True)
     w, f = sp.IndexedBase("w"), sp.Function("f")
     names = {"w": w, "f": f, "k": k}
     try:
-        expr = sp.expand(symbols.parse(sides[0], names) - symbols.parse(sides[1], names))
-    except (InputError, TypeError):
-        raise InputError("a readable recurrence", repr(text), example) from None
-    calls = sorted(expr.atoms(sp.core.function.AppliedUndef), key=str)
-    unknown = [call for call in calls if call.func != f or len(call.args) != 1]
-    if unknown:
-        raise InputError("f as the only function, of one argument", str(unknown[0]), example)
-    marks = {call: sp.Dummy() for call in calls}
+        expr = sp.expand(read(sides[0], names) - read(sides[1], names))
+    except InputError as error:
+        raise InputError("a readable recurrence", repr(text), error.remedy) from None
+    marks = {call: sp.Dummy() for call in sorted(expr.atoms(f), key=str)}
     rest = expr.xreplace(marks)
     gradients = []
     for call, mark in marks.items():
-        weight = -sp.cancel(rest.coeff(mark, 1) / symbols.gamma)
-        if weight.has(*marks.values()):
-            raise InputError("a recurrence linear in f(...)", repr(text), example)
+        factor = -rest.coeff(mark, 1)
+        rest = sp.expand(rest + factor * mark)
+        if rest.has(mark) or factor.has(*marks.values()):
+            raise InputError(
+                "a recurrence linear in f(...)",
+                repr(text),
+                "a method that rescales its gradient, as Adam and RMSProp do, has no such form",
+            )
+        weight = sp.cancel(factor / symbols.gamma)
+        if symbols.gamma in weight.free_symbols:
+            raise InputError(
+                f"the step gamma once in front of {call}",
+                f"the factor {factor}",
+                "write gamma for the learning rate",
+            )
         gradients.append((weight, _linear_in_w(call.args[0], w, k, example)))
-        rest = sp.expand(rest - rest.coeff(mark, 1) * mark)
-    if marks and rest.has(*marks.values()):
-        raise InputError("a recurrence linear in f(...)", repr(text), example)
-    return Recurrence.of(_linear_in_w(rest, w, k, example), gradients)
+    found = Recurrence.of(_linear_in_w(rest, w, k, example), gradients)
+    for coefficient in found.coefficients:
+        if k in coefficient.free_symbols:
+            raise InputError(
+                "coefficients that are the same at every step",
+                f"{sp.factor(coefficient)}, which depends on the number k of the step",
+                "schedules are not derived from text; put a parameter, such as beta, in its place",
+            )
+    return found
 
 
-def _linear_in_w(
-    expr: sp.Expr, w: sp.IndexedBase, k: sp.Symbol, example: str
-) -> dict[int, sp.Expr]:
+def _linear_in_w(expr: sp.Expr, w: sp.IndexedBase, k: sp.Expr, example: str) -> dict[int, sp.Expr]:
     expr = sp.expand(expr)
     found: dict[int, sp.Expr] = {}
     rest = expr
     for iterate in expr.atoms(sp.Indexed):
-        shift = sp.expand(iterate.indices[0] - k) if len(iterate.indices) == 1 else sp.nan
+        shift = sp.expand(iterate.indices[0] - k)
         if not shift.is_Integer:
             raise InputError("iterates w[k+j] with a whole number j", str(iterate), example)
         found[int(shift)] = expr.coeff(iterate, 1)

@@ -14,6 +14,7 @@ from functools import cached_property
 import sympy as sp
 
 from momentumflow.base.errors import InputError
+from momentumflow.symbolic.expressions import all_of, canonical, symbol
 from momentumflow.symbolic.identities import Identity
 from momentumflow.symbolic.symbols import (
     Delta,
@@ -70,7 +71,11 @@ class SeparableNetwork:
     name: str = "separable"
 
     def __post_init__(self) -> None:
-        parameter = sp.sympify(self.parameter)
+        if not isinstance(self.name, str):
+            raise InputError("a name as text", repr(self.name))
+        coordinates = all_of(self.coordinates, symbol, "the coordinates")
+        object.__setattr__(self, "coordinates", coordinates)
+        parameter = canonical(self.parameter, "a map of the coordinates")
         foreign = parameter.free_symbols - set(self.coordinates)
         if foreign:
             listed = ", ".join(sorted(map(str, foreign)))
@@ -84,9 +89,16 @@ class SeparableNetwork:
                 f"{parameter}, which ignores {', '.join(sorted(map(str, idle)))}",
             )
         object.__setattr__(self, "parameter", parameter)
-        if not self.force:
-            derived = tuple(-g * sp.diff(parameter, w) for w in self.coordinates)
-            object.__setattr__(self, "force", derived)
+        clash = {g, gamma, beta, lam} & set(coordinates)
+        if clash or len(set(coordinates)) != len(coordinates):
+            raise InputError(
+                "coordinates with names of their own", ", ".join(map(str, clash or coordinates))
+            )
+        force = all_of(self.force, canonical, "the force")
+        derived = tuple(-g * sp.diff(parameter, w) for w in coordinates)
+        if force and len(force) != len(coordinates):
+            raise InputError(f"a force on each of {len(coordinates)} weights", f"{len(force)}")
+        object.__setattr__(self, "force", force or derived)
 
     def __repr__(self) -> str:
         return f"<SeparableNetwork {self.name!r}: theta = {self.parameter}>"

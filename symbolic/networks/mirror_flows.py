@@ -29,6 +29,7 @@ import sympy as sp
 from momentumflow.base.errors import InputError
 from momentumflow.base.values import FrozenMapping
 from momentumflow.symbolic import symbols
+from momentumflow.symbolic.expressions import all_of, canonical, symbol
 from momentumflow.symbolic.identities import Identity
 from momentumflow.symbolic.networks.diagonal_network import SeparableNetwork
 
@@ -96,8 +97,8 @@ def commutation(maps: Sequence[Any], weights: Sequence[sp.Symbol]) -> Commutatio
     ----------
     Li, Wang, Lee, Arora, NeurIPS 2022, arXiv 2207.04036.
     """
-    names = tuple(symbols.canonical(w) for w in weights)
-    exprs = [_smooth_map(g, names) for g in maps]
+    names = all_of(weights, symbol, "the weights")
+    exprs = [_smooth_map(g, names) for g in all_of(maps, canonical, "the maps")]
     gradients = [sp.Matrix([sp.diff(g, w) for w in names]) for g in exprs]
     hessians = [sp.hessian(g, names) for g in exprs]
     brackets, motion = {}, {}
@@ -117,9 +118,7 @@ def commutation(maps: Sequence[Any], weights: Sequence[sp.Symbol]) -> Commutatio
 
 
 def _smooth_map(value: Any, weights: Sequence[sp.Symbol]) -> sp.Expr:
-    expr = symbols.canonical(value)
-    if not isinstance(expr, sp.Expr):
-        raise InputError("a map as an expression of the weights", repr(value))
+    expr = canonical(value, "a map of the weights")
     foreign = sorted(str(s) for s in expr.free_symbols - set(weights))
     if foreign:
         raise InputError(
@@ -339,11 +338,11 @@ def mirror_flow(
     if isinstance(parameter, SeparableNetwork):
         weights = parameter.coordinates
         parameter = parameter.parameter
-    expr = symbols.canonical(parameter)
+    expr = canonical(parameter, "a map of the weights")
     names = tuple(
         sorted(expr.free_symbols, key=lambda s: str(s.name))
         if weights is None
-        else (symbols.canonical(w) for w in weights)
+        else all_of(weights, symbol, "the weights")
     )
     expr = _smooth_map(expr, names)
     rotation, pieces = _as_sum(expr, names)

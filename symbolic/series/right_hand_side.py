@@ -22,6 +22,7 @@ from momentumflow.base.errors import InputError
 from momentumflow.base.values import Value
 from momentumflow.symbolic import symbols
 from momentumflow.symbolic.codegen.compiled import identifier, kernel
+from momentumflow.symbolic.expressions import all_of, canonical, symbol
 from momentumflow.symbolic.series.jet_space import jet_space
 from momentumflow.symbolic.trees.rooted_trees import VELOCITY, Tree
 
@@ -55,9 +56,7 @@ def check_loss(loss: Any, variables: Sequence[Any] | None) -> tuple[sp.Expr, tup
     InputError
         If it is no expression, not smooth, or has symbols besides its variables.
     """
-    expr = symbols.canonical(loss)
-    if not isinstance(expr, sp.Expr):
-        raise InputError("a loss as an expression or a gradient as a function", repr(loss))
+    expr = canonical(loss, "a loss")
     for kink in _KINKS:
         if expr.has(kink):
             found = next(iter(expr.atoms(kink)))
@@ -65,7 +64,7 @@ def check_loss(loss: Any, variables: Sequence[Any] | None) -> tuple[sp.Expr, tup
     if variables is None:
         chosen = tuple(sorted(expr.free_symbols, key=lambda s: str(s.name)))
     else:
-        chosen = tuple(symbols.canonical(variable) for variable in variables)
+        chosen = all_of(variables, symbol, "the variables")
     foreign = sorted(str(s) for s in expr.free_symbols - set(chosen))
     if foreign or not chosen:
         raise InputError(
@@ -102,7 +101,10 @@ def specialise(
     """
     expr, names = check_loss(loss, variables)
     field = [-sp.diff(expr, x) for x in names]
-    speed = None if velocity is None else tuple(velocity)
+    speed = None if velocity is None else all_of(velocity, canonical, "the velocity")
+    if speed is not None and len(speed) != len(names):
+        raise InputError(f"a velocity of {len(names)} components", f"{len(speed)}")
+    _check_distinct(series, names, speed or ())
     if speed is None and any(term.tree.velocities for term in series):
         raise InputError("symbols for the velocity", "none", "the equation has velocity leaves")
 
@@ -131,6 +133,22 @@ def specialise(
         parts = differential(term.tree)
         values = [a + term.coefficient * b for a, b in zip(values, parts, strict=True)]
     return tuple(values)
+
+
+def _check_distinct(
+    series: TreeSeries, names: tuple[sp.Symbol, ...], speed: tuple[sp.Expr, ...]
+) -> None:
+    """Raise InputError if a name means one thing in the loss and another in the equation."""
+    own = set().union(*(term.coefficient.free_symbols for term in series))
+    moving = set().union(*(part.free_symbols for part in speed))
+    clash = sorted(str(s) for s in (own & (set(names) | moving)) | (set(names) & moving))
+    if clash or len(set(names)) != len(names):
+        raise InputError(
+            "variables with names of their own",
+            ", ".join(clash) or "one variable twice",
+            "the equation uses the name already; rename the variable of the loss" * bool(clash)
+            or None,
+        )
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import sympy as sp
 
 from momentumflow.base.errors import InputError
-from momentumflow.symbolic import symbols
+from momentumflow.symbolic.expressions import canonical, substituted, symbol
 from momentumflow.symbolic.trees.rooted_trees import FIELD, VELOCITY, Tree, tree
 from momentumflow.symbolic.trees.tree_display import latex_indices, latex_text, plain_text, svg
 
@@ -154,8 +154,8 @@ class TreeSeries:
 
     def subs(self, values: Mapping[Any, Any]) -> TreeSeries:
         """Return the series with symbols of its coefficients replaced."""
-        clean = {symbols.canonical(k): symbols.canonical(value) for k, value in values.items()}
-        replaced = {term.tree: term.coefficient.subs(clean) for term in self}
+        clean = {symbol(key): canonical(value) for key, value in values.items()}
+        replaced = {term.tree: substituted(term.coefficient, clean) for term in self}
         return TreeSeries(self.left_hand_side, replaced, max_nodes=self.max_nodes)
 
     def specialise(

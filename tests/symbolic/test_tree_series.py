@@ -15,7 +15,8 @@ from momentumflow.symbolic import (
     memoryless_map,
     modified_equation,
 )
-from momentumflow.symbolic.symbols import beta, eps, gamma, lam, parse
+from momentumflow.symbolic.expressions import read
+from momentumflow.symbolic.symbols import beta, eps, gamma, lam
 from momentumflow.symbolic.trees.rooted_trees import tree
 
 
@@ -61,7 +62,7 @@ def test_table():
     assert [row["tree"] for row in rows] == ["[]", "[[]]", "[[[]]]", "[[],[]]"]
     assert rows[3]["differential"] == "f''(f, f)"
     assert rows[3]["symmetry"] == 2
-    assert parse(rows[1]["coefficient"]).subs({gamma: 2, beta: 0}) == -2
+    assert read(rows[1]["coefficient"]).subs({gamma: 2, beta: 0}) == -2
 
 
 def test_sympy_equation():
