@@ -28,7 +28,9 @@ def _as_array(name: str, value: Any) -> NDArray[Any]:
         return value
     if hasattr(value, "toarray"):
         raise Unfit(f"call {name}.toarray()")
-    if np.ma.is_masked(value):
+    # NumPy forgets the masks of arrays in a list
+    parts = value if isinstance(value, list | tuple) else (value,)
+    if any(np.ma.is_masked(part) for part in parts):
         raise InputError(f"{name} without masked entries", shown(value), "fill or drop them")
     try:
         array = np.asarray(value)

@@ -8,6 +8,7 @@ and a `y` in the range of `X`; both are checked when the problem is made.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from momentumflow.base.arguments import (
 from momentumflow.base.errors import InputError
 from momentumflow.base.values import Value
 from momentumflow.numeric.data.labelled import batch_axes, dataset, feature_labels
+from momentumflow.numeric.data.tables import Table, read_table
 from momentumflow.numeric.validation import (
     FloatArray,
     Matrix,
@@ -44,6 +46,8 @@ from momentumflow.numeric.validation import (
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
+
+_log = logging.getLogger(__name__)
 
 # y counts as lying in the range of X when its distance to it is below this
 # share of |y|: well above the rounding of standardised data (about 1e-15), well
@@ -414,7 +418,8 @@ def load_regression(path: FileName, target: str, *, standardise: bool = False) -
         file with arrays `X` and `y`, the target is `y`.
     standardise : bool
         Centre every column and scale it to unit variance; constant columns are
-        dropped. Centring lowers the rank of X by one: that is legitimate.
+        dropped, and logged as a warning. Centring lowers the rank of X by one: that
+        is legitimate.
 
     Returns
     -------
@@ -427,28 +432,30 @@ def load_regression(path: FileName, target: str, *, standardise: bool = False) -
         What `read_table` and `Regression` refuse: no such file or column, text or
         missing values, a target outside the range of X.
     """
-    from momentumflow.numeric.data.tables import read_table
-
     table = read_table(Path(path), target)
-    X, y, names = table.X, table.y, table.feature_names
     if standardise:
-        X, y, names = standardised(X, y, names)
-    return Regression(X, y, feature_names=names, name=Path(path).name)
+        table = standardised(table)
+    return Regression(table.X, table.y, feature_names=table.feature_names, name=Path(path).name)
 
 
-def standardised(
-    X: FloatArray, y: FloatArray, names: tuple[str, ...]
-) -> tuple[FloatArray, FloatArray, tuple[str, ...]]:
-    """Centre X and y, scale the columns to unit variance, drop constant columns."""
-    spread = X.std(axis=0)
-    scale = np.abs(X).max(axis=0)
-    keep = spread > 1e-12 * np.where(scale > 0, scale, 1)
+def standardised(table: Table) -> Table:
+    """Centre X and y, scale the columns to unit variance, drop constant columns and say so."""
+    # powers of two: no digit changes, and neither tiny nor huge units leave the range of floats
+    X, y = (np.ldexp(a, -np.frexp(np.abs(a).max(axis=0))[1]) for a in (table.X, table.y))
+    names, spread = table.feature_names, X.std(axis=0)
+    keep = spread > 1e-12
+    constant = [name for name, kept in zip(names, keep, strict=True) if not kept]
+    if constant:
+        _log.warning(
+            "%d of %d columns dropped, because they are constant: %s",
+            len(constant), len(names), ", ".join(map(repr, constant)),
+        )  # fmt: skip
     Z = (X[:, keep] - X[:, keep].mean(axis=0)) / spread[keep]
-    target_spread = float(y.std())
     centred = y - y.mean()
+    target_spread = float(y.std())
     if target_spread > 0:
         centred = centred / target_spread
-    return Z, centred, tuple(np.array(names, dtype=object)[keep])
+    return Table(Z, centred, tuple(name for name in names if name not in constant))
 
 
 @checked
@@ -491,5 +498,6 @@ def diabetes_regression(
     expand = PolynomialFeatures(degree=2, include_bias=False)
     features = expand.fit_transform(data[:rows])
     names = tuple(expand.get_feature_names_out())
-    X, y, names = standardised(features, np.asarray(target[:rows], dtype=np.float64), names)
+    y = np.asarray(target[:rows], dtype=np.float64)
+    X, y, names = standardised(Table(features, y, names))
     return Regression(X, y, feature_names=names, name=f"diabetes {rows} rows")

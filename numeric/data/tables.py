@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import zipfile
+import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from momentumflow.base.errors import InputError, nearest
-from momentumflow.numeric.validation import FloatArray
+from momentumflow.base.libraries import pandas
+from momentumflow.numeric.validation import FloatArray, float_array
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,8 +31,9 @@ def read_table(path: Path, target: str) -> Table:
     Raises
     ------
     InputError
-        A missing, empty or unreadable file, an unknown suffix, an unknown
-        target column, a column that is not numeric, a missing value.
+        A missing, empty or unreadable file, an unknown suffix, a column without a
+        name or of the name of another, an unknown target column, a column that is
+        not numeric, a value that is missing, NaN or infinite.
     """
     if not path.is_file():
         raise InputError("an existing data file", f"{path}", "check the path")
@@ -38,43 +41,57 @@ def read_table(path: Path, target: str) -> Table:
         raise InputError("a table with rows", f"the empty file {path}")
     match path.suffix.lower():
         case ".csv":
-            return _from_frame(_read_csv(path), path, target)
+            return _from_frame(_read("a readable CSV file", path, _read_csv), path, target)
         case ".parquet" | ".pq":
-            return _from_frame(_read_parquet(path), path, target)
+            frame = _read("a readable Parquet file", path, pandas().read_parquet)
+            return _from_frame(frame, path, target)
         case ".npz":
-            return _from_npz(path, target)
+            arrays = _read("a readable npz file without pickled objects", path, _read_npz)
+            return _from_arrays(arrays, path, target)
         case suffix:
             raise InputError(
                 "a .csv, .parquet or .npz file", f"{path} (suffix {suffix or 'missing'!r})"
             )
 
 
+def _read(what: str, path: Path, reader: Callable[[Path], Any]) -> Any:
+    try:
+        return reader(path)
+    except InputError:
+        raise
+    except Exception as error:  # the readers of broken files raise nearly anything
+        raise InputError(what, f"{path} ({error or type(error).__name__})") from error
+
+
 def _read_csv(path: Path) -> pd.DataFrame:
-    import pandas as pd
+    options: dict[str, Any] = {"skipinitialspace": True}
+    # Read by itself: in a table pandas makes a second "price" into "price.1".
+    header = pandas().read_csv(
+        path, header=None, nrows=1, dtype=str, keep_default_na=False, **options
+    )
+    _require_distinct(header.iloc[0].tolist(), path)
+    with warnings.catch_warnings():
+        # Rows longer than the header: pandas would take the first column for labels, or
+        # drop the last one with no more than this warning.
+        warnings.simplefilter("error", pandas().errors.ParserWarning)
+        return pandas().read_csv(path, index_col=False, **options)
 
-    try:
-        return pd.read_csv(path, skipinitialspace=True)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError("a readable CSV file", f"{path} ({error})") from error
 
-
-def _read_parquet(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError) as error:  # pyarrow's errors derive from these
-        raise InputError("a readable Parquet file", f"{path} ({error})") from error
+def _read_npz(path: Path) -> dict[str, Any]:
+    # opened here: `np.load` leaves a broken file open
+    with open(path, "rb") as file:
+        archive = np.load(file, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise ValueError("one array, not an archive of several")
+        with archive:
+            return {name: archive[name] for name in archive.files}
 
 
 def _from_frame(frame: pd.DataFrame, path: Path, target: str) -> Table:
     if frame.empty:
         raise InputError("a table with rows", f"{path}, which has a header only")
     frame = frame.rename(columns=str)
-    if frame.columns.has_duplicates:
-        twice = frame.columns[frame.columns.duplicated()][0]
-        raise InputError("distinct column names", f"the name {twice!r} twice in {path}")
-    columns = tuple(frame.columns)
+    columns = _require_distinct(list(frame.columns), path)
     _require_column(target, columns, path)
     for name in columns:
         series = frame[name]
@@ -84,49 +101,66 @@ def _from_frame(frame: pd.DataFrame, path: Path, target: str) -> Table:
                 f"column {name!r} of dtype {series.dtype} in {path}",
                 "encode or drop it",
             )
-        missing = int(series.isna().sum())
-        if missing:
-            raise InputError(
-                "a table without gaps",
-                f"{missing} missing or NaN in column {name!r} of {path}",
-                "clean or impute them first",
-            )
-    features = tuple(name for name in columns if name != target)
-    return Table(
-        frame[list(features)].to_numpy(dtype=np.float64),
-        frame[target].to_numpy(dtype=np.float64),
-        features,
-    )
+    features = [name for name in columns if name != target]
+    X = frame[features].to_numpy(dtype=np.float64, na_value=np.nan)
+    y = frame[target].to_numpy(dtype=np.float64, na_value=np.nan)
+    return _without_gaps(Table(X, y, tuple(features)), path, target)
 
 
-def _from_npz(path: Path, target: str) -> Table:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise InputError(
-            "a readable npz file without pickled objects", f"{path} ({error})"
-        ) from None
+def _from_arrays(arrays: Mapping[str, Any], path: Path, target: str) -> Table:
     _require_column(target, tuple(arrays), path)
-    y = arrays.pop(target)
-    if y.ndim != 1:
+    columns = {
+        name: float_array(f"{name!r} of {path}", array, finite=False)
+        for name, array in arrays.items()
+    }
+    y = columns.pop(target)
+    if y.ndim != 1 or y.size == 0:
         raise InputError(f"a one-dimensional target {target!r}", f"shape {y.shape} in {path}")
-    if set(arrays) == {"X"}:
-        X = arrays["X"]
+    if set(columns) == {"X"} and columns["X"].ndim != 1:
+        X = columns["X"]
         if X.ndim != 2 or X.shape[0] != y.shape[0]:
             raise InputError(
                 f"X of shape ({y.shape[0]}, d) beside {target!r}", f"shape {X.shape} in {path}"
             )
-        return Table(X, y, tuple(f"x{j}" for j in range(X.shape[1])))
-    for name, array in arrays.items():
+        names = tuple(f"x{j}" for j in range(X.shape[1]))
+        return _without_gaps(Table(X, y, names), path, target)
+    for name, array in columns.items():
         if array.shape != y.shape:
             raise InputError(
                 f"columns of the target's shape {y.shape}, or one matrix named X",
                 f"{name!r} of shape {array.shape} in {path}",
             )
-    if not arrays:
+    if not columns:
         raise InputError("features beside the target", f"only {target!r} in {path}")
-    return Table(np.stack(list(arrays.values()), axis=1), y, tuple(arrays))
+    table = Table(np.stack(list(columns.values()), axis=1), y, tuple(columns))
+    return _without_gaps(table, path, target)
+
+
+def _without_gaps(table: Table, path: Path, target: str) -> Table:
+    columns = zip((*table.feature_names, target), (*table.X.T, table.y), strict=True)
+    gaps = {name: int((~np.isfinite(column)).sum()) for name, column in columns}
+    listed = [f"{number} in column {name!r}" for name, number in gaps.items() if number]
+    if listed:
+        more = f" and in {len(listed) - 4} columns more" if len(listed) > 4 else ""
+        raise InputError(
+            "a table without gaps",
+            f"values missing, NaN or infinite: {', '.join(listed[:4])}{more} of {path}",
+            "clean or impute them first",
+        )
+    return table
+
+
+def _require_distinct(names: list[str], path: Path) -> tuple[str, ...]:
+    for position, name in enumerate(names):
+        if not name:
+            raise InputError(
+                "a name for every column",
+                f"none for column {position + 1} of {path}",
+                "name it; row numbers are left out by to_csv(..., index=False)",
+            )
+        if name in names[:position]:
+            raise InputError("distinct column names", f"the name {name!r} twice in {path}")
+    return tuple(names)
 
 
 def _require_column(target: str, columns: tuple[str, ...], path: Path) -> None:

@@ -1,10 +1,13 @@
 """Regression problems, files, and what is refused, sentence by sentence."""
 
+import tempfile
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings, strategies as st
 
 from momentumflow import InputError
 from momentumflow.numeric import (
@@ -129,13 +132,31 @@ def test_npz_with_a_matrix(tmp_path: Path) -> None:
     np.testing.assert_array_equal(load_regression(path, "y").X, X)
 
 
-def test_standardising_drops_constant_columns(tmp_path: Path, frame: pd.DataFrame) -> None:
+def test_standardising_drops_constant_columns_and_says_so(
+    tmp_path: Path, frame: pd.DataFrame, caplog: pytest.LogCaptureFixture
+) -> None:
     path = tmp_path / "data.csv"
     frame.assign(one=3.0).to_csv(path, index=False)
     problem = load_regression(path, "price", standardise=True)
     assert problem.feature_names is not None
     assert "one" not in problem.feature_names
     assert problem.rank == problem.n - 1
+    assert "1 of 8 columns dropped, because they are constant: 'one'" in caplog.text
+    caplog.clear()
+    frame.to_csv(path, index=False)
+    same = load_regression(path, "price", standardise=True)
+    assert caplog.text == ""
+    np.testing.assert_array_equal(problem.X, same.X)
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e-150, 1e150, 1e300])
+def test_standardised_data_know_no_units(tmp_path: Path, unit: float) -> None:
+    ours, scaled = tmp_path / "ours.npz", tmp_path / "scaled.npz"
+    np.savez(ours, X=X, y=Y)
+    np.savez(scaled, X=X * unit, y=Y * unit)
+    one, other = (load_regression(path, "y", standardise=True) for path in (ours, scaled))
+    np.testing.assert_allclose(other.X, one.X, rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(other.y, one.y, rtol=1e-12, atol=1e-13)
 
 
 def _written(path: Path, text: str) -> Path:
@@ -151,8 +172,19 @@ FILES = [
     (
         "gap.csv",
         "a,b,price\n1,,2\n",
-        "a table without gaps, received 1 missing or NaN in column 'b'",
+        "a table without gaps, received values missing, NaN or infinite: 1 in column 'b' of",
     ),
+    ("infinite.csv", "a,b,price\n1,inf,2\n-inf,1,3\n", "1 in column 'a', 1 in column 'b'"),
+    ("same.csv", "price,b,price\n1,2,3\n", "distinct column names, received the name 'price' twi"),
+    ("spaces.csv", "price, b, price\n1,2,3\n", "the name 'price' twice"),
+    ("index.csv", ",b,price\n0,2,3\n", "a name for every column, received none for column 1"),
+    (
+        "long.csv",
+        "a,price\n1,2,3\n4,5,6\n",
+        "Length of header or names does not match",
+    ),
+    ("labels.csv", "a,price\n0,2,3\n1,5,6\n", "a readable CSV file"),
+    ("nul.csv", "a,price\n\x00,2\n", "numeric columns only|readable CSV"),
     ("twice.csv", "a,b,prize\n1,2,3\n", r"'price', which is not in .*did you mean 'prize'"),
     ("data.xlsx", "x", "a .csv, .parquet or .npz file"),
     ("broken.parquet", "x", "a readable Parquet file"),
@@ -170,6 +202,90 @@ def test_bad_files(tmp_path: Path, name: str, text: str | None, sentence: str) -
         load_regression(path, "price")
 
 
+def _with_nan(kind: str, path: Path, frame: pd.DataFrame) -> Path:
+    table = frame.astype(float)
+    table.loc[1, "f2"], table.loc[2, "f2"], table.loc[0, "f5"] = np.nan, np.inf, -np.inf
+    match kind:
+        case "csv":
+            table.to_csv(path, index=False)
+        case "parquet":
+            table.to_parquet(path)
+        case "npz":
+            np.savez(path, **{name: table[name].to_numpy() for name in table})
+        case "matrix":
+            features = table.drop(columns="price").to_numpy()
+            np.savez(path, X=features, price=table["price"].to_numpy())
+    return path
+
+
+@pytest.mark.parametrize("standardise", [False, True])
+@pytest.mark.parametrize("kind", ["csv", "parquet", "npz", "matrix"])
+def test_columns_with_gaps_are_named_and_refused(
+    tmp_path: Path, frame: pd.DataFrame, kind: str, standardise: bool
+) -> None:
+    suffix = "npz" if kind == "matrix" else kind
+    path = _with_nan(kind, tmp_path / f"d.{suffix}", frame)
+    names = ("x2", "x5") if kind == "matrix" else ("f2", "f5")
+    with pytest.raises(InputError, match=f"2 in column '{names[0]}', 1 in column '{names[1]}'"):
+        load_regression(path, "price", standardise=standardise)
+
+
+@pytest.mark.parametrize("suffix", ["npz", "parquet", "csv"])
+@settings(max_examples=60, derandomize=True, deadline=None)
+@given(data=st.data())
+def test_a_damaged_file_is_refused_or_read(suffix: str, data: st.DataObject) -> None:
+    """Cut, overwritten or lengthened anywhere: one sentence, or numbers, and nothing else."""
+    whole = _whole(suffix)
+    at = data.draw(st.integers(0, len(whole) - 1))
+    match data.draw(st.sampled_from(["cut", "overwritten", "lengthened"])):
+        case "cut":
+            damaged = whole[:at]
+        case "overwritten":
+            noise = data.draw(st.binary(min_size=1, max_size=40))
+            damaged = whole[:at] + noise + whole[at + len(noise) :]
+        case _:
+            damaged = whole[:at] + data.draw(st.binary(min_size=1, max_size=40)) + whole[at:]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"data.{suffix}"
+        path.write_bytes(damaged)
+        for standardise in (False, True):
+            assert "\n" not in _refusal(path, standardise)
+
+
+def _refusal(path: Path, standardise: bool) -> str:
+    try:
+        problem = load_regression(path, "price", standardise=standardise)
+    except InputError as error:
+        return str(error)
+    assert np.isfinite(problem.X).all()
+    return ""
+
+
+@cache
+def _whole(suffix: str) -> bytes:
+    table = pd.DataFrame(X, columns=[f"f{j}" for j in range(7)]).assign(price=Y)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"data.{suffix}"
+        match suffix:
+            case "csv":
+                table.to_csv(path, index=False)
+            case "parquet":
+                table.to_parquet(path)
+            case _:
+                np.savez_compressed(path, X=X, price=Y)
+        return path.read_bytes()
+
+
+def test_masked_entries_are_refused() -> None:
+    masked = np.ma.masked_array(X, mask=X > 1)
+    rows = [np.ma.masked_array(row, mask=row > 1) for row in X]
+    for value in (masked, rows):
+        with pytest.raises(InputError, match="X without masked entries"):
+            Regression(value, Y)
+    unmasked = Regression(np.ma.masked_array(X, mask=False), Y)
+    np.testing.assert_array_equal(unmasked.X, X)
+
+
 @pytest.mark.parametrize(
     ("arrays", "sentence"),
     [
@@ -178,6 +294,9 @@ def test_bad_files(tmp_path: Path, name: str, text: str | None, sentence: str) -
         ({"y": Y, "a": np.ones(3)}, "columns of the target's shape"),
         ({"y": Y}, "features beside the target"),
         ({"y": np.array([{}], dtype=object)}, "without pickled objects"),
+        ({"y": Y, "X": X.astype(str)}, "'X' of .* as real numbers"),
+        ({"y": Y, "X": X * 1j}, "'X' of .* as real numbers"),
+        ({"y": np.float64(3), "X": X}, "a one-dimensional target 'y'"),
     ],
 )
 def test_bad_npz(tmp_path: Path, arrays: dict[str, np.ndarray], sentence: str) -> None:
