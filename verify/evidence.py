@@ -63,9 +63,8 @@ class Measurement:
         How much of what is allowed was used: 0 for a perfect value, 1 at the
         bound, more where it is missed. NaN where the requirement has no scale.
     secondary : str
-        Why no wrong theory need make it miss, in words, where that is so: it is
-        a premise of the others. Empty for all that a negative control has to
-        reject.
+        Set for a measurement that no negative control has to fail, because it is
+        only a premise of the others: the reason, in words. Empty for the rest.
     """
 
     quantity: str

@@ -15,6 +15,7 @@ import numpy as np
 
 from momentumflow.base import libraries
 from momentumflow.base.errors import InputError, nearest
+from momentumflow.base.numbers import in_latex
 from momentumflow.numeric import (
     Regression,
     momentum_descent,
@@ -119,6 +120,8 @@ def _equal_lambda(drawing: Drawing) -> Figure:
             gamma, beta = eps**2 / lam, 1 - eps / lam
             if beta < 0:
                 continue
+            # 1 - beta, not beta: rounded, beta near 1 would not give back lambda.
+            label = rf"$\gamma={in_latex(gamma, 3)},\ 1-\beta={in_latex(1 - beta, 3)}$"
             steps = int(t_end / eps)
             path = momentum_descent(
                 problem, gamma, beta, 0.4, max_steps=steps, tol=None, record_every=1
@@ -130,7 +133,7 @@ def _equal_lambda(drawing: Drawing) -> Figure:
                 axes.plot(
                     path.time[::every], path.theta[::every, j], linestyle="", marker=look.marker,
                     color=look.color, markersize=4,
-                    label=rf"$\gamma={gamma:.2g},\ \beta={beta:.2g}$" if k == 0 else None,
+                    label=label if k == 0 else None,
                 )  # fmt: skip
         axes.set_title(rf"$\lambda = {lam:g}$")
         axes.set_xlabel(r"time $t = k\,\gamma/(1-\beta)$")

@@ -46,7 +46,7 @@ class GradientFlow:
 def gradient_flow(
     X: FloatArray, y: FloatArray, alpha: float, *, time: ArrayLike | None = None
 ) -> GradientFlow:
-    """Integrate w_pm' = mp g w_pm, g = X^T (X theta - y)/n, from w_pm = sqrt(2) alpha.
+    """Integrate w_±' = ∓ g w_±, g = X^T (X theta - y)/n, from w_± = sqrt(2) alpha.
 
     Parameters
     ----------

@@ -30,9 +30,27 @@ class ControlResult(Value):
     reason: str = ""
 
     @property
+    def verdict(self) -> Verdict:
+        """Supported if the check refuted the wrong subject, as it must; refuted if it accepted it.
+
+        A check that stops with an error, or that could not measure, did neither.
+        """
+        if self.evidence is None:
+            return Verdict.UNDECIDED
+        turned = {Verdict.REFUTED: Verdict.SUPPORTED, Verdict.SUPPORTED: Verdict.REFUTED}
+        return turned.get(self.evidence.verdict, Verdict.UNDECIDED)
+
+    @property
     def rejected(self) -> bool:
         """Whether the check refuted the wrong subject, as it must."""
-        return self.evidence is not None and self.evidence.verdict is Verdict.REFUTED
+        return self.verdict is Verdict.SUPPORTED
+
+    @property
+    def outcome(self) -> str:
+        """The verdict in words: rejected, accepted, or no verdict."""
+        return {Verdict.SUPPORTED: "rejected", Verdict.REFUTED: "accepted"}.get(
+            self.verdict, self.verdict.value
+        )
 
     @property
     def explanation(self) -> str:
@@ -40,12 +58,10 @@ class ControlResult(Value):
         return str(self.evidence.deciding) if self.evidence is not None else self.reason
 
     def _shown(self) -> dict[str, str]:
-        rejected = "yes" if self.rejected else "no"
-        return {"control": self.mutation.name, "rejected": rejected, "by": self.explanation}
+        return {"control": self.mutation.name, "outcome": self.outcome, "by": self.explanation}
 
     def __repr__(self) -> str:
-        rejected = "rejected" if self.rejected else "not rejected"
-        return f"<ControlResult {self.mutation.name}: {rejected}>"
+        return f"<ControlResult {self.mutation.name}: {self.outcome}>"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -64,7 +80,7 @@ class ClaimResult(Value):
         Time that judging took.
     verdict : Verdict
         Refuted if a proof fails, a measurement misses its requirement, or a
-        negative control is accepted; undecided if a measurement is.
+        negative control is accepted; undecided if a measurement or a control is.
     """
 
     claim: Claim
@@ -77,9 +93,16 @@ class ClaimResult(Value):
     def verdict(self) -> Verdict:
         """The verdict on the claim."""
         found = Verdict.of([*(p.verdict for p in self.proofs), self.evidence.verdict])
-        if found is Verdict.SUPPORTED and not all(c.rejected for c in self.controls):
-            return Verdict.REFUTED
+        if found is Verdict.SUPPORTED and self.controls:
+            return Verdict.of(control.verdict for control in self.controls)
         return found
+
+    @property
+    def caveat(self) -> str:
+        """What a reader must know beside the verdict; empty if there is nothing."""
+        if self.controls:
+            return ""
+        return "no negative control: nothing shows that this check would refute a wrong theory"
 
     def guards(self, measurement: Measurement) -> tuple[str, ...]:
         """Return the negative controls under which this measurement is missed, by name."""
@@ -95,7 +118,7 @@ class ClaimResult(Value):
 
     @property
     def unguarded(self) -> tuple[str, ...]:
-        """What no negative control makes miss and that is not secondary either."""
+        """The measurements that are not secondary and that no negative control fails."""
         return tuple(
             m.quantity for m in self.evidence.measurements if not m.secondary and not self.guards(m)
         )
@@ -107,11 +130,12 @@ class ClaimResult(Value):
             if proof.verdict is not Verdict.SUPPORTED:
                 return f"proof of {proof.name}: {proof.reason}"
         if self.evidence.verdict is Verdict.SUPPORTED:
-            for control in self.controls:
+            for control in sorted(self.controls, key=lambda c: c.verdict is not Verdict.REFUTED):
                 if not control.rejected:
+                    accepted = control.verdict is Verdict.REFUTED
+                    found = "was accepted" if accepted else "has no verdict"
                     return (
-                        f"negative control {control.mutation.name!r} was not rejected: "
-                        f"{control.explanation}"
+                        f"negative control {control.mutation.name!r} {found}: {control.explanation}"
                     )
         return str(self.evidence.deciding)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
+import traceback
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -97,7 +99,10 @@ def prove(identity: Identity) -> ProofResult:
 
 
 def _reason(error: Exception) -> str:
-    return f"the check stopped: {error}" if str(error) else f"the check stopped: {error!r}"
+    """Say what stopped a check: the type of the error, its text, and the line that raised it."""
+    said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"the check stopped with {said} ({Path(last.filename).name}, line {last.lineno})"
 
 
 def select(names: Iterable[str] | None, available: tuple[Claim, ...]) -> tuple[Claim, ...]:

@@ -1,5 +1,7 @@
 """Every figure of the gallery, small: drawn, labelled, and with something on every axis."""
 
+import re
+
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
@@ -32,4 +34,21 @@ def test_accelerated_pairs_lie_on_each_other_over_rescaled_steps():
         return np.max(np.abs(np.ptp(np.log(curves), axis=0)))
 
     assert spread(rescaled) < 0.2 * spread(plain)
+    plt.close(figure)
+
+
+def test_the_legend_of_equal_lambda_gives_back_the_lambda_of_its_title():
+    """Rounded as they are printed: beta to two digits would read as twice lambda."""
+    (picture,) = [p for p in GALLERY if p.name == "equal-lambda-paths"]
+    with style():
+        figure = picture.draw(Drawing(seeds=2, resolution=8))
+    read = 0
+    for axes in figure.axes:
+        lam = float(re.search(r"[\d.]+", axes.get_title())[0])
+        for text in axes.get_legend().get_texts():
+            words = re.sub(r" \\cdot 10\^\{(-?\d+)\}", r"e\1", text.get_text())
+            gamma, lag = (float(x) for x in re.findall(r"=([\d.]+(?:e-?\d+)?)", words))
+            assert gamma / lag**2 == pytest.approx(lam, rel=0.02)
+            read += 1
+    assert read >= 5
     plt.close(figure)

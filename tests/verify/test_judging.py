@@ -1,5 +1,6 @@
 """The machinery of verdicts: what is supported, refuted, open, and what exposes a bad check."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -45,7 +46,7 @@ def test_a_check_that_accepts_its_control_counts_as_failed(toothless, subject):
     result = judge(toothless, subject, Settings(seeds=4))
     assert result.evidence.verdict is Verdict.SUPPORTED
     assert result.verdict is Verdict.REFUTED
-    assert "negative control 'nothing' was not rejected" in result.explanation
+    assert "negative control 'nothing' was accepted" in result.explanation
 
 
 def test_an_unconverged_run_is_no_verdict(open_claim, subject):
@@ -56,7 +57,35 @@ def test_an_unconverged_run_is_no_verdict(open_claim, subject):
 
 def test_a_control_that_gives_no_verdict_is_not_rejected(sound, open_claim, subject):
     claim = replace(open_claim, controls=sound.controls)
-    assert not judge(claim, subject, Settings(seeds=2)).controls[0].rejected
+    assert judge(claim, subject, Settings(seeds=2)).controls[0].verdict is Verdict.UNDECIDED
+
+
+def test_a_check_that_stops_accepts_nothing(sound, subject):
+    """Neither a control that stops nor a claim that stops is an acceptance of what is wrong."""
+
+    def stops(always):
+        def check(given, settings):
+            if always or given is not subject:
+                raise ZeroDivisionError
+            return sound.check(given, settings)
+
+        return check
+
+    for always in (True, False):
+        result = judge(replace(sound, check=stops(always)), subject, Settings(seeds=2))
+        assert result.verdict is Verdict.UNDECIDED
+        assert [c.outcome for c in result.controls] == ["no verdict"]
+        assert re.search(r"ZeroDivisionError \(test_judging.py, line \d+\)", result.explanation)
+
+
+def test_a_claim_without_controls_says_so(sound, subject):
+    bare = judge(replace(sound, controls=()), subject, Settings(seeds=2))
+    assert bare.verdict is Verdict.SUPPORTED
+    assert "no negative control" in bare.caveat
+    assert judge(sound, subject, Settings(seeds=2)).caveat == ""
+    report = run(claims=(replace(sound, controls=()),), subject=subject, seeds=2)
+    assert any("no negative control" in line for line in report.complaints())
+    assert "No negative control" in report.to_html()
 
 
 def test_an_error_inside_a_check_is_no_verdict_and_the_reason(sound, subject):
@@ -65,7 +94,8 @@ def test_an_error_inside_a_check_is_no_verdict_and_the_reason(sound, subject):
 
     result = judge(replace(sound, check=breaks), subject, Settings(seeds=2))
     assert result.verdict is Verdict.UNDECIDED
-    assert "expected a stable step, received gamma = 7" in result.explanation
+    assert "InputError: expected a stable step, received gamma = 7" in result.explanation
+    assert "(test_judging.py, line " in result.explanation
 
 
 def test_a_programming_error_is_not_swallowed(sound, subject):

@@ -70,7 +70,7 @@ def test_table_names_each_claim_and_what_decided(report):
     console.print(report)
     text = console.file.getvalue()
     # 1/2: the toothless claim rejects one of its two controls.
-    for expected in ("square", "no verdict", "raise max_steps", "was not rejected", "1/2", "1/1"):
+    for expected in ("square", "no verdict", "raise max_steps", "was accepted", "1/2", "1/1"):
         assert expected in text
     assert report.summary().startswith("3 claims in ")
 

@@ -83,22 +83,22 @@ class Findings(Value):
         claims = "claim" if len(self.results) == 1 else "claims"
         return f"{len(self.results)} {claims} in {self.seconds:.1f} s: {', '.join(parts)}"
 
-    def mutants(self) -> tuple[tuple[Mutation, tuple[tuple[str, bool], ...]], ...]:
-        """Return each planted mistake with the claims that had to catch it: (name, caught)."""
-        seen: dict[str, tuple[Mutation, list[tuple[str, bool]]]] = {}
+    def mutants(self) -> tuple[tuple[Mutation, tuple[tuple[str, Verdict], ...]], ...]:
+        """Return each planted mistake with the claims that had to catch it: (name, whether)."""
+        seen: dict[str, tuple[Mutation, list[tuple[str, Verdict]]]] = {}
         for result in self.results:
             for control in result.controls:
                 _, catchers = seen.setdefault(control.mutation.name, (control.mutation, []))
-                catchers.append((result.claim.name, control.rejected))
+                catchers.append((result.claim.name, control.verdict))
         return tuple((mutation, tuple(catchers)) for mutation, catchers in seen.values())
 
     def complaints(self) -> tuple[str, ...]:
-        """One sentence for each claim that is not supported."""
+        """One sentence for each claim that is not supported, or only with a caveat."""
         return tuple(
             f"{r.claim.name}: {r.verdict.value}{' (a question)' if r.claim.question else ''}: "
-            f"{r.explanation}"
+            f"{r.caveat if r.verdict is Verdict.SUPPORTED else r.explanation}"
             for r in self.results
-            if r.verdict is not Verdict.SUPPORTED
+            if r.verdict is not Verdict.SUPPORTED or r.caveat
         )
 
     def __repr__(self) -> str:

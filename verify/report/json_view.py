@@ -11,7 +11,7 @@ from momentumflow.verify.evidence import Measurement
 from momentumflow.verify.report.findings import Findings
 from momentumflow.verify.results import ClaimResult
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 def to_dict(found: Findings) -> dict[str, Any]:
@@ -56,6 +56,7 @@ def _claim_dict(result: ClaimResult) -> dict[str, Any]:
         "question": claim.question,
         "verdict": result.verdict.value,
         "explanation": result.explanation,
+        "caveat": result.caveat,
         "seconds": result.seconds,
         "proofs": [
             {"name": p.name, "statement": p.statement, "verdict": p.verdict.value}
@@ -71,6 +72,7 @@ def _claim_dict(result: ClaimResult) -> dict[str, Any]:
                 "description": c.mutation.description,
                 "kind": c.mutation.kind,
                 "rejected": c.rejected,
+                "outcome": c.outcome,
                 "explanation": c.explanation,
             }
             for c in result.controls

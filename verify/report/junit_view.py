@@ -11,7 +11,8 @@ from momentumflow.verify.report.findings import Findings
 def to_junit(found: Findings) -> str:
     """Return JUnit XML: a suite for each theme, a case for each claim and control.
 
-    A claim that is not supported is a failure, one without verdict an error.
+    A claim that is not supported, or a control that is accepted, is a failure; one without
+    verdict is an error.
     """
     root = ET.Element("testsuites", name="momentumflow verify", time=f"{found.seconds:.3f}")
     for theme in dict.fromkeys(r.claim.theme for r in found.results):
@@ -40,9 +41,12 @@ def to_junit(found: Findings) -> str:
                 cases += 1
                 name = f"{result.claim.name} rejects {control.mutation.name}"
                 inner = ET.SubElement(suite, "testcase", classname=theme, name=name)
-                if not control.rejected:
+                if control.verdict is Verdict.REFUTED:
                     failures += 1
                     ET.SubElement(inner, "failure", message=_xml_text(control.explanation))
+                elif control.verdict is Verdict.UNDECIDED:
+                    errors += 1
+                    ET.SubElement(inner, "error", message=_xml_text(control.explanation))
         suite.set("tests", str(cases))
         suite.set("failures", str(failures))
         suite.set("errors", str(errors))

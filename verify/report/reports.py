@@ -63,7 +63,9 @@ class Report(Findings):
                 rich.text.Text(r.verdict.value, style=_STYLES[r.verdict]),
                 r.evidence.deciding.brief,
                 f"{proven}/{len(r.proofs)}" if r.proofs else "",
-                f"{sum(c.rejected for c in r.controls)}/{len(r.controls)}" if r.controls else "",
+                f"{sum(c.rejected for c in r.controls)}/{len(r.controls)}"
+                if r.controls
+                else "none",
             )
         return table
 

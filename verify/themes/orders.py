@@ -97,7 +97,7 @@ def _check(subject: Subject, settings: Settings) -> Evidence:
     return Evidence(
         tuple(
             order(
-                f"order in eps of the equation through eps^{truncation}",
+                f"order in eps of the equation with terms up to eps^{truncation}",
                 steps,
                 errors[j],
                 truncation + 1,
