@@ -29,6 +29,8 @@ coverage: $(VENV)/.test
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python tools/layout.py
+	cd .layout && ../$(BIN)/lint-imports --no-logo ../pyproject.toml
 
 types: $(VENV)/.test
 	$(BIN)/python tools/layout.py

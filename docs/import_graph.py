@@ -1,24 +1,33 @@
-"""Which part of the package imports which: read from the sources, drawn for `architecture.md`.
+"""Which part of the package imports which, for `architecture.md`.
 
-The parts are the headings of `architecture.md` and the files listed under each;
-the arrows are the import statements of those files. Nothing about either is
-written here, so the drawing cannot disagree with the page or with the code.
+The parts are the headings of that page and the files listed under each; grimp, the
+graph library of import-linter, reads the imports. Nothing about either is written
+here, so what is shown cannot disagree with the page or with the code.
 """
 
 from __future__ import annotations
 
-import ast
+import html
+import json
 import re
-from collections.abc import Iterator
+import subprocess
+import sys
 from dataclasses import dataclass
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "architecture.md"
 ROOMS = ("momentumflow", "verify", "numeric", "symbolic")
-# Every room may import the ground floor, which imports none of them.
-GROUND = "momentumflow.base."
+# Run where the package is laid out as it is installed: grimp knows no other mapping.
+_GRIMP = """
+import grimp, json
+graph = grimp.build_graph("momentumflow", cache_dir=None, exclude_type_checking_imports=True)
+print(json.dumps([
+    (a, b, all(line["is_lazy"] for line in graph.get_import_details(importer=a, imported=b)))
+    for a in graph.modules for b in graph.find_modules_directly_imported_by(a)]))
+"""
 
 
 @dataclass(frozen=True)
@@ -34,6 +43,11 @@ class Part:
         """The anchor of the heading on the page."""
         return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
 
+    @property
+    def ground(self) -> bool:
+        """Whether this is the ground floor, which all others may use."""
+        return self.files[0].startswith("base/")
+
     def owns(self, path: Path) -> bool:
         """Whether a file (relative to the repository) belongs to this part."""
         name = path.as_posix()
@@ -43,12 +57,11 @@ class Part:
         )
 
 
-def parts(text: str | None = None) -> list[Part]:
+def parts() -> list[Part]:
     """Return the parts that the page lists, in its order."""
-    text = PAGE.read_text(encoding="utf-8") if text is None else text
     found: list[Part] = []
     room = ""
-    for chunk in re.split(r"^(?=##)", text, flags=re.MULTILINE):
+    for chunk in re.split(r"^(?=##)", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE):
         heading, _, body = chunk.partition("\n")
         level, _, title = heading.partition(" ")
         if level == "##":
@@ -61,7 +74,7 @@ def parts(text: str | None = None) -> list[Part]:
 
 
 def sources() -> dict[str, Path]:
-    """Return every module of the package by name; generated kernels count as their folder."""
+    """Return every module of the package by name, relative to the repository."""
     found = {}
     for room in ROOMS:
         for path in sorted((ROOT / room).rglob("*.py")):
@@ -71,98 +84,60 @@ def sources() -> dict[str, Path]:
     return found
 
 
-def _public(modules: dict[str, Path]) -> dict[tuple[str, str], str]:
-    """Return the module behind each public name of a room, from the stub that exports it."""
-    behind = {}
-    for stub in ROOT.glob("*/**/__init__.pyi"):
-        relative = stub.relative_to(ROOT).parent.parts
-        package = ".".join(
-            relative if relative[0] == "momentumflow" else ("momentumflow", *relative)
-        )
-        for node in ast.parse(stub.read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.ImportFrom) and node.module:
-                for alias in node.names:
-                    target = f"{package}.{node.module}"
-                    if target in modules:
-                        behind[package, alias.name] = target
-    # `momentumflow.numeric` passes on what `momentumflow.numeric.implicit` exports.
-    return {key: behind.get((target, key[1]), target) for key, target in behind.items()}
-
-
-def _statements(tree: ast.AST, *, deferred: bool) -> Iterator[ast.Import | ast.ImportFrom]:
-    """Yield the import statements that run; what only a type checker reads is left out."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            continue
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            yield node
-        elif deferred or not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield from _statements(node, deferred=deferred)
-
-
 @cache
-def imports(*, deferred: bool = False) -> frozenset[tuple[str, str]]:
-    """Return the pairs of modules (importing, imported).
-
-    Those at module level; with `deferred` also those inside functions, which run
-    when the function is called.
-    """
-    modules = sources()
-    public = _public(modules)
-    found = set()
-    for name, path in modules.items():
-        tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
-        for node in _statements(tree, deferred=deferred):
-            if isinstance(node, ast.Import):
-                targets = [a.name for a in node.names]
-            else:
-                module = node.module or ""
-                targets = [
-                    public.get(
-                        (module, a.name),
-                        f"{module}.{a.name}" if f"{module}.{a.name}" in modules else module,
-                    )
-                    for a in node.names
-                ]
-            found |= {
-                (name, t)
-                for t in targets
-                if t in modules and t != name and not t.startswith(GROUND)
-            }
-    return frozenset(found)
+def imports() -> dict[tuple[str, str], bool]:
+    """Return the pairs of modules (importing, imported), and whether only functions import it."""
+    done = subprocess.run(
+        [sys.executable, "-c", _GRIMP], cwd=ROOT / ".layout", capture_output=True, check=True
+    )
+    return {(a, b): deferred for a, b, deferred in json.loads(done.stdout)}
 
 
-def arrows(listed: list[Part], *, deferred: bool = False) -> set[tuple[Part, Part]]:
-    """Return the pairs of different parts between which there is an import."""
-    modules = sources()
-    home = {name: part for name, path in modules.items() for part in listed if part.owns(path)}
-    pairs = {(home[a], home[b]) for a, b in imports(deferred=deferred) if a in home and b in home}
-    return {(a, b) for a, b in pairs if a != b}
+def uses(listed: list[Part]) -> dict[Part, set[Part]]:
+    """Return for each part the other parts that its files import at once."""
+    home = {name: part for name, path in sources().items() for part in listed if part.owns(path)}
+    found: dict[Part, set[Part]] = {part: set() for part in listed}
+    for (a, b), deferred in imports().items():
+        if not deferred and a in home and b in home and home[a] != home[b]:
+            found[home[a]].add(home[b])
+    return found
 
 
-def reachable(pairs: set[tuple[Part, Part]]) -> set[tuple[Part, Part]]:
-    """Return the transitive closure."""
-    after: dict[Part, set[Part]] = {}
-    for a, b in pairs:
-        after.setdefault(a, set()).add(b)
-    closure = set()
-    for start, first in after.items():
-        waiting = list(first)
-        met: set[Part] = set()
-        while waiting:
-            part = waiting.pop()
-            if part not in met:
-                met.add(part)
-                waiting += after.get(part, ())
-        closure |= {(start, part) for part in met}
-    return closure
+def levels(room: str, used: dict[Part, set[Part]]) -> list[list[Part]]:
+    """Return the parts of a room from the top level down: imports lead to lower levels."""
+    inside = {a: {b for b in used[a] if b.room == room} for a in used if a.room == room}
+    order = TopologicalSorter(inside)
+    order.prepare()  # an error if the parts import each other in a circle
+    found = []
+    while order.is_active():
+        ready = order.get_ready()
+        found.append([part for part in inside if part in ready])
+        order.done(*ready)
+    return found[::-1]
 
 
-def essential(pairs: set[tuple[Part, Part]]) -> set[tuple[Part, Part]]:
-    """Return the arrows that do not follow from others (of an acyclic graph, its reduction)."""
-    closure = reachable(pairs)
-    return {
-        (a, b)
-        for a, b in pairs
-        if not any((a, c) in closure and (c, b) in closure for _, c in closure)
-    }
+class Drawing:
+    """What a notebook shows: rooms and levels one above the other, each box with what it uses."""
+
+    def _repr_html_(self) -> str:
+        everything = uses(parts())
+        used = {a: {b for b in bs if not b.ground} for a, bs in everything.items() if not a.ground}
+        rooms = {f"{room}/": levels(room, used) for room in ROOMS}
+        rooms["momentumflow/base/"] = [[part for part in everything if part.ground]]
+        return "".join(
+            f'<section class="room"><h4><code>{room}</code></h4>'
+            f"{''.join(self._row(level, used) for level in floor)}</section>"
+            for room, floor in rooms.items()
+        )
+
+    def _row(self, level: list[Part], used: dict[Part, set[Part]]) -> str:
+        boxes = []
+        for part in level:
+            names = ", ".join(link(b) for b in used if b in used.get(part, ()))
+            boxes.append(f"<div><strong>{link(part)}</strong>{names and f'<p>{names}</p>'}</div>")
+        return f'<div class="level">{"".join(boxes)}</div>'
+
+
+def link(part: Part) -> str:
+    """Return a link to the part's files on the page."""
+    return f'<a href="#{part.anchor}">{html.escape(part.title)}</a>'

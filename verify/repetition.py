@@ -23,9 +23,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
 from scipy import stats
 
-import momentumflow.numeric
-import momentumflow.symbolic
-import momentumflow.verify
+from momentumflow import numeric, symbolic
 from momentumflow.base import libraries
 from momentumflow.base.errors import InputError
 from momentumflow.base.numbers import plain
@@ -380,8 +378,8 @@ def _settings(settings: Settings) -> dict[str, Any]:
 def code_digest() -> str:
     """Return a digest of the source of the three rooms: outcomes of other code do not count."""
     digest = hashlib.sha256()
-    for room in (momentumflow.symbolic, momentumflow.numeric, momentumflow.verify):
-        folder = Path(str(room.__file__)).parent
+    for file in (symbolic.__file__, numeric.__file__, __file__):
+        folder = Path(str(file)).parent
         for path in sorted(folder.rglob("*.py")):
             digest.update(path.relative_to(folder).as_posix().encode())
             digest.update(path.read_bytes())

@@ -44,7 +44,7 @@ def test_the_legend_of_equal_lambda_gives_back_the_lambda_of_its_title():
         figure = picture.draw(Drawing(seeds=2, resolution=8))
     read = 0
     for axes in figure.axes:
-        lam = float(re.search(r"[\d.]+", axes.get_title())[0])
+        lam = float(re.search(r"[\d.]+", axes.get_title("left"))[0])
         for text in axes.get_legend().get_texts():
             words = re.sub(r" \\cdot 10\^\{(-?\d+)\}", r"e\1", text.get_text())
             gamma, lag = (float(x) for x in re.findall(r"=([\d.]+(?:e-?\d+)?)", words))

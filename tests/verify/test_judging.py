@@ -164,7 +164,7 @@ def test_progress_counts_every_claim(sound, open_claim, subject):
     ("arguments", "sentence"),
     [
         ({"seeds": 1}, "expected seeds >= 2, received seeds = 1."),
-        ({"seeds": 2.5}, "expected seeds as a whole number, received 2.5."),
+        ({"seeds": 2.5}, "expected seeds as a whole number >= 2, received 2.5."),
         (
             {"tolerance_scale": 0},
             "expected tolerance_scale > 0, received tolerance_scale = 0.",
