@@ -55,6 +55,9 @@ _log = logging.getLogger(__name__)
 RANGE_TOLERANCE = 1e-10
 # Entries of a random design: more of them are a slip, and fill the memory (80 GB).
 _MOST_ENTRIES = 10**10
+# Rows of X whose lengths differ by more than this are measured in units of their
+# lengths where y is held against the range of X: one in units of 1e-12 counts as well.
+_LENGTHS_APART = 10.0
 
 
 @checked
@@ -67,7 +70,8 @@ class Regression(Value):
     X : array_like, shape (..., n, d)
         Design matrix, n < d. Leading axes are a batch of problems.
     y : array_like, shape (..., n)
-        Targets, in the range of `X` (relative distance below 1e-10).
+        Targets, in the range of `X` (relative distance below 1e-10, as a whole and
+        in each row's own units, see `range_distance`).
     feature_names : tuple of str, optional
         One name for each of the d columns.
     name : str
@@ -150,7 +154,10 @@ class Regression(Value):
         feature_names: Sequence[str] | None = None,
         name: str = "nearest consistent regression",
     ) -> Regression:
-        """Return the problem with `y` replaced by its projection on range(X).
+        """Return the problem with `y` replaced by the nearest point of range(X).
+
+        Rows of very different lengths are measured in units of their lengths; where
+        the rows are independent, `y` is kept as it is.
 
         Parameters
         ----------
@@ -170,10 +177,11 @@ class Regression(Value):
                 f"y with one entry for each of the {matrix.shape[-2]} rows of X",
                 f"y of shape {target.shape}",
             )
-        U, s, _ = np.linalg.svd(matrix, full_matrices=False)
-        basis = U * _above_rank_cutoff(s, matrix.shape)[..., None, :]
-        projected = np.einsum("...nr,...mr,...m->...n", basis, basis, target)
-        return cls(matrix, projected, feature_names=feature_names, name=name)
+        units = _units(matrix)
+        U, s, _ = np.linalg.svd(matrix / units[..., None], full_matrices=False)
+        beyond = U * (1 - _above_rank_cutoff(s, matrix.shape))[..., None, :]
+        outside = np.einsum("...nr,...mr,...m->...n", beyond, beyond, target / units)
+        return cls(matrix, target - units * outside, feature_names=feature_names, name=name)
 
     @property
     def n(self) -> int:
@@ -215,12 +223,27 @@ class Regression(Value):
 
     @cached_property
     def range_distance(self) -> FloatArray:
-        """Distance of y to range(X) over |y|; shape (...)."""
-        U = self.svd[0]
-        coordinates = np.einsum("...nr,...n->...r", U, self.y) * self.range_mask
-        outside = self.y - np.einsum("...nr,...r->...n", U, coordinates)
+        """Distance of y to range(X), relative; shape (...).
+
+        Of y as a whole over |y|, where rows of very different lengths are scaled to
+        length one first; or of one of its rows i over |y_i| + sum_j |x_ij theta_j|,
+        theta the least-norm solution, if that is more than rounding leaves and larger.
+        """
+        units = _units(self.X)
+        X = self.X / units[..., None]
+        U, s, Vt = self.svd if np.all(units == 1) else np.linalg.svd(X, full_matrices=False)
+        mask = _above_rank_cutoff(s, X.shape)
+        y = self.y / units
+        y /= np.abs(y).max(axis=-1, keepdims=True)
+        coordinates = np.einsum("...nr,...n->...r", U, y) * mask
+        outside = np.abs(y - np.einsum("...nr,...r->...n", U, coordinates))
+        size = np.linalg.norm(y, axis=-1)
+        theta = np.einsum("...rd,...r->...d", Vt, coordinates / np.where(mask > 0, s, 1))
+        terms = np.einsum("...nd,...d->...n", np.abs(X), np.abs(theta))
+        rounding = 8 * self.n * np.finfo(np.float64).eps * size[..., None]
+        rows = np.maximum(outside - rounding, 0) / np.maximum(np.abs(y) + terms, rounding)
         distance: FloatArray = np.asarray(
-            np.linalg.norm(outside, axis=-1) / np.linalg.norm(self.y, axis=-1)
+            np.maximum(np.linalg.norm(outside, axis=-1) / size, rows.max(axis=-1))
         )
         return distance
 
@@ -245,11 +268,25 @@ class Regression(Value):
 
     def residual(self, theta: RealsOrNaN) -> FloatArray:
         """Relative residual |X theta - y| / |y|; shape (...) for theta (..., d)."""
-        r = self._misfit(theta)
+        # in units of the largest target, whose square neither under- nor overflows
+        unit = np.abs(self.y).max(axis=-1, keepdims=True)
+        r = self._misfit(theta) / unit
         relative: FloatArray = np.asarray(
-            np.linalg.norm(r, axis=-1) / np.linalg.norm(self.y, axis=-1)
+            np.linalg.norm(r, axis=-1) / np.linalg.norm(self.y / unit, axis=-1)
         )
         return relative
+
+    def row_residual(self, theta: RealsOrNaN) -> FloatArray:
+        """Largest residual of a row in its own units; shape (...) for theta (..., d).
+
+        That is the largest `|x_i theta - y_i| / (|y_i| + sum_j |x_ij theta_j|)`: no
+        unit of a row, however small, hides what the row is missed by.
+        """
+        size = np.abs(np.asarray(theta, dtype=np.float64))
+        terms = np.abs(self.y) + np.einsum("...nd,...d->...n", np.abs(self.X), size)
+        missed = np.abs(self._misfit(theta))
+        share = np.divide(missed, terms, out=np.zeros_like(missed), where=terms != 0)
+        return np.asarray(share.max(axis=-1))
 
     def loss(self, theta: RealsOrNaN) -> FloatArray:
         """Training loss |X theta - y|^2 / (2 n); shape (...)."""
@@ -324,6 +361,16 @@ def _problem(_: object) -> Door:
         raise Unfit
 
     return Door("a Regression or a pair (X, y)", take)
+
+
+def _units(X: FloatArray) -> FloatArray:
+    """Units of the rows of X: 1, or their lengths where these differ greatly; shape (..., n)."""
+    largest = np.abs(X).max(axis=-1)
+    largest = np.where(largest > 0, largest, 1.0)
+    lengths: FloatArray = largest * np.linalg.norm(X / largest[..., None], axis=-1)
+    lengths = np.where(lengths > 0, lengths, 1.0)
+    apart = lengths.max(axis=-1) > _LENGTHS_APART * lengths.min(axis=-1)
+    return np.where(apart[..., None], lengths, 1.0)
 
 
 def _frozen(array: FloatArray) -> FloatArray:

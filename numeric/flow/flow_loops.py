@@ -194,7 +194,7 @@ def integrate(
     if clock[2] == 0.0:
         clock[1] = _first_step(Y, K[0], lam, d, t_end)
         clock[2] = 1.0
-        if tol >= 0.0 and _settled(Y, theta, lam, square, target, tol, D):
+        if tol >= 0.0 and _settled(X, y, Y, theta, lam, square, target, tol):
             return 1
     grown = True
     for _ in range(budget):
@@ -277,7 +277,7 @@ def integrate(
         growth = 6.0 if error == 0.0 else min(6.0, max(0.333, 0.9 * error ** (-0.125)))
         clock[1] = h * (growth if grown else min(1.0, growth))
         grown = True
-        if tol >= 0.0 and _settled(Y, theta, lam, square, target, tol, D):
+        if tol >= 0.0 and _settled(X, y, Y, theta, lam, square, target, tol):
             return 1
     return 0
 
@@ -291,22 +291,52 @@ def _sharpened(rtol, square, target):
     left of the residual, that size goes to zero with it. Not below a few
     units of rounding.
     """
+    if target == 0.0:  # squares that underflow
+        return rtol
     return max(min(rtol, 3e-15), rtol * min(1.0, 100.0 * np.sqrt(square / target)))
 
 
 @njit(**_OPTIONS)
-def _settled(Y, theta, lam, square, target, tol, D):
-    """Whether the residual, and what the velocity can still move theta by, are below tol."""
+def _settled(X, y, Y, theta, lam, square, target, tol):
+    """Whether the residual, and what the velocity can still move theta by, are below tol.
+
+    The residual in norm, and each row of it, to 100 tol, in the row's own units
+    |y_i| + sum_j |x_ij theta_j|. Theta is that of Y. Sums of squares are taken in the
+    largest entry's units: they neither under- nor overflow.
+    """
     if not (square <= tol * tol * target):
         return False
+    n, D = X.shape
+    largest = 0.0
+    for j in range(D):
+        theta[j] = parameter(Y[0, j], Y[1, j])
+        largest = max(largest, abs(theta[j]))
+    unit = 1.0 / largest if largest > 0.0 else 1.0
     size = 0.0
     drift = 0.0
     for j in range(D):
-        at = parameter(Y[0, j], Y[1, j])
         moved = parameter(Y[0, j] + lam * Y[2, j], Y[1, j] + lam * Y[3, j])
-        size += at * at
-        drift += (moved - at) ** 2
-    return drift <= tol * tol * size
+        size += (theta[j] * unit) ** 2
+        drift += ((moved - theta[j]) * unit) ** 2
+    if not (drift <= tol * tol * size):
+        return False
+    highest = 0.0
+    for i in range(n):
+        highest = max(highest, abs(y[i]))
+    whole = 0.0
+    goal = 0.0
+    for i in range(n):
+        r = -y[i]
+        terms = abs(y[i])
+        for j in range(D):
+            term = X[i, j] * theta[j]
+            r += term
+            terms += abs(term)
+        if not (abs(r) <= 1e2 * tol * terms):
+            return False
+        whole += (r / highest) ** 2
+        goal += (y[i] / highest) ** 2
+    return whole <= tol * tol * goal
 
 
 @njit(**_OPTIONS)

@@ -338,8 +338,12 @@ class Trajectory(Value):
         ]
         how_far = f"largest relative residual {worst:.3g}"
         if counts[RunStatus.NOT_CONVERGED]:
+            with np.errstate(all="ignore"):  # other runs of the batch may have diverged
+                row = float(np.max(self.problem.row_residual(self.theta)))
             condition = self.problem.condition_number
-            how_far += f", condition number of X {condition:.3g}"
+            how_far += (
+                f", of a row in its own units {row:.3g}, condition number of X {condition:.3g}"
+            )
         return f"{'; '.join(parts)} ({how_far} after {steps} steps)"
 
     def to_xarray(self) -> xr.Dataset:

@@ -9,6 +9,7 @@ import pytest
 import sympy as sp
 
 from momentumflow import InputError, numeric
+from momentumflow.numeric.runs import kernels
 from momentumflow.symbolic import (
     DiagonalNetwork,
     GradientDescent,
@@ -29,14 +30,14 @@ NETWORK = DiagonalNetwork().balanced
 
 @pytest.mark.parametrize("name", sorted(committed_kernels()))
 def test_committed_kernels_are_what_the_derivation_gives(name: str) -> None:
-    folder = Path(numeric.__file__).parent / "kernels"
+    folder = Path(kernels.__file__).parent
     assert (folder / name).read_text(encoding="utf-8") == committed_kernels()[name], (
         "regenerate with `momentumflow kernels --committed`"
     )
 
 
 def test_no_kernel_is_committed_that_is_not_generated() -> None:
-    folder = Path(numeric.__file__).parent / "kernels"
+    folder = Path(kernels.__file__).parent
     assert {p.name for p in folder.glob("*.py")} == {*committed_kernels(), "__init__.py"}
 
 

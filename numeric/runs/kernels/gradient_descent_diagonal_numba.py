@@ -154,36 +154,54 @@ def advance(X, y, gamma, beta, W, P, G, S, flips, theta, g, steps):
 def assess(X, y, beta, W, P, theta, tol):
     """Tell whether one run is going on (0), has converged (1) or diverged (2).
 
-    Converged: |X theta - y| <= tol |y|, and letting the momentum run out
-    against no force would move theta by at most tol |theta| and no weight by
-    more than 100 tol of itself, so that small weights, and with them the
-    balancedness, are at rest as well.
+    Converged: |X theta - y| <= tol |y|, and no row of it above 100 tol in the row's own
+    units, |y_i| + sum_j |x_ij theta_j|; and letting the momentum run out against no
+    force would move theta by at most tol |theta| and no weight by more than 100 tol of
+    itself, so that small weights, and with them the balancedness, are at rest as well.
+    Sums of squares are taken in the largest entry's units: they neither under- nor
+    overflow.
     """
     n, d = X.shape
     pending = decay(beta) / (1.0 - decay(beta))
-    size = 0.0
-    drift = 0.0
     at_rest = True
+    largest = 0.0
     for j in range(d):
         theta[j] = parameter(W[0, j], W[1, j], 0.0, 0.0, beta)
+        largest = max(largest, abs(theta[j]))
+        for i in range(2):
+            at_rest = at_rest and abs(pending * P[i, j]) <= 1e2 * tol * abs(W[i, j])
+    highest = 0.0
+    for i in range(n):
+        highest = max(highest, abs(y[i]))
+    far = 1e150 * max(1.0, highest)
+    bounded = True
+    unit = 1.0 / largest if largest > 0.0 else 1.0
+    size = 0.0
+    drift = 0.0
+    for j in range(d):
         moved = parameter(
             W[0, j] + pending * P[0, j], W[1, j] + pending * P[1, j], 0.0, 0.0, beta
         )
-        size += theta[j] * theta[j]
-        drift += (moved - theta[j]) ** 2
-        for i in range(2):
-            at_rest = at_rest and abs(pending * P[i, j]) <= 1e2 * tol * abs(W[i, j])
+        bounded = bounded and abs(moved - theta[j]) < far
+        size += (theta[j] * unit) ** 2
+        drift += ((moved - theta[j]) * unit) ** 2
+    fitted = True
     residual = 0.0
     target = 0.0
     for i in range(n):
-        r = 0.0
+        r = -y[i]
+        terms = abs(y[i])
         for j in range(d):
-            r += X[i, j] * theta[j]
-        residual += (r - y[i]) ** 2
-        target += y[i] * y[i]
-    if not (residual + drift < 1e300):
+            term = X[i, j] * theta[j]
+            r += term
+            terms += abs(term)
+        bounded = bounded and abs(r) < far
+        fitted = fitted and abs(r) <= 1e2 * tol * terms
+        residual += (r / highest) ** 2
+        target += (y[i] / highest) ** 2
+    if not bounded:
         return 2
-    if residual <= tol * tol * target and drift <= tol * tol * size and at_rest:
+    if residual <= tol * tol * target and drift <= tol * tol * size and at_rest and fitted:
         return 1
     return 0
 
