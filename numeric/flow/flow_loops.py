@@ -154,6 +154,7 @@ def integrate(
     y,
     lam,
     Y,
+    start,
     G,
     Q,
     crossing,
@@ -171,7 +172,9 @@ def integrate(
     K,
     g_stage,
 ):
-    """Take up to `budget` accepted steps; return 0 going on, 1 converged, 2 failed, 3 at t_end.
+    """Take up to `budget` accepted steps; return the state:
+
+    0 going on, 1 converged, 2 failed, 3 at t_end, 4 converged but for a weight that falls to zero.
 
     clock = [t, h, have_slope]; counters = [accepted, rejected, records written, events
     written]. `events` receives (time, weight, coordinate) of each sign change.
@@ -194,7 +197,7 @@ def integrate(
     if clock[2] == 0.0:
         clock[1] = _first_step(Y, K[0], lam, d, t_end)
         clock[2] = 1.0
-        if tol >= 0.0 and _settled(X, y, Y, theta, lam, square, target, tol):
+        if tol >= 0.0 and _settled(X, y, Y, start, theta, lam, square, target, rtol, tol) == 1:
             return 1
     grown = True
     for _ in range(budget):
@@ -277,8 +280,10 @@ def integrate(
         growth = 6.0 if error == 0.0 else min(6.0, max(0.333, 0.9 * error ** (-0.125)))
         clock[1] = h * (growth if grown else min(1.0, growth))
         grown = True
-        if tol >= 0.0 and _settled(X, y, Y, theta, lam, square, target, tol):
-            return 1
+        if tol >= 0.0:
+            settled = _settled(X, y, Y, start, theta, lam, square, target, rtol, tol)
+            if settled:
+                return settled
     return 0
 
 
@@ -297,15 +302,18 @@ def _sharpened(rtol, square, target):
 
 
 @njit(**_OPTIONS)
-def _settled(X, y, Y, theta, lam, square, target, tol):
-    """Whether the residual, and what the velocity can still move theta by, are below tol.
+def _settled(X, y, Y, start, theta, lam, square, target, rtol, tol):
+    """Tell whether the flow is at rest: 0 not yet, 1 yes, 4 but for a weight that falls to zero.
 
-    The residual in norm, and each row of it, to 100 tol, in the row's own units
-    |y_i| + sum_j |x_ij theta_j|. Theta is that of Y. Sums of squares are taken in the
-    largest entry's units: they neither under- nor overflow.
+    The residual is below tol in norm, and each row of it below 100 tol in the row's own
+    units |y_i| + sum_j |x_ij theta_j|; and the velocity left moves theta by at most
+    tol |theta|, and no weight by more than 100 tol of itself. A weight may fall towards
+    zero for ever, at the rate 1/lambda of its momentum: below the share rtol of where it
+    started, what would be left of it is the integrator's error. Theta is that of Y. Sums of
+    squares are taken in the largest entry's units: they neither under- nor overflow.
     """
     if not (square <= tol * tol * target):
-        return False
+        return 0
     n, D = X.shape
     largest = 0.0
     for j in range(D):
@@ -319,7 +327,16 @@ def _settled(X, y, Y, theta, lam, square, target, tol):
         size += (theta[j] * unit) ** 2
         drift += ((moved - theta[j]) * unit) ** 2
     if not (drift <= tol * tol * size):
-        return False
+        return 0
+    outcome = 1
+    for c in range(2):
+        for j in range(D):
+            rest, left = lam * abs(Y[c + 2, j]), abs(Y[c, j])
+            if not (rest <= 1e2 * tol * left):
+                if rest > 0.5 * left and rest + left < rtol * abs(start[c, j]):
+                    outcome = 4
+                else:
+                    return 0
     highest = 0.0
     for i in range(n):
         highest = max(highest, abs(y[i]))
@@ -333,10 +350,10 @@ def _settled(X, y, Y, theta, lam, square, target, tol):
             r += term
             terms += abs(term)
         if not (abs(r) <= 1e2 * tol * terms):
-            return False
+            return 0
         whole += (r / highest) ** 2
         goal += (y[i] / highest) ** 2
-    return whole <= tol * tol * goal
+    return outcome if whole <= tol * tol * goal else 0
 
 
 @njit(**_OPTIONS)

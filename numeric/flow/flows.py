@@ -18,11 +18,13 @@ from momentumflow.numeric.progress import meter
 from momentumflow.numeric.runs.batch_state import FEATURE_PAD, aligned
 from momentumflow.numeric.runs.engines import available_threads, spread
 from momentumflow.numeric.runs.initialisation import Init, initial_weights
+from momentumflow.numeric.runs.interruption import Interruption
 from momentumflow.numeric.runs.trajectory import (
     Path,
     RunStatus,
     SignChanges,
     Trajectory,
+    end_at_zero,
     one_or_array,
 )
 from momentumflow.numeric.validation import (
@@ -38,7 +40,7 @@ from momentumflow.numeric.validation import (
 _BUDGET = 20_000
 # Sign changes whose times are kept, for each run; all of them are counted.
 _MAX_EVENTS = 10_000
-_GOING_ON, _CONVERGED, _FAILED, _AT_END = 0, 1, 2, 3
+_GOING_ON, _CONVERGED, _FAILED, _AT_END, _WEIGHT_AT_ZERO = range(5)
 
 
 @checked
@@ -72,8 +74,9 @@ def momentum_flow(
         (w_+'(0), w_-'(0)); at rest if not given.
     t_end : float, optional
         Integrate to this time. If not given, until the flow has converged:
-        |X theta - y| <= tol |y|, and the velocity left moves theta by at most
-        tol |theta|.
+        |X theta - y| <= tol |y|, no row of it above 100 tol in its own units, and the
+        velocity left moves theta by at most tol |theta| and no weight by more than
+        100 tol of itself.
     t_eval : array_like, optional
         Increasing times at which to record the weights (dense output); the
         start is always the first record.
@@ -96,7 +99,7 @@ def momentum_flow(
         `S_plus`, `S_minus` are lambda times the integral of (w'/w)^2, less
         lambda w'(0)/w(0). In a coordinate where w passes through zero, or
         close by (|w'/w| > 20/lambda), that integral stands as its finite part,
-        the regular form -ln|w/w_0| mp int g dt.
+        the regular form -ln|w/w_0| mp int g dt - lambda w'/w.
 
     Raises
     ------
@@ -139,17 +142,19 @@ def momentum_flow(
         for index in np.ndindex(*shape)
     ]
     workers = threads or available_threads()
-    interrupted = False
     active = flows
-    with meter(f"momentum flow, {len(flows)} run(s)", len(flows), show=progress) as advanced:
+    label = f"momentum flow, {len(flows)} run(s)"
+    with Interruption() as interruption, meter(label, len(flows), show=progress) as advanced:
         try:
-            while active:
+            while active and not interruption.asked:
                 spread(lambda flow: flow.advance(limits), active, workers)
                 left = [flow for flow in active if not flow.ended(limits)]
                 advanced(len(active) - len(left))
                 active = left
         except KeyboardInterrupt:
-            interrupted = True
+            interruption.asked = True
+    if interruption.asked and not active:
+        raise KeyboardInterrupt  # nothing was left to interrupt: no status would tell
     settings = {
         "method": "momentum_flow",
         "lam": lam_array.tolist(),
@@ -157,7 +162,7 @@ def momentum_flow(
         "tol": tol,
         "t_end": t_end,
     }
-    return _result(problem, flows, shape, interrupted, settings)
+    return _result(problem, flows, shape, interruption.asked, settings)
 
 
 @dataclass(frozen=True)
@@ -176,8 +181,7 @@ class _Flow:
     y: FloatArray
     lam: float
     Y: FloatArray
-    start_weights: FloatArray
-    start_rates: FloatArray
+    initial: FloatArray
     times: FloatArray
     out: FloatArray
     d: int
@@ -215,8 +219,7 @@ class _Flow:
             y=np.ascontiguousarray(np.broadcast_to(problem.y, (*shape, n))[index]),
             lam=float(np.broadcast_to(lam, shape)[index]),
             Y=Y,
-            start_weights=Y[:2, :d].copy(),
-            start_rates=Y[2:, :d] / Y[:2, :d],
+            initial=Y.copy(),
             times=times,
             out=np.empty((times.size, 2, padded)),
             d=d,
@@ -228,8 +231,9 @@ class _Flow:
         padded = self.Y.shape[1]
         budget = min(_BUDGET, limits.max_steps - int(self.counters[0]))
         self.state = integrate(
-            self.X, self.y, self.lam, self.Y, self.G, self.Q, self.crossing, self.flips,
-            self.clock, self.counters, limits.rtol, limits.tol, limits.t_end, budget, self.d,
+            self.X, self.y, self.lam, self.Y, self.initial, self.G, self.Q, self.crossing,
+            self.flips, self.clock, self.counters, limits.rtol, limits.tol, limits.t_end,
+            budget, self.d,
             self.times, self.out, self.events, aligned(16, 4, padded), aligned(padded),
         )  # fmt: skip
 
@@ -237,6 +241,9 @@ class _Flow:
         return self.state != _GOING_ON or self.counters[0] >= limits.max_steps
 
     def status(self, to_convergence: bool, interrupted: bool) -> RunStatus:
+        lost = end_at_zero(self.remainders(), self.Y[:2, : self.d], self.flips)
+        if self.state == _WEIGHT_AT_ZERO or (self.state == _CONVERGED and lost):
+            return RunStatus.WEIGHT_AT_ZERO
         if self.state == _CONVERGED:
             return RunStatus.CONVERGED
         if self.state == _FAILED:
@@ -247,12 +254,16 @@ class _Flow:
 
     def remainders(self) -> FloatArray:
         """(S_+, S_-), shape (2, d): by definition, or as the finite part."""
-        weights, rest = self.Y[:2, : self.d], self.G[: self.d]
-        with np.errstate(divide="ignore"):
-            logs = np.log(np.abs(weights / self.start_weights))
-        regular = -logs - np.array([rest, -rest])
-        defined = self.lam * (self.Q[:, : self.d] - self.start_rates)
-        remainders: FloatArray = np.where(self.crossing[:, : self.d], regular, defined)
+        d = self.d
+        weights, velocities = self.Y[:2, :d], self.Y[2:, :d]
+        rest = self.G[:d]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            logs = np.log(np.abs(weights / self.initial[:2, :d]))
+            # what the momentum left in the run will still do to the logarithm
+            pending = self.lam * velocities / weights
+        regular = -logs - np.array([rest, -rest]) - pending
+        defined = self.lam * (self.Q[:, :d] - self.initial[2:, :d] / self.initial[:2, :d])
+        remainders: FloatArray = np.where(self.crossing[:, :d], regular, defined)
         return remainders
 
     def crossings(self) -> SignChanges:
@@ -267,7 +278,7 @@ class _Flow:
         written = int(self.counters[2])
         self.out[written:] = self.Y[:2]
         return np.r_[0.0, self.times], np.concatenate(
-            (self.start_weights[None], self.out[:, :, : self.d])
+            (self.initial[None, :2, : self.d], self.out[:, :, : self.d])
         )
 
 
@@ -315,7 +326,7 @@ def _result(
         return array.reshape((*shape, *array.shape[1:]))
 
     end = stacked([flow.Y[:2, :d] for flow in flows])
-    start = stacked([flow.start_weights for flow in flows])
+    start = stacked([flow.initial[:2, :d] for flow in flows])
     S = stacked([flow.remainders() for flow in flows])
     theta = (end[..., 0, :] ** 2 - end[..., 1, :] ** 2) / 4
     to_convergence = settings["t_end"] is None

@@ -22,6 +22,7 @@ from momentumflow.numeric.runs.engines import (
     available_threads,
 )
 from momentumflow.numeric.runs.initialisation import Init, initial_weights
+from momentumflow.numeric.runs.interruption import Interruption
 from momentumflow.numeric.runs.kernel_modules import (
     MethodLike,
     kernels_for,
@@ -34,6 +35,7 @@ from momentumflow.numeric.runs.trajectory import (
     Path,
     RunStatus,
     Trajectory,
+    end_at_zero,
     one_or_array,
 )
 from momentumflow.numeric.validation import (
@@ -109,9 +111,10 @@ def momentum_descent(
     max_steps : int
         Largest number of steps.
     tol : float or None
-        Stop when |X theta - y| <= tol |y| and the remaining momentum moves
-        theta by at most tol |theta| and no weight by more than 100 tol of
-        itself. None takes exactly `max_steps` steps.
+        Stop when |X theta - y| <= tol |y|, no row of it is above 100 tol in its own
+        units |y_i| + sum_j |x_ij theta_j|, and the remaining momentum moves theta by at
+        most tol |theta| and no weight by more than 100 tol of itself. None takes
+        exactly `max_steps` steps.
     check_every : int
         Steps between two looks at convergence.
     record_every : int, optional
@@ -251,7 +254,13 @@ def _drive(
     to_convergence: bool,
     progress: bool | None,
 ) -> bool:
-    """Advance until every run has ended; return whether the user interrupted."""
+    """Advance until every run has ended; return whether the user interrupted.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If the user did when nothing was left to interrupt: no status would tell.
+    """
     runs = engine.runs
     if records:
         records.take(runs)
@@ -264,11 +273,10 @@ def _drive(
     checks = 1 if records else max(1, int(ideal / check_every))
     done = 0
     active = np.arange(runs.size)
-    with meter(
-        f"{name_of(engine.method)}, {runs.size} run(s)", max_steps, show=progress
-    ) as advanced:
+    label = f"{name_of(engine.method)}, {runs.size} run(s)"
+    with Interruption() as interruption, meter(label, max_steps, show=progress) as advanced:
         try:
-            while active.size and done < max_steps:
+            while active.size and done < max_steps and not interruption.asked:
                 left = max_steps - done
                 every = min(check_every, left)
                 times = max(1, min(checks, left // every))
@@ -279,8 +287,10 @@ def _drive(
                     records.take(runs)
                 active = active[runs.state[active] == 0]
         except KeyboardInterrupt:
-            return True
-    return False
+            interruption.asked = True
+    if interruption.asked and not (active.size and done < max_steps):
+        raise KeyboardInterrupt
+    return interruption.asked
 
 
 def _result(
@@ -311,7 +321,9 @@ def _result(
             runs.shaped(total) - np.log(np.abs(runs.shaped(w) / w0))
             for total, w, w0 in zip(totals, end, start, strict=True)
         )
-        del totals  # a large batch has several arrays of its size here
+        ends = np.stack((S_plus, S_minus), -2), np.stack([runs.shaped(w) for w in end], -2)
+        at_zero = end_at_zero(*ends, runs.shaped(runs.flips))
+        del totals, ends  # a large batch has several arrays of its size here
         theta = runs.shaped(kernels.parameter(*end, 0.0, 0.0, 0.0))
         loss, residual = problem.loss(theta), problem.residual(theta)
     eps = np.broadcast_to(kernels.time_step(runs.gamma, runs.beta), (runs.size,))
@@ -339,16 +351,18 @@ def _result(
         steps=runs.shaped(runs.steps.copy()),
         remainder_rounding=None if error is None else runs.shaped(error),
         sign_changes=runs.shaped(runs.flips.astype(np.int64)),
-        status=_statuses(runs, interrupted, to_convergence),
+        status=_statuses(runs, interrupted, to_convergence, at_zero),
         settings=settings,
         path=path,
     )
 
 
-def _statuses(runs: Runs, interrupted: bool, to_convergence: bool) -> Any:
+def _statuses(runs: Runs, interrupted: bool, to_convergence: bool, at_zero: Any) -> Any:
     statuses = []
-    for code in runs.state.tolist():
+    for code, lost in zip(runs.state.tolist(), np.ravel(at_zero).tolist(), strict=True):
         status = STATUS_CODES[code]
+        if status is RunStatus.CONVERGED and lost:
+            status = RunStatus.WEIGHT_AT_ZERO
         if status is RunStatus.NOT_CONVERGED and interrupted:
             status = RunStatus.INTERRUPTED
         elif status is not RunStatus.DIVERGED and not to_convergence:

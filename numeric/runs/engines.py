@@ -82,8 +82,9 @@ class RunByRun(Engine):
 
         def one(i: int) -> None:
             with _side_by_side(runs, i) as state:
-                runs.state[i], taken = kernels.converge(*state, self.tol, check_every, checks)
+                ended, taken = kernels.converge(*state, self.tol, check_every, checks)
             runs.steps[i] += taken
+            runs.state[i] = ended
 
         spread(one, active.tolist(), self.threads)
 
@@ -105,8 +106,9 @@ class ByRows(Engine):
         def one(i: int) -> None:
             rows = self.minibatches.draw(i, check_every * checks)
             with _side_by_side(runs, i) as state:
-                runs.state[i], taken = kernels.converge_rows(*state, self.tol, check_every, rows)
+                ended, taken = kernels.converge_rows(*state, self.tol, check_every, rows)
             runs.steps[i] += taken
+            runs.state[i] = ended
 
         spread(one, active.tolist(), self.threads)
 
@@ -231,14 +233,14 @@ class InNumpy(Engine):
         runs = self.runs
         (wp, wm), (pp, pm) = (np.moveaxis(a[active], 1, 0) for a in (runs.W, runs.P))
         gamma, beta = runs.gamma[active, None], runs.beta[active, None]
-        theta = kernels.parameter(wp, wm, pp, pm, beta)
         X, y = runs.X[runs.design[active]], runs.y[active]
         if rows is not None:
             X = np.take_along_axis(X, rows[:, :, None], axis=1)
             y = np.take_along_axis(y, rows, axis=1)
-        r = np.einsum("bnd,bd->bn", X, theta) - y
-        g = np.einsum("bnd,bn->bd", X, r) / y.shape[1]
         with np.errstate(all="ignore"):  # a diverging run is found by `_assess`
+            theta = kernels.parameter(wp, wm, pp, pm, beta)
+            r = np.einsum("bnd,bd->bn", X, theta) - y
+            g = np.einsum("bnd,bn->bd", X, r) / y.shape[1]
             w0, w1, p0, p1, s0, s1, f0, f1 = kernels.step(wp, wm, pp, pm, g, gamma, beta)
         runs.W[active] = np.stack((w0, w1), axis=1)
         runs.P[active] = np.stack((p0, p1), axis=1)

@@ -10,13 +10,13 @@ from momentumflow.numeric.validation import Seed
 
 
 @njit(cache=True, nogil=True)
-def _shuffle(uniform, n, out):  # type: ignore[no-untyped-def]
+def _shuffle(uniform, deck, out):  # type: ignore[no-untyped-def]
     """Fill each line of `out` with distinct row numbers: a partial Fisher-Yates shuffle.
 
-    Uniform numbers in [0, 1) with 53 bits, times a count, rounded down, favour
-    an outcome by at most n / 2^53.
+    The deck (n,) goes on from where the last line left it. Uniform numbers in [0, 1)
+    with 53 bits, times a count, rounded down, favour an outcome by at most n / 2^53.
     """
-    deck = np.arange(n)
+    n = deck.size
     for k in range(out.shape[0]):
         for a in range(out.shape[1]):
             b = a + int(uniform[k, a] * (n - a))
@@ -42,11 +42,11 @@ class Minibatches:
 
     def __init__(self, seed: Seed, runs: int, n: int, batch_size: int) -> None:
         self._generators = np.random.default_rng(seed).spawn(runs)
-        self._n = n
+        self._decks = np.tile(np.arange(n), (runs, 1))
         self._batch_size = batch_size
 
     def draw(self, run: int, steps: int) -> NDArray[np.int64]:
         """Return the next `steps` minibatches of a run; shape (steps, batch_size)."""
         rows = np.empty((steps, self._batch_size), dtype=np.int64)
-        _shuffle(self._generators[run].random(rows.shape), self._n, rows)
+        _shuffle(self._generators[run].random(rows.shape), self._decks[run], rows)
         return rows

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +46,10 @@ class RunStatus(enum.Enum):
     NOT_CONVERGED = "not converged: raise max_steps (or t_max), or gamma; or loosen tol"
     DIVERGED = "diverged: the step is unstable, reduce gamma (or lambda)"
     INTERRUPTED = "interrupted before the end: start again from the returned weights"
+    WEIGHT_AT_ZERO = (
+        "no limit to predict: a weight ended at zero, where the limit theorem says nothing; "
+        "change init, gamma or beta (or lambda) a little"
+    )
 
 
 # What is exported, and in which order.
@@ -56,7 +60,27 @@ _VECTORS = (
 _NUMBERS = ("loss", "residual", "time", "steps")
 
 # The codes that the compiled loops return.
-STATUS_CODES = (RunStatus.NOT_CONVERGED, RunStatus.CONVERGED, RunStatus.DIVERGED)
+STATUS_CODES = (
+    RunStatus.NOT_CONVERGED, RunStatus.CONVERGED, RunStatus.DIVERGED, RunStatus.WEIGHT_AT_ZERO
+)  # fmt: skip
+
+# Without a sign change w_inf = w_0 exp(-+ int g dt - S): the share exp(-S) is what is
+# left when the push and the momentum of a weight cancel, and beyond this S that is the
+# rounding of the weights.
+_LARGEST_REMAINDER = 30.0
+
+
+def end_at_zero(S: FloatArray, w: FloatArray, sign_changes: NDArray[np.int64]) -> Any:
+    """Tell whether a weight ended at zero, to within its rounding; shape (...).
+
+    Parameters
+    ----------
+    S, w : ndarray, shape (..., 2, d)
+        Remainders and weights at the end, w_+ and w_-.
+    sign_changes : ndarray, shape (..., 2)
+    """
+    cancelled = (S > _LARGEST_REMAINDER) & (sign_changes[..., None] == 0)
+    return np.any(cancelled | (w == 0), axis=(-2, -1))
 
 
 def one_or_array(items: list[Any], shape: tuple[int, ...]) -> Any:
@@ -308,21 +332,27 @@ class Trajectory(Value):
         Returns
         -------
         ImplicitSolution
-            With the leading axes of the run.
-
-        Notes
-        -----
-        The problem is meaningful for converged runs; `status` says which are.
+            With the leading axes of the run. A run that has no limit to predict, because
+            it diverged, had not converged or left a weight at zero, has NaN there, and
+            its own status.
         """
         from momentumflow.numeric.implicit import implicit_solution
 
-        return implicit_solution(
+        parameters = {"log_balancedness": self.log_balancedness, "shift": self.shift}
+        status = np.asarray(self.status, dtype=object)
+        ended = (status == RunStatus.CONVERGED) | (status == RunStatus.COMPLETED)
+        usable = np.asarray(ended, dtype=bool)
+        for value in parameters.values():
+            usable = usable & np.isfinite(value).all(axis=-1)
+        # the others are put in as runs without remainders, whose limit always exists
+        solution = implicit_solution(
             self.problem,
-            log_balancedness=self.log_balancedness,
-            shift=self.shift,
+            log_balancedness=np.where(usable[..., None], parameters["log_balancedness"], 0.0),
+            shift=np.where(usable[..., None], parameters["shift"], 0.0),
             solver=solver,
             **options,
         )
+        return solution if usable.all() else _masked(solution, usable, status)
 
     @property
     def message(self) -> str:
@@ -378,3 +408,17 @@ class Trajectory(Value):
     def __repr__(self) -> str:
         batch = f"batch={self.loss.shape}, " if self.loss.shape else ""
         return f"Trajectory({batch}{self.settings.get('method', 'run')}: {self.message})"
+
+
+def _masked(
+    solution: ImplicitSolution, usable: NDArray[np.bool_], status: NDArray[Any]
+) -> ImplicitSolution:
+    """Return the solution with NaN, and the run's status, where a run is not usable."""
+    fields: dict[str, Any] = {}
+    for name in ("gap", "feasibility", "stationarity", "error", "objective"):
+        fields[name] = np.where(usable, getattr(solution, name), np.nan)[()]
+    for name in ("theta", "dual", "dual_tail"):
+        fields[name] = np.where(usable[..., None], getattr(solution, name), np.nan)
+    fields["iterations"] = np.where(usable, solution.iterations, 0)[()]
+    fields["status"] = np.where(usable, np.asarray(solution.status, dtype=object), status)[()]
+    return replace(solution, **fields)

@@ -13,6 +13,7 @@ from momentumflow.numeric import (
     momentum_descent,
     sparse_regression,
 )
+from momentumflow.numeric.runs.sampling import Minibatches
 
 PROBLEM = sparse_regression(20, 30, 5, seed=1)
 DENSE = sparse_regression(20, 30, 20, seed=1)
@@ -201,6 +202,19 @@ def test_minibatches_do_not_depend_on_the_batch_of_runs():
     np.testing.assert_allclose(reference.theta, many.theta, rtol=1e-10, atol=1e-12)
     portioned = momentum_descent(DENSE, 0.01, 0.9, 0.1, check_every=17, **settings_)
     np.testing.assert_array_equal(portioned.theta, one.theta)
+
+
+def test_minibatches_do_not_depend_on_the_portions_they_are_drawn_in():
+    whole, parts = Minibatches(3, 2, 7, 3), Minibatches(3, 2, 7, 3)
+    for run in (1, 0):
+        pieces = [parts.draw(run, steps) for steps in (1, 5, 2, 12)]
+        np.testing.assert_array_equal(np.concatenate(pieces), whole.draw(run, 20))
+    runs = [
+        momentum_descent(PROBLEM, 0.01, 0.9, 0.1, batch_size=5, seed=2, max_steps=600, tol=1e-30,
+                         check_every=every)
+        for every in (7, 600)
+    ]  # fmt: skip
+    np.testing.assert_allclose(runs[0].theta, runs[1].theta, rtol=1e-12)
 
 
 def test_minibatch_gradient_is_unbiased_over_all_rows():

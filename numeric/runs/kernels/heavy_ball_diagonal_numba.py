@@ -152,24 +152,27 @@ def advance(X, y, gamma, beta, W, P, G, S, flips, theta, g, steps):
 
 @njit(**_OPTIONS)
 def assess(X, y, beta, W, P, theta, tol):
-    """Tell whether one run is going on (0), has converged (1) or diverged (2).
+    """Tell whether one run is going on (0), has converged (1), diverged (2) or lost a weight (3).
 
     Converged: |X theta - y| <= tol |y|, and no row of it above 100 tol in the row's own
     units, |y_i| + sum_j |x_ij theta_j|; and letting the momentum run out against no
     force would move theta by at most tol |theta| and no weight by more than 100 tol of
     itself, so that small weights, and with them the balancedness, are at rest as well.
+    Lost: all that, but a weight is zero, which no later step changes.
     Sums of squares are taken in the largest entry's units: they neither under- nor
     overflow.
     """
     n, d = X.shape
     pending = decay(beta) / (1.0 - decay(beta))
     at_rest = True
+    lost = False
     largest = 0.0
     for j in range(d):
         theta[j] = parameter(W[0, j], W[1, j], 0.0, 0.0, beta)
         largest = max(largest, abs(theta[j]))
         for i in range(2):
             at_rest = at_rest and abs(pending * P[i, j]) <= 1e2 * tol * abs(W[i, j])
+            lost = lost or abs(W[i, j]) < 1e-290
     highest = 0.0
     for i in range(n):
         highest = max(highest, abs(y[i]))
@@ -201,8 +204,11 @@ def assess(X, y, beta, W, P, theta, tol):
         target += (y[i] / highest) ** 2
     if not bounded:
         return 2
-    if residual <= tol * tol * target and drift <= tol * tol * size and at_rest and fitted:
-        return 1
+    if residual <= tol * tol * target and drift <= tol * tol * size and fitted:
+        if lost:
+            return 3
+        if at_rest:
+            return 1
     return 0
 
 
