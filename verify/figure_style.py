@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from momentumflow.base import libraries
+from momentumflow.base.files import draft_of, write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -130,8 +131,9 @@ def save(figure: Figure, folder: Path, name: str, svg: str | None = None) -> tup
     `svg` is the figure's `document`, where it has been drawn before.
     """
     paths = tuple(folder / f"{name}.{suffix}" for suffix in ("svg", "pdf", "png"))
-    paths[0].write_text(document(figure) if svg is None else svg, encoding="utf-8")
+    write_whole(paths[0], document(figure) if svg is None else svg)
     with style():
         for path in paths[1:]:
-            figure.savefig(path, dpi=200)
+            with draft_of(path) as draft:
+                figure.savefig(draft, dpi=200)
     return paths

@@ -7,12 +7,14 @@ same text, which a test holds against the committed files.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from momentumflow.base.errors import InputError
+from momentumflow.base.files import write_whole
 from momentumflow.symbolic.codegen.compiled import emit, identifier
 from momentumflow.symbolic.codegen.update_rule import GRADIENT_SUM, FlowField, Step, successor
 from momentumflow.symbolic.methods.momentum_methods import (
@@ -39,6 +41,7 @@ BACKENDS = {
 }
 # Committed in momentumflow/numeric/kernels; the others are written on demand.
 COMMITTED_BACKENDS = ("numba", "numpy")
+COMMITTED_METHODS = (HeavyBall(), Nesterov(), GradientDescent())
 
 
 def python_name(text: str) -> str:
@@ -50,8 +53,16 @@ def python_name(text: str) -> str:
 
 
 def module_name(method: MomentumMethod, network: SeparableNetwork, backend: str) -> str:
-    """Return the name of the generated module, such as heavy_ball_diagonal_numba."""
-    return f"{python_name(method.name)}_{python_name(network.name)}_{backend}"
+    """Return the name of the generated module, such as heavy_ball_diagonal_numba.
+
+    What does not ship with the package has a digest in its name: methods of a user's
+    own, or one method with two values of a parameter, may be called the same.
+    """
+    name = f"{python_name(method.name)}_{python_name(network.name)}"
+    if method not in COMMITTED_METHODS or network != DiagonalNetwork().balanced:
+        stated = f"{method.equation} on {network.parameter}"
+        name += f"_{hashlib.sha256(stated.encode()).hexdigest()[:8]}"
+    return f"{name}_{backend}"
 
 
 def file_name(method: MomentumMethod, network: SeparableNetwork, backend: str) -> str:
@@ -198,7 +209,7 @@ def write_kernels(
     target = Path(directory) / file_name(method, network, backend)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(source, encoding="utf-8")
+        write_whole(target, source)
     except OSError as error:
         raise InputError("a folder to write kernels to", f"{target.parent} ({error})") from error
     _log.info("kernels of %s on %s for %s: %s", method.name, network.name, backend, target)
@@ -208,10 +219,9 @@ def write_kernels(
 def committed_kernels() -> dict[str, str]:
     """Return file name and source of every module in momentumflow/numeric/kernels."""
     network = DiagonalNetwork().balanced
-    methods = (HeavyBall(), Nesterov(), GradientDescent())
     modules = {
         file_name(method, network, backend): render(method, network, backend)
-        for method in methods
+        for method in COMMITTED_METHODS
         for backend in COMMITTED_BACKENDS
     }
     return {**modules, "momentum_flow_diagonal_numba.py": render_flow(network)}

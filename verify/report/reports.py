@@ -6,8 +6,10 @@ HTML page; each view has a module of its own beside this one.
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from momentumflow.base import libraries
 from momentumflow.base.errors import InputError
+from momentumflow.base.files import write_whole
 from momentumflow.verify.evidence import Verdict
 from momentumflow.verify.figure_style import document, save, style
 from momentumflow.verify.report import html_page, json_view, junit_view
@@ -148,6 +151,8 @@ class Report(Findings):
     def write(self, folder: str | Path) -> tuple[Path, ...]:
         """Write index.html, report.json, junit.xml and the figures into `folder`.
 
+        Files of these names are replaced; where one is a link, its target is left alone.
+
         Raises
         ------
         InputError
@@ -164,10 +169,12 @@ class Report(Findings):
         try:
             for name, text in pages.items():
                 path = target / name
-                path.write_text(text(), encoding="utf-8")
+                write_whole(path, text())
                 written.append(path)
             pictures = target / "figures"
             pictures.mkdir(exist_ok=True)
+            if pictures.is_symlink():
+                raise NotADirectoryError(errno.ENOTDIR, f"{pictures.name} is a link")
             for name, figure in self.figures().items():
                 written.extend(save(figure, pictures, name, self.drawings[name]))
         except OSError as error:
@@ -183,11 +190,9 @@ def writable(folder: Path) -> Path:
     InputError
         If that fails. Long work asks before it starts, not after.
     """
-    probe = folder / ".momentumflow-write-test"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b"")
-        probe.unlink()
+        tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise _unwritable(folder, error) from error
     return folder
