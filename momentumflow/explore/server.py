@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import ipaddress
 import os
 import socket
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 from momentumflow.base.errors import InputError
 
@@ -58,8 +60,51 @@ def address(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
+def is_own(host: str, bound: str) -> bool:
+    """Whether a `Host` header names the machine that listens at the address `bound`.
+
+    A browser sends the name that it looked up: under another one, a page of somebody
+    else whose name was made to lead here would be answered (DNS rebinding). A number
+    cannot be made to lead elsewhere.
+    """
+    loopback = ipaddress.ip_address(bound).is_loopback
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return False
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return name == "localhost" or (not loopback and name == socket.gethostname().lower())
+    return address.is_loopback or not loopback
+
+
+def _guarded(page: Any, bound: str) -> Any:
+    """Return the page, answering only under its own names and only its own pages."""
+    from starlette.datastructures import Headers
+    from starlette.responses import PlainTextResponse
+
+    async def guarded(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] in ("http", "websocket"):
+            headers = Headers(scope=scope)
+            host, origin = headers.get("host", ""), headers.get("origin")
+            foreign = origin is not None and origin.lower() not in (
+                f"http://{host}".lower(), f"https://{host}".lower()
+            )  # fmt: skip
+            if foreign or not is_own(host, bound):
+                refusal = PlainTextResponse("This page answers on its own machine only.", 403)
+                await refusal(scope, receive, send)
+                return
+        await page(scope, receive, send)
+
+    return guarded
+
+
 def serve(listening: socket.socket) -> NoReturn:
     """Serve the page on a listening socket until Ctrl-C, which ends the process.
+
+    Requests under another name than this machine's, or from pages of another origin,
+    are refused.
 
     Raises
     ------
@@ -71,11 +116,12 @@ def serve(listening: socket.socket) -> NoReturn:
     import uvicorn
 
     page = marimo.create_asgi_app(quiet=True).with_app(path="/", root=str(PAGE)).build()
+    guarded = _guarded(page, listening.getsockname()[0])
     # What is loaded by now stays; going through it again and again for garbage
     # would interrupt every few redraws by a fifth of a second.
     gc.collect()
     gc.freeze()
-    config = uvicorn.Config(page, log_level="error", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(guarded, log_level="error", timeout_graceful_shutdown=1)
     with contextlib.suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listening])
     # Each visitor has a thread that waits for sliders to move. Nobody can reach it
