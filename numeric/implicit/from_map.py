@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import sympy as sp
 from numpy.typing import ArrayLike
 
 from momentumflow.base.errors import InputError
 from momentumflow.numeric.implicit.derived import DerivedPotential
 from momentumflow.numeric.validation import FloatArray, float_array
+from momentumflow.symbolic.codegen.compiled import kernel
+from momentumflow.symbolic.expressions import canonical
+from momentumflow.symbolic.networks.diagonal_network import SeparableNetwork
+from momentumflow.symbolic.networks.mirror_flows import MirrorFlow, mirror_flow, mu
+from momentumflow.symbolic.symbols import theta
 
 
 def potential_of_map(
@@ -23,7 +29,9 @@ def potential_of_map(
     """Derive the potential under which gradient flow on `theta = G(w)` is a mirror flow.
 
     SymPy derives psi', psi'' and the inverse of psi' from the map
-    (`momentumflow.symbolic.mirror_flow`); `kernel` compiles them.
+    (`momentumflow.symbolic.mirror_flow`); `kernel` compiles them. Before the
+    potential is returned, gradient flow is integrated from the start given, on
+    both sides of it, and compared.
 
     Parameters
     ----------
@@ -48,48 +56,97 @@ def potential_of_map(
         A map without a closed mirror flow, missing or surplus weights, a
         weight that starts at zero.
     """
-    import sympy as sp
-
-    from momentumflow.symbolic.codegen.compiled import kernel
-    from momentumflow.symbolic.networks.mirror_flows import mirror_flow, mu
-    from momentumflow.symbolic.symbols import theta
-
-    flow = mirror_flow(parameter)
+    if isinstance(parameter, SeparableNetwork):
+        parameter = parameter.parameter
+    expr = canonical(parameter, "a map of the weights")
+    names = sorted(expr.free_symbols, key=str)
+    if set(start) != {str(name) for name in names}:
+        wanted = ", ".join(map(str, names))
+        raise InputError(f"a start for {wanted}", f"{', '.join(start) or 'none'}")
+    values = [float_array(str(name), start[str(name)]) for name in names]
+    # A weight that starts below zero is the mirror image of one that starts above.
+    signs = [-1 if np.all(value < 0) else 1 for value in values]
+    flipped = {name: sign * name for name, sign in zip(names, signs, strict=True)}
+    values = [sign * value for sign, value in zip(signs, values, strict=True)]
+    flow = mirror_flow(expr.xreplace(flipped))
     if flow.gradient is None:
         raise InputError(
             "a map whose mirror potential has a closed form",
-            f"{flow.parameter}",
+            f"{expr}",
             "give DerivedPotential the functions yourself",
         )
-    names = {str(weight): weight for weight in flow.rotation}
-    if set(start) != set(names):
-        raise InputError(f"a start for {', '.join(names)}", f"{', '.join(start) or 'none'}")
-    values = [float_array(name, start[name]) for name in names]
     # straightened weights as combinations of the user's
-    straight = [item.weight for item in flow.weights]
+    rotated = sorted(set().union(*(e.free_symbols for e in flow.rotation.values())), key=str)
     solved = sp.solve(
-        [weight - expression for weight, expression in flow.rotation.items()], straight, dict=True
+        [weight - expression for weight, expression in flow.rotation.items()], rotated, dict=True
     )[0]
-    starts: list[FloatArray] = [
-        kernel(solved.get(w, w), list(flow.rotation))(*values) for w in straight
-    ]
+    straight = [solved[item.weight] for item in flow.weights]
+    starts = [kernel(w, list(flow.rotation))(*values) for w in straight]
     if any(np.any(s == 0) for s in starts):
         raise InputError(
             "straightened weights that start away from zero",
-            f"a zero among {', '.join(str(solved.get(w, w)) for w in straight)}",
+            f"a zero among {', '.join(map(str, straight))}",
         )
-    symbols = [item.start for item in flow.weights]
-    gradient = kernel(flow.gradient, [theta, *symbols], name="gradient")
-    curvature = kernel(sp.diff(flow.gradient, theta), [theta, *symbols], name="curvature")
-    inverse = kernel(flow.dual_map, [mu, *symbols], name="inverse")
-    reference = inverse(0.0, *starts)
+    begins = [item.start for item in flow.weights]
+    gradient = kernel(flow.gradient, [theta, *begins], name="gradient")
+    curvature = kernel(sp.diff(flow.gradient, theta), [theta, *begins], name="curvature")
+    inverse = kernel(flow.dual_map, [mu, *begins], name="inverse")
+    parameters = tuple(np.abs(s) for s in starts)
+    _hold_against_flow(flow, values, gradient, inverse, parameters)
     return DerivedPotential(
         gradient=gradient,
         curvature=curvature,
         inverse=inverse,
-        parameters=tuple(np.abs(s) for s in starts),
-        reference=reference,
+        parameters=parameters,
+        reference=np.asarray(kernel(flow.parameter, list(flow.rotation))(*values), dtype=float),
         domain=domain,
         dual_domain=dual_domain,
-        name=f"potential of {flow.parameter}",
+        name=f"potential of {expr}",
     )
+
+
+def _hold_against_flow(
+    flow: MirrorFlow,
+    values: list[FloatArray],
+    gradient: Callable[..., Any],
+    inverse: Callable[..., Any],
+    parameters: tuple[FloatArray, ...],
+) -> None:
+    """Integrate gradient flow on the user's own weights and compare, on both sides of the start.
+
+    Raises
+    ------
+    InputError
+        If the derived potential does not describe that flow from this start.
+    """
+    weights = list(flow.rotation)
+    slopes = kernel([sp.diff(flow.parameter, w) for w in weights], weights)
+    theta_of = kernel(flow.parameter, weights)
+    begin = np.stack(np.broadcast_arrays(*values))
+
+    def speed(state: FloatArray) -> FloatArray:
+        return np.stack([np.broadcast_to(s, state.shape[1:]) for s in slopes(*state)])
+
+    with np.errstate(all="ignore"):
+        # a twentieth of the time in which a weight changes by the size of the largest
+        reach = 0.05 * np.max(np.abs(begin), axis=0) / np.max(np.abs(speed(begin)), axis=0)
+        for sign in (0.0, 1.0, -1.0):
+            time, steps = sign * reach, 40
+            state, h = begin, sign * reach / 40
+            for _ in range(steps):
+                a = speed(state)
+                b = speed(state + h * a / 2)
+                c = speed(state + h * b / 2)
+                state = state + h * (a + 2 * b + 2 * c + speed(state + h * c)) / 6
+            there = theta_of(*state)
+            found = gradient(there, *parameters)
+            back = inverse(time, *parameters)
+            moved = np.max(np.abs(state - begin)) + np.max(np.abs(begin))
+            right = np.abs(found - time) <= 1e-6 * (reach + np.abs(time))
+            right &= np.abs(back - there) <= 1e-6 * (np.abs(there) + moved * 1e-3)
+            if not np.all(right):
+                raise InputError(
+                    "a start on the branch on which the potential was derived",
+                    f"one from which it does not describe the flow of {flow.parameter}",
+                    "start every weight on one side of zero, where the map is monotone",
+                )

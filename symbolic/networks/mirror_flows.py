@@ -18,6 +18,7 @@ for u v the Riccati remainder `-lambda (w'/w)^2` of Papazov, Pesme, Flammarion
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -32,8 +33,13 @@ from momentumflow.symbolic import symbols
 from momentumflow.symbolic.expressions import all_of, canonical, symbol
 from momentumflow.symbolic.identities import Identity
 from momentumflow.symbolic.networks.diagonal_network import SeparableNetwork
+from momentumflow.symbolic.point_values import NoValueError, value_at
 
 mu = sp.Symbol("mu", real=True)  # the dual variable, minus the integral of dL/dtheta
+_STARTS = (sp.Rational(7, 10), sp.Rational(23, 20), sp.Rational(13, 5))
+_TOLERANCE = 1e-8  # of the comparison with an integrated flow
+_INTEGRABLE = (sp.Pow, sp.log, sp.asinh, sp.acosh, sp.atanh, sp.asin, sp.atan, sp.sin, sp.cos)
+_SHORT = 200  # operations of an expression that is worth simplifying
 _PPF = "Papazov, Pesme, Flammarion, arXiv 2403.05293, section 4"
 
 
@@ -229,17 +235,52 @@ class MirrorFlow:
 
     @cached_property
     def gradient(self) -> sp.Expr | None:
-        """psi'(theta) in closed form, or None where theta(mu) has no closed inverse."""
-        return _inverse(self.dual_map)
+        """psi'(theta), zero at the start; None where theta(mu) has no closed inverse.
+
+        The branch is the one on which the integrated flow runs, on both sides of
+        its start.
+        """
+        for candidate in _inverses(self.dual_map):
+            if self._has_gradient(candidate):
+                return candidate
+        return None
 
     @cached_property
     def potential(self) -> sp.Expr | None:
         """psi(theta) in closed form up to a constant, or None; its derivative is checked."""
         if self.gradient is None:
             return None
-        found = sp.integrate(self.gradient, symbols.theta)
-        wrong = sp.simplify(sp.diff(found, symbols.theta) - self.gradient)
-        return None if found.has(sp.Integral) or wrong != 0 else found
+        found = _antiderivative(self.gradient, symbols.theta)
+        fits = found is not None and self._has_gradient(sp.diff(found, symbols.theta))
+        return found if fits else None
+
+    def _has_gradient(self, candidate: sp.Expr) -> bool:
+        """Whether an expression is psi' where the integrated flow comes by."""
+        return all(
+            _has_value(candidate, starts | {symbols.theta: there}, float(time))
+            for starts, time, there in self._passed
+        )
+
+    @cached_property
+    def _passed(self) -> list[tuple[dict[sp.Symbol, Any], sp.Rational, sp.Float]]:
+        """Starts, times of both signs, and where the flow, integrated, has brought theta."""
+        found = []
+        for k in range(len(_STARTS)):
+            starts: dict[sp.Symbol, Any] = {}
+            for i, item in enumerate(self.weights):  # no two equal by chance
+                starts.setdefault(item.start, _STARTS[(k + i) % len(_STARTS)])
+            slopes = [sp.diff(item.contribution, item.weight) for item in self.weights]
+            begins = [starts[item.start] for item in self.weights]
+            moved = [
+                (item.weight, slope, begin)
+                for item, slope, begin in zip(self.weights, slopes, begins, strict=True)
+            ]
+            spans = [_span(slope, weight, begin) for weight, slope, begin in moved]
+            for time in (sp.S.Zero, *(sign * min(s for s in spans if s) for sign in (1, -1))):
+                at = {w: sp.Float(_reached(slope, w, begin, time)) for w, slope, begin in moved}
+                theta = sum(complex(value_at(item.contribution, at)).real for item in self.weights)
+                found.append((starts, time, sp.Float(theta)))
+        return found
 
     @cached_property
     def identities(self) -> tuple[Identity, ...]:
@@ -348,7 +389,7 @@ def mirror_flow(
     rotation, pieces = _as_sum(expr, names)
     straight = [_straighten(w, piece, equal_start=equal_start) for w, piece in pieces.items()]
     total = sp.Add(*(s.contribution.subs(s.weight, s.path) for s in straight))
-    return MirrorFlow(expr, FrozenMapping(rotation), tuple(straight), sp.simplify(total))
+    return MirrorFlow(expr, FrozenMapping(rotation), tuple(straight), _tidy(total))
 
 
 def _as_sum(
@@ -393,79 +434,232 @@ def _separate(expr: sp.Expr, names: tuple[sp.Symbol, ...]) -> dict[sp.Symbol, sp
     if not constant.is_finite:
         terms = sp.Add.make_args(sp.expand(expr))
         pieces = {w: sp.Add(*(term for term in terms if term.has(w))) for w in names}
+        pieces[names[0]] += sp.Add(*(term for term in terms if not term.free_symbols))
         return pieces if sp.simplify(sp.Add(*pieces.values()) - expr) == 0 else None
-    return {w: expr.subs({**zero, w: w}) - constant * (i > 0) for i, w in enumerate(names)}
+    return {w: expr.subs({**zero, w: w}) - constant * int(i > 0) for i, w in enumerate(names)}
 
 
 def _straighten(weight: sp.Symbol, piece: sp.Expr, *, equal_start: bool) -> StraightWeight:
-    """Solve `dw/dmu = g'(w)` by quadrature."""
+    """Solve `dw/dmu = g'(w)` by quadrature; the branch is the one that the flow takes."""
     slope = sp.diff(piece, weight)
-    straight = sp.integrate(1 / slope, weight)
     start = symbols.alpha if equal_start else sp.Symbol(f"{weight.name}(0)", positive=True)
-    if straight.has(sp.Integral):
-        raise InputError("a map whose gradient flow has a closed form", str(piece))
-    target = straight.subs(weight, start) + mu
-    free = sp.Dummy("w", positive=True)
-    for candidate in _solutions(straight.subs(weight, free) - target, free):
-        at_start = sp.simplify(candidate.subs(mu, 0) - start)
-        if at_start == 0:
-            return StraightWeight(weight, start, piece, straight, sp.simplify(candidate))
+    straight = _antiderivative(1 / slope, weight)
+    if straight is not None:
+        for candidate in _solutions(straight, weight, straight.subs(weight, start) + mu):
+            if all(_follows(candidate, start, slope, weight, begin) for begin in _STARTS):
+                return StraightWeight(weight, start, piece, straight, _tidy(candidate))
     raise InputError("a map whose gradient flow has a closed form", str(piece))
 
 
-def _solutions(expr: sp.Expr, unknown: sp.Symbol) -> list[sp.Expr]:
-    """Solve for an unknown, layer by layer where it occurs once, so that the branch is real."""
-    expanded = sp.expand(expr)
-    if expanded.count(unknown) == 1:
-        found = _unwrapped(expanded, unknown, sp.S.Zero)
-        return [] if found is None else [sp.powdenest(found, force=True)]
-    try:
-        return [s for s in sp.solve(expr, unknown) if not s.has(sp.I)]
-    except NotImplementedError:
-        return []
+def _follows(
+    candidate: sp.Expr, start: sp.Symbol, slope: sp.Expr, weight: sp.Symbol, begin: sp.Rational
+) -> bool:
+    """Whether a closed form is the flow from a start, integrated towards both sides."""
+    span = _span(slope, weight, begin)
+    return span is not None and all(
+        _has_value(candidate, {start: begin, mu: time}, _reached(slope, weight, begin, time))
+        for time in (sp.S.Zero, span, -span)
+    )
 
 
-def _inverse(dual_map: sp.Expr) -> sp.Expr | None:
-    """Return mu(theta) for one exponential, or two with opposite rates, or a solvable form."""
-    rate = sp.Wild("k", exclude=[mu, 0])
-    p = sp.Wild("p", exclude=[mu, 0])
-    expanded = sp.expand(dual_map.rewrite(sp.exp))
-    found = expanded.match(p * sp.exp(rate * mu))
-    if found:
-        return sp.log(symbols.theta / found[p]) / found[rate]
-    terms = sp.Add.make_args(expanded)
-    matched = [term.match(p * sp.exp(rate * mu)) for term in terms]
-    if len(terms) == 2 and all(matched):
-        up, down = sorted(matched, key=lambda m: not m[p].is_positive)
-        opposite = sp.simplify(up[rate] + down[rate]) == 0
-        if opposite and up[p].is_positive and down[p].is_negative:
-            # p e^{k mu} - q e^{-k mu} = 2 sqrt(p q) sinh(k mu + ln(p/q)/2)
-            scale = 2 * sp.sqrt(-up[p] * down[p])
-            shift = sp.expand_log(sp.log(-up[p] / down[p]) / 2)
-            return (sp.asinh(symbols.theta / scale) - shift) / up[rate]
-    return _unwrapped(dual_map, mu, symbols.theta) if dual_map.count(mu) == 1 else None
+def _span(slope: sp.Expr, weight: sp.Symbol, start: sp.Rational) -> sp.Rational | None:
+    """Return a tenth of the time in which a weight or its slope changes by its own size.
 
-
-def _unwrapped(expr: sp.Expr, unknown: sp.Symbol, value: sp.Expr) -> sp.Expr | None:
-    """Solve `expr = value` for an unknown that occurs once, layer by layer.
-
-    Fractional powers and inverse functions take their principal branch, on
-    which the flow starts; None where a layer cannot be undone.
+    So the flow stays away from its singularities; None where it is not defined.
     """
-    layer = expr
-    while layer != unknown:
-        if isinstance(layer, sp.Add):
-            constant, layer = layer.as_independent(unknown)
-            value = value - constant
-        elif isinstance(layer, sp.Mul):
-            constant, layer = layer.as_independent(unknown)
-            value = value / constant
-        elif isinstance(layer, sp.Pow) and not layer.exp.has(unknown):
-            value, layer = sp.factor(value) ** (1 / layer.exp), layer.base
-        elif isinstance(layer, sp.exp):
-            value, layer = sp.log(value), layer.args[0]
-        elif isinstance(layer, sp.Function) and len(layer.args) == 1 and hasattr(layer, "inverse"):
-            value, layer = layer.inverse()(sp.expand(value)), layer.args[0]
+    try:
+        speed, bend = (
+            abs(complex(value_at(e, {weight: start}))) for e in (slope, sp.diff(slope, weight))
+        )
+    except NoValueError:
+        return None
+    rate = speed / float(start) + bend
+    return sp.Rational(max(1, round(10_000 / rate)), 100_000) if rate > 1e-4 else sp.Rational(1, 10)
+
+
+def _reached(slope: sp.Expr, weight: sp.Symbol, start: sp.Rational, time: sp.Rational) -> float:
+    """Integrate `dw/dmu = slope(w)` from a start by Runge and Kutta; nan off the map's domain."""
+    speed = sp.lambdify(weight, slope, "math")
+    w, steps = float(start), 100
+    h = float(time) / steps
+    try:
+        for _ in range(steps):
+            a = speed(w)
+            b = speed(w + h * a / 2)
+            c = speed(w + h * b / 2)
+            w += h * (a + 2 * b + 2 * c + speed(w + h * c)) / 6
+    except (ArithmeticError, ValueError):
+        return math.nan
+    return w
+
+
+def _has_value(expr: sp.Expr, at: dict[sp.Symbol, Any], expected: float) -> bool:
+    if expr.has(sp.I):  # it may be real all the same, but numbers of the machine make it complex
+        return False
+    try:
+        found = complex(value_at(expr, at))
+    except NoValueError:
+        return False
+    return abs(found - expected) <= _TOLERANCE * (1e-3 + abs(expected))
+
+
+def _antiderivative(expr: sp.Expr, symbol: sp.Symbol) -> sp.Expr | None:
+    """Integrate by routes that end: rational functions, also of one exponential, and a table."""
+    if expr.is_rational_function(symbol):
+        found = sp.integrate(expr, symbol)
+        return None if found.has(sp.Integral, sp.RootSum) else found
+    in_one = _in_one_exponential(expr, symbol)
+    if in_one is not None:
+        inner, X, rate = in_one
+        found = _antiderivative(sp.cancel(inner / (rate * X)), X)
+        return None if found is None else found.subs(X, sp.exp(rate * symbol))
+    terms = [_from_table(term, symbol) for term in sp.Add.make_args(sp.expand(expr))]
+    return None if None in terms else sp.Add(*terms)
+
+
+def _from_table(term: sp.Expr, symbol: sp.Symbol) -> sp.Expr | None:
+    """Integrate a constant times a power or an inverse function of a linear argument."""
+    constant, factor = term.as_independent(symbol, as_Add=False)
+    if not factor.has(symbol):
+        return constant * symbol
+    if factor.is_rational_function(symbol):
+        found = sp.integrate(factor, symbol)
+        return None if found.has(sp.Integral, sp.RootSum) else constant * found
+    inner = factor.base if isinstance(factor, sp.Pow) else factor.args[0]
+    rate = sp.diff(inner, symbol)
+    if rate.has(symbol) or not isinstance(factor, _INTEGRABLE):
+        return None
+    if isinstance(factor, sp.Pow) and factor.exp.has(symbol):
+        return None
+    Y = sp.Dummy("Y")
+    plain = Y**factor.exp if isinstance(factor, sp.Pow) else factor.func(Y)
+    return constant / rate * sp.integrate(plain, Y).subs(Y, inner)
+
+
+def _in_one_exponential(
+    expr: sp.Expr, symbol: sp.Symbol
+) -> tuple[sp.Expr, sp.Symbol, sp.Expr] | None:
+    """Write an expression as a rational function of X = exp(rate symbol), if it is one."""
+    spelled = sp.expand_power_exp(sp.expand(expr.rewrite(sp.exp), power_base=False))
+    rates = []
+    for power in spelled.atoms(sp.exp):
+        exponent = sp.expand(power.exp).coeff(symbol)
+        if power.has(symbol):
+            if exponent == 0 or sp.expand(power.exp - exponent * symbol).has(symbol):
+                return None
+            rates.append(exponent)
+    if not rates:
+        return None
+    ratios = [sp.cancel(rate / rates[0]) for rate in rates]
+    if not all(ratio.is_Rational for ratio in ratios):
+        return None
+    unit = rates[0] * sp.Rational(1, sp.ilcm(1, *(ratio.q for ratio in ratios)))
+    X = sp.Dummy("X", positive=True)
+
+    def written(power: sp.exp) -> sp.Expr:
+        exponent = sp.expand(power.exp)
+        rate = exponent.coeff(symbol)
+        return sp.exp(sp.expand(exponent - rate * symbol)) * X ** sp.cancel(rate / unit)
+
+    inner = spelled.replace(lambda e: isinstance(e, sp.exp) and e.has(symbol), written)
+    inner = sp.cancel(sp.together(inner))
+    return (inner, X, unit) if inner.is_rational_function(X) and not inner.has(symbol) else None
+
+
+def _tidy(expr: sp.Expr) -> sp.Expr:
+    """Simplify what is short; a long form is right as it stands."""
+    return sp.simplify(expr) if sp.count_ops(expr) < _SHORT else expr
+
+
+def _solutions(expr: sp.Expr, unknown: sp.Symbol, value: sp.Expr) -> list[sp.Expr]:
+    """Return candidates for the solutions of `expr = value`; which are right, numbers tell.
+
+    Layer by layer where the unknown occurs once, and by the roots of a polynomial
+    of degree four at most in what holds it.
+    """
+    for form in (expr, sp.factor(expr), sp.expand(expr)):
+        if form.count(unknown) == 1:
+            return _unwrapped(form, unknown, value)
+    expr = sp.expand(expr)
+    equations = [(expr - value, unknown)]
+    in_one = _in_one_exponential(expr, unknown)
+    if in_one is not None:
+        inner, X, rate = in_one
+        return [sp.log(root) / rate for root in _roots(sp.numer(sp.together(inner - value)), X)]
+    if _is_sum_of_logarithms(expr, unknown):
+        raised = sp.exp(sp.logcombine(expr, force=True))
+        equations.append((raised - sp.exp(value), unknown))
+    found: list[sp.Expr] = []
+    for equation, _ in equations:
+        holding = {e for e in equation.atoms(sp.Function, sp.Pow) if e.has(unknown)}
+        for inner in sorted(holding, key=sp.count_ops):
+            Y = sp.Dummy("Y")
+            replaced = equation.xreplace({inner: Y})
+            if not replaced.has(unknown):
+                for root in _roots(sp.numer(sp.together(replaced)), Y):
+                    found += _unwrapped(inner, unknown, root)
+        found += _roots(sp.numer(sp.together(equation)), unknown)
+    return found
+
+
+def _is_sum_of_logarithms(expr: sp.Expr, unknown: sp.Symbol) -> bool:
+    terms = [t for t in sp.Add.make_args(expr) if t.has(unknown)]
+    return len(terms) > 1 and all(t.has(sp.log) for t in terms)
+
+
+def _roots(expr: sp.Expr, unknown: sp.Symbol) -> list[sp.Expr]:
+    if not expr.is_polynomial(unknown):
+        return []
+    polynomial = sp.Poly(expr, unknown)
+    if not 1 <= polynomial.degree() <= 4:
+        return []
+    return list(sp.roots(polynomial))
+
+
+def _inverses(dual_map: sp.Expr) -> list[sp.Expr]:
+    """Return candidates for mu(theta), the usual form of two opposite exponentials first."""
+    found = []
+    in_one = _in_one_exponential(dual_map, mu)
+    if in_one is not None:
+        inner, X, rate = in_one
+        up, down = inner.coeff(X, 1), sp.expand(inner).coeff(X, -1)
+        up = sp.expand(inner).coeff(X, 1)
+        if sp.expand(inner - up * X - down / X) == 0 and up != 0 and down != 0:
+            # p e^{k mu} - q e^{-k mu} = 2 sqrt(p q) sinh(k mu + ln(p/q)/2)
+            scale = 2 * sp.sqrt(-up * down)
+            shift = sp.expand_log(sp.log(-up / down) / 2)
+            found.append((sp.asinh(symbols.theta / scale) - shift) / rate)
+    return found + _solutions(dual_map, mu, symbols.theta)
+
+
+def _unwrapped(expr: sp.Expr, unknown: sp.Symbol, value: sp.Expr) -> list[sp.Expr]:
+    """Solve `expr = value` for an unknown that occurs once, layer by layer, on every branch."""
+    if expr == unknown:
+        return [sp.expand_power_base(value, force=True), value]
+    values: list[sp.Expr] = []
+    if isinstance(expr, sp.Add):
+        constant, layer = expr.as_independent(unknown)
+        values = [value - constant]
+    elif isinstance(expr, sp.Mul):
+        constant, layer = expr.as_independent(unknown)
+        values = [value / constant]
+    elif isinstance(expr, sp.exp):
+        layer, values = expr.exp, [sp.log(value)]
+    elif isinstance(expr, sp.Pow) and not expr.exp.has(unknown):
+        layer, power = expr.base, 1 / expr.exp
+        if expr.exp.is_Integer is False and power.is_Integer:
+            values = [sp.factor(value) ** power]
         else:
-            return None
-    return sp.expand_power_base(value, force=True)
+            values = [
+                sign * (turn * sp.factor(value)) ** power for turn in (1, -1) for sign in (1, -1)
+            ]
+    elif isinstance(expr, sp.Function) and len(expr.args) == 1 and hasattr(expr, "inverse"):
+        layer, inverse = expr.args[0], expr.inverse()(sp.expand(value))
+        values = [inverse, -inverse]
+        if isinstance(expr, sp.sin):
+            values.append(sp.pi - inverse)
+    else:
+        return []
+    if layer.count(unknown) != 1:
+        return []
+    return [found for v in values for found in _unwrapped(layer, unknown, v)]

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+import sympy as sp
+from scipy.integrate import solve_ivp
 
 from momentumflow import InputError
 from momentumflow.numeric import implicit_solution, momentum_flow, sparse_regression
@@ -48,3 +50,48 @@ def test_difference_of_squares_is_the_same_entropy_at_twice_the_product():
 def test_bad_input(map_, start, sentence):
     with pytest.raises(InputError, match=sentence):
         potential_of_map(map_, start)
+
+
+@pytest.mark.parametrize(
+    ("map_", "start", "domain"),
+    [
+        ("u**3", {"u": 0.8}, (0, np.inf)),
+        ("u**3", {"u": -0.8}, (-np.inf, 0)),
+        ("u**4", {"u": -0.8}, (0, np.inf)),
+        ("(u+v)**2", {"u": 0.5, "v": 0.3}, (0, np.inf)),
+        ("u*v", {"u": 1.0, "v": -0.5}, (-np.inf, np.inf)),
+        ("-u**4", {"u": 0.5}, (-np.inf, 0)),
+        ("sinh(u)", {"u": -0.5}, (-np.inf, np.inf)),
+    ],
+)
+def test_starts_of_either_sign_give_the_potential_of_their_flow(map_, start, domain):
+    """One row: gradient flow on the weights, by SciPy, ends where the potential says."""
+    names = sorted(start)
+    symbols = sp.symbols(names, real=True)
+    G = sp.sympify(map_, locals=dict(zip(names, symbols, strict=True)))
+    value = sp.lambdify(symbols, G, "numpy")
+    slopes = sp.lambdify(symbols, [sp.diff(G, s) for s in symbols], "numpy")
+    begin = np.array([start[name] for name in names])
+    target = 1.3 * value(*begin)
+    row = np.array([1.0, 0.5])  # two coordinates from one start
+
+    def flow(_, state):
+        weights = state.reshape(2, -1)
+        theta = np.array([value(*w) for w in weights])
+        residual = row @ theta - 1.5 * target
+        return np.concatenate(
+            [-r * residual * np.array(slopes(*w), float) for r, w in zip(row, weights, strict=True)]
+        )
+
+    run = solve_ivp(flow, (0, 400), np.tile(begin, 2), rtol=1e-11, atol=1e-13)
+    ended = np.array([value(*w) for w in run.y[:, -1].reshape(2, -1)])
+    assert abs(row @ ended - 1.5 * target) < 1e-9
+    potential = potential_of_map(map_, start, domain=domain)
+    solution = implicit_solution((row[None, :], [1.5 * target]), potential=potential)
+    assert solution.certified
+    np.testing.assert_allclose(solution.theta, ended, rtol=1e-7)
+
+
+def test_starts_on_both_sides_of_zero_are_refused():
+    with pytest.raises(InputError, match="one side of zero"):
+        potential_of_map("u**3", {"u": np.array([0.8, -0.8])})
