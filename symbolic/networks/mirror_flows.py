@@ -542,7 +542,7 @@ def _in_one_exponential(
     """Write an expression as a rational function of X = exp(rate symbol), if it is one."""
     spelled = sp.expand_power_exp(sp.expand(expr.rewrite(sp.exp), power_base=False))
     rates = []
-    for power in spelled.atoms(sp.exp):
+    for power in sorted(spelled.atoms(sp.exp), key=str):
         exponent = sp.expand(power.exp).coeff(symbol)
         if power.has(symbol):
             if exponent == 0 or sp.expand(power.exp - exponent * symbol).has(symbol):
@@ -554,6 +554,8 @@ def _in_one_exponential(
     if not all(ratio.is_Rational for ratio in ratios):
         return None
     unit = rates[0] * sp.Rational(1, sp.ilcm(1, *(ratio.q for ratio in ratios)))
+    if unit.could_extract_minus_sign():
+        unit = -unit
     X = sp.Dummy("X", positive=True)
 
     def written(power: sp.exp) -> sp.Expr:
@@ -618,17 +620,17 @@ def _roots(expr: sp.Expr, unknown: sp.Symbol) -> list[sp.Expr]:
 
 def _inverses(dual_map: sp.Expr) -> list[sp.Expr]:
     """Return candidates for mu(theta), the usual form of two opposite exponentials first."""
-    found = []
+    found: list[sp.Expr] = []
     in_one = _in_one_exponential(dual_map, mu)
     if in_one is not None:
         inner, X, rate = in_one
-        up, down = inner.coeff(X, 1), sp.expand(inner).coeff(X, -1)
-        up = sp.expand(inner).coeff(X, 1)
+        inner = sp.expand(inner)
+        up, down = inner.coeff(X, 1), inner.coeff(X, -1)
         if sp.expand(inner - up * X - down / X) == 0 and up != 0 and down != 0:
-            # p e^{k mu} - q e^{-k mu} = 2 sqrt(p q) sinh(k mu + ln(p/q)/2)
+            # p e^{k mu} - q e^{-k mu} = 2 sqrt(p q) sinh(k mu + ln(p/q)/2), or its mirror image
             scale = 2 * sp.sqrt(-up * down)
             shift = sp.expand_log(sp.log(-up / down) / 2)
-            found.append((sp.asinh(symbols.theta / scale) - shift) / rate)
+            found = [(sp.asinh(side * symbols.theta / scale) - shift) / rate for side in (1, -1)]
     return found + _solutions(dual_map, mu, symbols.theta)
 
 
