@@ -1,0 +1,353 @@
+r"""Elementwise systems in slow time: how an optimiser with memories becomes an equation.
+
+An optimiser works coordinate by coordinate: `y_{k+1} = A(y_k, g_k, w_k)` for its memories,
+`w_{k+1} = w_k + h Phi(y_k, g_k, w_k)` for the weight, `g = grad L(w)` and h the step. What
+it does is written in *differential polynomials*: sums of products of the time derivatives
+`g_k = (h d/dt)^k g` of the gradient along the equation sought, with coefficients that are
+functions of g and w (and of the memories, where these have a time of their own). A product
+of weight n (the sum of its k) is of order `h^n`, so an order has finitely many: one for
+each partition of n.
+
+With `E = exp(h d/dt)` the shift by one step,
+
+    E y = A(y, g, w),    (E - 1) w = h Phi(y, g, w),
+
+are solved order by order. In the *slow regime* the parameters are fixed and the memories
+follow the gradient: `(1 - dA/dy) y_n` is known from lower orders. In the *inertial regime*
+the times `tau = h/(1 - a)` of the memories are fixed; they stay unknowns of a first-order
+system, and `x' = (log E / (E - 1)) F` for `x = (w, y)` is the logarithm of its step.
+
+Nothing here is about Adam: a linear recurrence is the case in which A and Phi are linear.
+Sources: Cattaneo, Klusowski, Shigida, ICML 2024 (first correction of Adam); Cattaneo and
+Shigida, arXiv 2502.02132 (memoryless iterations).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import sympy as sp
+
+from momentumflow.base.errors import InputError
+
+# Inside a derivation the gradient is a symbol without assumptions: of a real one SymPy
+# turns sqrt(g**2) into |g|, whose derivatives it writes as distributions.
+GRADIENT = sp.Dummy("g")
+
+Key = tuple[int, ...]  # (1, 1, 2) stands for g_1^2 g_2
+Polynomial = dict[Key, sp.Expr]
+
+
+def plus(a: Polynomial, b: Polynomial) -> Polynomial:
+    """Return the sum of two differential polynomials."""
+    total = dict(a)
+    for key, c in b.items():
+        total[key] = total[key] + c if key in total else c
+    return {key: c for key, c in total.items() if c != 0}
+
+
+def times(a: Polynomial, b: Polynomial) -> Polynomial:
+    """Return the product of two differential polynomials."""
+    product: Polynomial = {}
+    for left, c in a.items():
+        for right, d in b.items():
+            key = tuple(sorted(left + right))
+            product[key] = product.get(key, sp.S.Zero) + c * d
+    return product
+
+
+def scaled(a: Polynomial, factor: sp.Expr) -> Polynomial:
+    """Return a differential polynomial times a function."""
+    return {key: c * factor for key, c in a.items()} if factor != 0 else {}
+
+
+@dataclass(frozen=True)
+class Series:
+    """A power series in h with differential polynomials for coefficients, truncated."""
+
+    coefficients: tuple[Polynomial, ...]
+
+    @classmethod
+    def of(cls, known: Sequence[Polynomial], order: int) -> Series:
+        """Return the series with the known coefficients, zero beyond them, through `h^order`."""
+        return cls(tuple(known[n] if n < len(known) else {} for n in range(order + 1)))
+
+    @property
+    def order(self) -> int:
+        """The highest power of h."""
+        return len(self.coefficients) - 1
+
+    def __add__(self, other: Series) -> Series:
+        pairs = zip(self.coefficients, other.coefficients, strict=True)
+        return Series(tuple(plus(a, b) for a, b in pairs))
+
+    def __mul__(self, other: Series) -> Series:
+        product: list[Polynomial] = [{} for _ in self.coefficients]
+        for i, a in enumerate(self.coefficients):
+            for j, b in enumerate(other.coefficients[: self.order + 1 - i]):
+                if a and b:
+                    product[i + j] = plus(product[i + j], times(a, b))
+        return Series(tuple(product))
+
+    def by(self, factor: sp.Expr) -> Series:
+        """Return the series times a function."""
+        return Series(tuple(scaled(a, factor) for a in self.coefficients))
+
+
+def slow_derivative(series: Series, rates: Mapping[sp.Symbol, Sequence[Polynomial]]) -> Series:
+    """Return `h d/dt` of a series.
+
+    Parameters
+    ----------
+    series : Series
+    rates : mapping
+        For every variable other than the gradient, the coefficients of its derivative
+        as far as they are known; those of order n are needed at order n + 1 only.
+    """
+    found: list[Polynomial] = [{} for _ in series.coefficients]
+    for n, polynomial in enumerate(series.coefficients[:-1]):
+        found[n + 1] = plus(found[n + 1], _along_gradient(polynomial))
+        for variable, rate in rates.items():
+            slope = {key: sp.diff(c, variable) for key, c in polynomial.items()}
+            slope = {key: c for key, c in slope.items() if c != 0}
+            for j, term in enumerate(rate[: series.order - n]):
+                if slope and term:
+                    found[n + 1 + j] = plus(found[n + 1 + j], times(slope, term))
+    return Series(tuple(found))
+
+
+def _along_gradient(polynomial: Polynomial) -> Polynomial:
+    """Return what `h d/dt` makes of g and its derivatives in a polynomial."""
+    found: Polynomial = {}
+    for key, c in polynomial.items():
+        for i, k in enumerate(key):
+            raised = tuple(sorted((*key[:i], k + 1, *key[i + 1 :])))
+            found[raised] = found.get(raised, sp.S.Zero) + c
+        slope = sp.diff(c, GRADIENT)
+        if slope != 0:
+            first = tuple(sorted((*key, 1)))
+            found[first] = found.get(first, sp.S.Zero) + slope
+    return found
+
+
+def composed(
+    expression: sp.Expr, variables: Sequence[sp.Symbol], values: Sequence[Series], order: int
+) -> Series:
+    """Return a function of the variables, with series put in for them (Taylor's theorem)."""
+    base = {y: s.coefficients[0].get((), sp.S.Zero) for y, s in zip(variables, values, strict=True)}
+    deltas = [Series.of(({}, *s.coefficients[1:]), order) for s in values]
+    total = Series.of((), order)
+
+    def add(i: int, derivative: sp.Expr, factor: Series, degree: int) -> None:
+        nonlocal total
+        if i == len(variables):
+            total = total + factor.by(_at(derivative, base))
+            return
+        m = 0
+        while derivative != 0:
+            add(i + 1, derivative, factor, degree + m)
+            m += 1
+            if degree + m > order:
+                break
+            derivative = sp.diff(derivative, variables[i])
+            factor = (factor * deltas[i]).by(sp.Rational(1, m))
+
+    add(0, expression, Series.of(({(): sp.S.One},), order), 0)
+    return total
+
+
+def _at(expression: sp.Expr, base: Mapping[sp.Symbol, sp.Expr]) -> sp.Expr:
+    """Return an expression at the base point; what a root is taken of is expanded.
+
+    Otherwise a root of what vanishes would pass for a root of a long expression.
+    """
+    return expression.subs(base, simultaneous=True).replace(
+        lambda e: e.is_Pow and not e.exp.is_Integer, lambda e: sp.expand(e.base) ** e.exp
+    )
+
+
+def logarithm_weight(k: int) -> sp.Rational:
+    """Return the coefficient of `(h d/dt)^k` in `log E / (E - 1)`: Bernoulli's B_k / k!."""
+    return sp.Rational(-1, 2) if k == 1 else sp.bernoulli(k) / sp.factorial(k)
+
+
+def rate_of(step: Series, rates: Mapping[sp.Symbol, Sequence[Polynomial]]) -> Polynomial:
+    """Return the highest coefficient of `(log E / (E - 1)) step`, all lower rates known."""
+    n = step.order
+    found = step.coefficients[n]
+    current = step
+    for k in range(1, n + 1):
+        current = slow_derivative(current, rates)
+        weight = logarithm_weight(k)
+        if weight != 0:
+            found = plus(found, scaled(current.coefficients[n], weight))
+    return found
+
+
+@dataclass(frozen=True)
+class System:
+    """The step of an optimiser as expressions of GRADIENT, the weight, time and memories.
+
+    Attributes
+    ----------
+    weight, time : sympy.Symbol
+        w, and t in units of h, on which a schedule may depend.
+    memories : tuple of sympy.Symbol
+        Their values before the step.
+    updates : tuple of sympy.Expr
+        Their values after it.
+    move : sympy.Expr
+        Phi with `w_{k+1} = w_k + h Phi`.
+    """
+
+    weight: sp.Symbol
+    time: sp.Symbol
+    memories: tuple[sp.Symbol, ...]
+    updates: tuple[sp.Expr, ...]
+    move: sp.Expr
+
+    def rest(self) -> dict[sp.Symbol, sp.Expr]:
+        """Return what the memories hold once g and w stand still.
+
+        Raises
+        ------
+        InputError
+            If a memory does not forget, or its value at rest has no closed form.
+        """
+        held: dict[sp.Symbol, sp.Expr] = {}
+        for y, update in zip(self.memories, self.updates, strict=True):
+            kept = sp.simplify(sp.diff(update, y))
+            if kept == 1:
+                raise InputError(
+                    "memories that forget: |d(new)/d(old)| < 1",
+                    f"{y}, which keeps all it had",
+                    f"let {y} decay, such as {y} = b*{y} + (1-b)*(...)",
+                )
+        unknown = {y: sp.Dummy(y.name) for y in self.memories}
+        equations = [
+            u.subs(unknown) - d for u, d in zip(self.updates, unknown.values(), strict=True)
+        ]
+        solutions = sp.solve(equations, list(unknown.values()), dict=True) if unknown else [{}]
+        for solution in solutions:
+            if len(solution) == len(unknown):
+                held = {y: sp.simplify(solution[d]) for y, d in unknown.items()}
+                return held
+        raise InputError(
+            "memories whose value at rest has a closed form",
+            ", ".join(f"{y} = {u}" for y, u in zip(self.memories, self.updates, strict=True)),
+        )
+
+
+def slow_rates(system: System, order: int) -> tuple[Polynomial, ...]:
+    """Return the coefficients of `dw/dt` in the slow regime, by powers of h.
+
+    Raises
+    ------
+    InputError
+        As `System.rest`, and where the step is not smooth at rest.
+    """
+    at_rest = system.rest()
+    memories = list(system.memories)
+    jacobian = sp.Matrix(
+        len(memories),
+        len(memories),
+        lambda i, j: sp.diff(system.updates[i], memories[j]).subs(at_rest, simultaneous=True),
+    )
+    forgets = (sp.eye(len(memories)) - jacobian).inv().applyfunc(sp.simplify) if memories else None
+    held: list[list[Polynomial]] = [[{(): at_rest[y]}] for y in memories]
+    rates: dict[sp.Symbol, list[Polynomial]] = {
+        system.weight: [],
+        system.time: [{(): sp.S.One}],
+    }
+    for n in range(order + 1):
+        if n and forgets is not None:
+            known = [
+                _lag(system.updates[i], memories, held, i, rates, n) for i in range(len(memories))
+            ]
+            for i, row in enumerate(held):
+                total: Polynomial = {}
+                for j, term in enumerate(known):
+                    total = plus(total, scaled(term, forgets[i, j]))
+                row.append({k: c for k, c in ((k, sp.simplify(c)) for k, c in total.items()) if c})
+        values = [Series.of(row, n) for row in held]
+        rates[system.weight].append(rate_of(composed(system.move, memories, values, n), rates))
+        _require_smooth(rates[system.weight][-1], system)
+    return tuple(rates[system.weight])
+
+
+def _lag(
+    update: sp.Expr,
+    memories: list[sp.Symbol],
+    held: list[list[Polynomial]],
+    i: int,
+    rates: Mapping[sp.Symbol, Sequence[Polynomial]],
+    n: int,
+) -> Polynomial:
+    """Return what order n of `A(y) - E y` is without y_n: lower orders are known."""
+    values = [Series.of(row, n) for row in held]
+    found = composed(update, memories, values, n).coefficients[n]
+    current = values[i]
+    for k in range(1, n + 1):
+        current = slow_derivative(current, rates)
+        found = plus(found, scaled(current.coefficients[n], -1 / sp.factorial(k)))
+    return found
+
+
+def inertial_rates(
+    system: System, order: int, h: sp.Symbol
+) -> dict[sp.Symbol, tuple[Polynomial, ...]]:
+    """Return the coefficients of dw/dt and of each dy/dt, by powers of h.
+
+    The updates may depend on h: with `a = 1 - h/tau` a memory moves by a multiple of h.
+
+    Raises
+    ------
+    InputError
+        If a memory moves by more than a multiple of h in a step.
+    """
+    unknowns = (system.weight, *system.memories)
+    steps = [
+        system.move,
+        *(sp.cancel((u - y) / h) for u, y in zip(system.updates, system.memories, strict=True)),
+    ]
+    expansions = {
+        x: [{(): c} if c != 0 else {} for c in _powers(step, h, order, x)]
+        for x, step in zip(unknowns, steps, strict=True)
+    }
+    rates: dict[sp.Symbol, list[Polynomial]] = {x: [] for x in unknowns}
+    rates[system.time] = [{(): sp.S.One}]
+    for n in range(order + 1):
+        # all of one order before any of them is used
+        found = {x: rate_of(Series.of(expansions[x], n), rates) for x in unknowns}
+        for x, rate in found.items():
+            rates[x].append(rate)
+            _require_smooth(rate, system)
+    return {x: tuple(rates[x]) for x in unknowns}
+
+
+def _powers(step: sp.Expr, h: sp.Symbol, order: int, of: sp.Symbol) -> Iterable[sp.Expr]:
+    found = []
+    derivative = step if step.subs(h, 0).is_finite else sp.cancel(sp.together(step))
+    for n in range(order + 1):
+        value = derivative.subs(h, 0)
+        if value.has(sp.zoo, sp.nan, sp.oo):
+            raise InputError(
+                "memories that move by a multiple of the step, such as a = 1 - gamma/tau",
+                f"{of}, which moves at once",
+                "use the slow regime",
+            )
+        found.append(sp.simplify(value / sp.factorial(n)))
+        derivative = sp.diff(derivative, h)
+    return found
+
+
+def _require_smooth(rate: Polynomial, system: System) -> None:
+    for c in rate.values():
+        if c.has(sp.zoo, sp.nan, sp.oo, sp.DiracDelta, sp.Derivative, sp.Subs):
+            raise InputError(
+                "a step that is smooth where the memories rest",
+                f"{system.move}",
+                "smooth it: sign(m) as m/sqrt(m**2 + delta**2), a root of what vanishes "
+                "at rest with eps inside the root",
+            )

@@ -1,0 +1,200 @@
+r"""The inertial regime of an optimiser: the times of its memories fixed, the step to zero.
+
+A memory with `y' = a y + ...` forgets in `1/(1 - a)` steps. One that adds up gradients
+instead of averaging them (`v = b v + g`) grows like `1/(1 - b)`; it is measured in units of
+that, and so is the step: with h the time of a step, `tau = h/(1 - a)` fixed and h to zero,
+every memory and the weight move by a multiple of h, and the logarithm of the step is a
+first-order system for (w, y). For heavy ball h is `epsilon = gamma/(1 - beta)` and tau is
+lambda; for Adam h is gamma. The powers `b**k` of bias correction become functions of time.
+
+References: Malladi et al., NeurIPS 2022 (the leading equation of Adam, with noise).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import sympy as sp
+
+from momentumflow.base.errors import InputError
+from momentumflow.symbolic import symbols
+from momentumflow.symbolic.equations.elementwise import (
+    GRADIENT,
+    Polynomial,
+    System,
+    inertial_rates,
+)
+from momentumflow.symbolic.methods.optimisers import Optimiser, after, k
+from momentumflow.symbolic.rings import factored
+
+# The time of one step.
+h = sp.Symbol("h", positive=True)
+_POLES = 4
+
+
+@dataclass(frozen=True)
+class Times:
+    """Which times an optimiser has, and the units that make them plain.
+
+    Attributes
+    ----------
+    forgetting : mapping of symbol to symbol
+        For each memory the parameter a with `dy'/dy = a`.
+    times : mapping of symbol to symbol
+        For each such parameter its time tau.
+    sizes : mapping of symbol to sympy.Expr
+        What each memory is measured in: 1, or `1/(1 - a)` if it adds up.
+    time_step : sympy.Expr
+        h in the optimiser's own parameters.
+    """
+
+    forgetting: Mapping[sp.Symbol, sp.Symbol]
+    times: Mapping[sp.Symbol, sp.Symbol]
+    sizes: Mapping[sp.Symbol, sp.Expr]
+    time_step: sp.Expr
+
+    @property
+    def parameters(self) -> dict[sp.Symbol, sp.Expr]:
+        """Each tau in the optimiser's own parameters."""
+        return {tau: factored(self.time_step / (1 - a)) for a, tau in self.times.items()}
+
+
+def times_of(optimiser: Optimiser) -> Times:
+    """Return the times of an optimiser's memories.
+
+    Raises
+    ------
+    InputError
+        If the rate at which a memory forgets is no parameter of its own.
+    """
+    system = optimiser.system
+    forgetting: dict[sp.Symbol, sp.Symbol] = {}
+    for y, update in zip(system.memories, system.updates, strict=True):
+        a = sp.simplify(sp.diff(update, y))
+        if not a.is_Symbol:
+            raise InputError(
+                f"a memory {y} that keeps a parameter of its old value, like m = b*m + ...",
+                f"one that keeps {a} of it",
+                "leave that parameter a symbol, and put numbers in afterwards",
+            )
+        forgetting[y] = a
+    rates = tuple(dict.fromkeys(forgetting.values()))
+    one = len(rates) == 1
+    times = {
+        a: symbols.lam if one and _adds_up(optimiser) else sp.Symbol(f"tau_{i + 1}", positive=True)
+        for i, a in enumerate(rates)
+    }
+    rest = system.rest()
+    sizes = {y: (1 - a) ** -_pole(rest[y], a) for y, a in forgetting.items()}
+    speed = system.move.subs(rest, simultaneous=True)
+    time_step = optimiser.step
+    for a in rates:
+        time_step = time_step * (1 - a) ** -_pole(speed, a)
+    return Times(forgetting, times, sizes, time_step)
+
+
+def _adds_up(optimiser: Optimiser) -> bool:
+    system = optimiser.system
+    rest = system.rest()
+    return any(
+        _pole(rest[y], sp.diff(u, y)) for y, u in zip(system.memories, system.updates, strict=True)
+    )
+
+
+def _pole(expression: sp.Expr, a: sp.Symbol) -> int:
+    """Return the order of the pole of an expression at a = 1."""
+    for power in range(_POLES):
+        value = sp.simplify(expression * (1 - a) ** power).subs(a, 1)
+        if not value.has(sp.zoo, sp.nan, sp.oo):
+            return power
+    raise InputError("a memory that grows like a power of 1/(1 - b)", str(expression))
+
+
+@dataclass(frozen=True, repr=False)
+class InertialSystem:
+    """The first-order system that an optimiser follows in the inertial regime.
+
+    Attributes
+    ----------
+    optimiser : Optimiser
+    times : Times
+    rates : mapping of symbol to tuple of Polynomial
+        For w and for each memory in its unit: by powers of h, the products of the
+        derivatives `g_k` of the gradient with the functions in front of them.
+    """
+
+    optimiser: Optimiser
+    times: Times
+    rates: Mapping[sp.Symbol, tuple[Polynomial, ...]]
+
+    @property
+    def order(self) -> int:
+        """How many corrections: terms through `h**order`."""
+        return len(next(iter(self.rates.values()))) - 1
+
+    @cached_property
+    def leading(self) -> dict[sp.Symbol, sp.Expr]:
+        """The leading right-hand side of w and of each memory, g the gradient."""
+        return {
+            x: sp.simplify(rate[0].get((), sp.S.Zero)).subs(GRADIENT, symbols.g)
+            for x, rate in self.rates.items()
+        }
+
+    def __str__(self) -> str:
+        lines = [f"{self.optimiser.name}, h = {self.times.time_step}:"]
+        lines += [f"  {x}' = {right}" for x, right in self.leading.items()]
+        lines += [f"  {tau} = {value}" for tau, value in self.times.parameters.items()]
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"<InertialSystem of {self.optimiser.name}: {self.order} corrections>"
+
+
+def inertial_system(optimiser: Optimiser, order: int = 0) -> InertialSystem:
+    """Return the system that an optimiser follows with its memories' times fixed.
+
+    Parameters
+    ----------
+    optimiser : Optimiser
+    order : int
+        How many corrections in powers of h, the time of a step.
+
+    Raises
+    ------
+    InputError
+        As `times_of`, or where the leading step is not smooth.
+    """
+    times = times_of(optimiser)
+    back = {a: 1 - h / tau for a, tau in times.times.items()}
+    # the step in units of h: gamma = h (gamma / time step)
+    pace = (optimiser.step / times.time_step).subs(back)
+    measured = {y: y * size.subs(back) for y, size in times.sizes.items()}
+    known: dict[sp.Symbol, sp.Expr] = {symbols.g: GRADIENT}
+    updates = []
+    for y, stated in zip(optimiser.memories, optimiser.updates, strict=True):
+        new = _in_time(stated, times, order).subs(back).subs(measured, simultaneous=True)
+        new = new.subs(known, simultaneous=True)
+        known[after(y)] = new
+        updates.append(new / times.sizes[y].subs(back))
+    move = _in_time(optimiser.move, times, order).subs(back).subs(measured, simultaneous=True)
+    move = move.subs(known, simultaneous=True) * pace
+    system = System(symbols.w, symbols.t, optimiser.memories, tuple(updates), move)
+    return InertialSystem(optimiser, times, inertial_rates(system, order, h))
+
+
+def _in_time(expression: sp.Expr, times: Times, order: int) -> sp.Expr:
+    """Write powers `a**(k + c)` as functions of the time t = (k - 1) h."""
+
+    def written(power: sp.Expr) -> sp.Expr:
+        tau = times.times.get(power.base)
+        if tau is None:
+            raise InputError("powers b**k of the memories' own parameters", str(power))
+        steps = symbols.t / h + 1 + (power.exp - k)
+        logarithm = -sum(((h / tau) ** j / j for j in range(1, order + 3)), sp.S.Zero)
+        exponent = sp.expand(steps * logarithm)
+        kept = sum((exponent.coeff(h, j) * h**j for j in range(order + 1)), sp.S.Zero)
+        return sp.exp(kept)
+
+    return expression.replace(lambda e: e.is_Pow and e.exp.has(k) and not e.base.has(k), written)
