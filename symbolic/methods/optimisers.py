@@ -12,7 +12,6 @@ recurrence (`momentum_methods.py`) is the case in which A and Phi are linear.
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,6 +22,7 @@ import sympy as sp
 from momentumflow.base.errors import InputError
 from momentumflow.symbolic import symbols
 from momentumflow.symbolic.equations.elementwise import GRADIENT, System
+from momentumflow.symbolic.expressions import exact, read, symbol
 
 # The number of the step, counted from 1.
 k = sp.Symbol("k", integer=True, positive=True)
@@ -136,20 +136,21 @@ class Optimiser:
         stated: dict[sp.Symbol, sp.Expr] = {}
         moved: sp.Expr | None = None
         for target, right in sides:
-            expression = symbols.parse(right, names)
-            foreign = {s for s in expression.free_symbols if s not in names.values()}
+            right_side = read(right, names)
+            foreign = {s for s in right_side.free_symbols if s not in names.values()}
             if foreign:
                 raise InputError(
                     f"names among {', '.join((*reserved, *memories))} and parameters",
                     f"{', '.join(sorted(map(str, foreign)))} in {target} = {right}",
                     "declare parameters with parameters=[...]",
                 )
-            value = expression.subs({m: after(m) for m in stated}, simultaneous=True)
+            value = right_side.subs({m: after(m) for m in stated}, simultaneous=True)
             if target == "w":
                 if moved is not None:
                     raise InputError("one line that moves w", f"also {target} = {right}")
-                moved = sp.cancel(sp.expand(value - symbols.w) / symbols.gamma)
-                if moved.has(symbols.gamma):
+                moved = sp.diff(value, symbols.gamma)
+                at_rest = value.subs(symbols.gamma, 0)
+                if moved.has(symbols.gamma) or sp.expand(at_rest - symbols.w) != 0:
                     raise InputError("w = w - lr*(...)", f"w = {right}")
             elif memories[target] in stated:
                 raise InputError("one line for each memory", f"also {target} = {right}")
@@ -187,9 +188,7 @@ class Optimiser:
 
     def with_values(self, values: Mapping[Any, Any]) -> Optimiser:
         """Return the optimiser with some of its parameters replaced by exact values."""
-        clean = {
-            symbols.canonical(s): sp.nsimplify(symbols.canonical(v)) for s, v in values.items()
-        }
+        clean = {symbol(s): exact(str(s), v) for s, v in values.items()}
         named = {
             next((p for p in self.parameters if p.name == s.name), s): v for s, v in clean.items()
         }
@@ -221,10 +220,6 @@ def _assignment(line: str) -> tuple[str, str]:
     target, equals, right = line.partition("=")
     if not equals or not target.strip().isidentifier() or right.startswith("="):
         raise InputError("lines like m = b1*m + (1-b1)*g", repr(line))
-    try:
-        ast.parse(right.strip(), mode="eval")
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
-        raise InputError("lines like m = b1*m + (1-b1)*g", repr(line)) from None
     return target.strip(), right.strip()
 
 
@@ -243,7 +238,7 @@ def _settled(expression: sp.Expr) -> sp.Expr:
 
 
 def _read(value: Any) -> sp.Expr:
-    return symbols.canonical(value)
+    return exact("a parameter", value)
 
 
 def Adam(

@@ -167,7 +167,7 @@ def test_a_linear_optimiser_gives_the_series_over_trees():
 @pytest.mark.parametrize("order", [0, 1, 2])
 def test_one_step_leaves_the_equation_at_the_rate_of_its_order(order):
     """Adam on a nonlinear loss: local errors of order `order + 2`, the memories settled."""
-    b1, b2, e = 0.3, 0.4, 0.5
+    b1, b2, e = 0.4, 0.2, 0.5
 
     def gradient(x):
         return 1 + np.sin(x) / 2
