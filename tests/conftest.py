@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from .browser import EXECUTABLE, Browser
+from .browser import EXECUTABLE, opened
 
 
 @pytest.fixture(scope="session")
 def chromium():
-    """The browser's executable; tests that need one are skipped without it."""
+    """Tests that need a browser are skipped without one."""
     if EXECUTABLE is None:
         pytest.skip("no chromium or chrome on this machine")
-    return EXECUTABLE
 
 
 @pytest.fixture
-def browser(chromium, tmp_path):
-    """A fresh headless browser that reaches this machine and nothing else."""
-    with Browser(tmp_path / "profile") as started:
-        yield started
+def browser(chromium):
+    """A page of a fresh headless browser that reaches this machine and nothing else."""
+    with opened() as page:
+        yield page

@@ -9,7 +9,6 @@ import json
 import signal
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 from PIL import Image
@@ -17,7 +16,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.browser import Browser  # noqa: E402
+from tests.browser import opened  # noqa: E402
 
 SIZE = (1200, 1340)
 COLOURS = 160  # keeps the file small; the page has few
@@ -39,11 +38,10 @@ def main(target: Path) -> None:
         text = ""
         while not text.endswith("\n}\n"):
             text += server.stdout.readline()
-        with tempfile.TemporaryDirectory() as folder, Browser(Path(folder) / "profile") as page:
-            page.resize(*SIZE)
+        with opened(*SIZE) as page:
             page.goto(json.loads(text)["url"])
-            page.wait(READY)
-            page.photograph(target)
+            page.wait_for_function(READY)
+            page.screenshot(path=target, full_page=True)
     finally:
         server.send_signal(signal.SIGINT)
         server.wait(timeout=20)

@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+from ..browser import errors
+
 PICTURES = "[...document.querySelectorAll('.mf-grid img')]"
 SOURCE = "document.querySelector('#{} img').src"
 DRAWN = f"{PICTURES}.length == 3 && {PICTURES}.every(i => i.complete && i.naturalWidth > 100)"
@@ -61,18 +63,18 @@ def url():
 
 
 def load(browser, url, width):
-    browser.resize(width)
+    browser.set_viewport_size({"width": width, "height": 900})
     browser.goto(url)
-    browser.wait(DRAWN)
+    browser.wait_for_function(DRAWN)
 
 
 @pytest.mark.parametrize("width", [390, 1280])
 def test_the_page_shows_everything_and_follows_the_sliders(url, browser, width):
     load(browser, url, width)
-    browser.wait(f"({TEXT % '.mf-verdict'}).includes('Predicted.')")
+    browser.wait_for_function(f"({TEXT % '.mf-verdict'}).includes('Predicted.')")
     # KaTeX has set the formulas, and lambda_hat = 0.45 stands there.
-    browser.wait(f"({TEXT % '.mf-equation'}).includes('0.45')")
-    browser.wait(
+    browser.wait_for_function(f"({TEXT % '.mf-equation'}).includes('0.45')")
+    browser.wait_for_function(
         "[...document.querySelectorAll('.mf-equation marimo-tex')].every("
         "e => (e.shadowRoot ?? e).querySelector('.katex-html'))"
     )
@@ -81,36 +83,36 @@ def test_the_page_shows_everything_and_follows_the_sliders(url, browser, width):
     assert browser.evaluate(SCROLLS) == 0
     before = {n: browser.evaluate(SOURCE.format(n)) for n in ("path", "balancedness", "plane")}
     browser.evaluate(SLIDER.format(1) + ".focus()")
-    browser.press("ArrowRight")
+    browser.keyboard.press("ArrowRight")
     for name, source in before.items():
-        browser.wait(f"{SOURCE.format(name)} != {json.dumps(source)}")
-    browser.wait(f"!({TEXT % '.mf-equation'}).includes('0.45')")
+        browser.wait_for_function(f"{SOURCE.format(name)} != {json.dumps(source)}")
+    browser.wait_for_function(f"!({TEXT % '.mf-equation'}).includes('0.45')")
     # Back again: the same position is the same picture.
-    browser.press("ArrowLeft")
-    browser.wait(f"{SOURCE.format('path')} == {json.dumps(before['path'])}")
-    assert browser.errors == []
+    browser.keyboard.press("ArrowLeft")
+    browser.wait_for_function(f"{SOURCE.format('path')} == {json.dumps(before['path'])}")
+    assert errors(browser) == []
 
 
 def test_an_unstable_position_is_a_sentence_and_no_limit(url, browser):
     load(browser, url.partition("?")[0] + "?gamma=1&beta=0.9&alpha=2", 1280)
-    browser.wait(f"({TEXT % '.mf-verdict'}).includes('No limit: diverged')")
+    browser.wait_for_function(f"({TEXT % '.mf-verdict'}).includes('No limit: diverged')")
     text = browser.evaluate(TEXT % ".mf-verdict")
     assert "reduce gamma" in text
     assert "Predicted." not in text
     # One position back down from there, and so on, leads to a limit again.
     browser.evaluate(SLIDER.format(2) + ".focus()")
-    browser.press("Home")
+    browser.keyboard.press("Home")
     browser.evaluate(SLIDER.format(0) + ".focus()")
-    browser.press("Home")
-    browser.wait(f"({TEXT % '.mf-verdict'}).includes('Predicted.')")
-    assert browser.errors == []
+    browser.keyboard.press("Home")
+    browser.wait_for_function(f"({TEXT % '.mf-verdict'}).includes('Predicted.')")
+    assert errors(browser) == []
 
 
 def test_an_address_that_cannot_be_read_is_said(url, browser):
     load(browser, url.partition("?")[0] + "?gamma=-1", 1280)
-    browser.wait(f"({TEXT % 'body'}).includes('received gamma = -1.')")
+    browser.wait_for_function(f"({TEXT % 'body'}).includes('received gamma = -1.')")
     assert browser.evaluate("document.querySelectorAll('.mf-grid img').length") == 3
-    assert browser.errors == []
+    assert errors(browser) == []
 
 
 def test_the_browser_of_these_tests_sees_errors_and_what_sticks_out(browser, tmp_path):
@@ -120,12 +122,12 @@ def test_the_browser_of_these_tests_sees_errors_and_what_sticks_out(browser, tmp
         "<div class=mf><p style='width:3000px'>wide</p></div>"
         "<script>console.error('broken'); nothing.at.all</script>"
     )
-    browser.resize(390)
+    browser.set_viewport_size({"width": 390, "height": 900})
     browser.goto(bad.as_uri())
-    browser.wait("document.querySelector('.mf p')")
+    browser.wait_for_function("document.querySelector('.mf p')")
     assert browser.evaluate(BEYOND) == 1
-    assert any("broken" in e for e in browser.errors)
-    assert any("nothing is not defined" in e for e in browser.errors)
+    assert any("broken" in e for e in errors(browser))
+    assert any("nothing is not defined" in e for e in errors(browser))
 
 
 def test_a_taken_port_is_one_sentence(url):

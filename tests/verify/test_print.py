@@ -1,7 +1,6 @@
 """The report on paper: what a headless browser prints to PDF, read and looked at by PDFium."""
 
 import re
-import subprocess
 
 import numpy as np
 import pypdfium2
@@ -10,7 +9,7 @@ import pytest
 from momentumflow.verify import run
 from momentumflow.verify.report.html_page import prose
 
-from ..browser import command
+from ..browser import opened
 
 NAMES = ("one-parameter", "balancedness-law", "limit-heavy-ball", "small-lambda-recovers")
 # Marks before and after everything that must not be torn apart; small pages tear a lot.
@@ -38,11 +37,9 @@ def print_pdf(chromium, tmp_path_factory):
         folder = tmp_path_factory.mktemp("print")
         (folder / "page.html").write_text(html, encoding="utf-8")
         target = folder / "page.pdf"
-        started = command(
-            folder / "profile", "--no-pdf-header-footer", f"--print-to-pdf={target}",
-            (folder / "page.html").as_uri(),
-        )  # fmt: skip
-        subprocess.run(started, check=True, capture_output=True, timeout=60)
+        with opened() as page:
+            page.goto((folder / "page.html").as_uri())
+            page.pdf(path=target, prefer_css_page_size=True, print_background=True)
         return pypdfium2.PdfDocument(target)
 
     return printed
