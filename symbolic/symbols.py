@@ -8,6 +8,10 @@ rewrites what a user brings (by name) to the registered ones.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import count
+from typing import Any
+
 import sympy as sp
 
 # Parameters of a method. beta ranges over [0, 1); it is declared positive so
@@ -64,3 +68,13 @@ REGISTRY: dict[str, sp.Symbol] = {
     "g": g,
     "z": z,
 }
+
+
+def fresh(name: str, taken: Iterable[sp.Symbol], **assumptions: Any) -> sp.Symbol:
+    """Return a symbol to be displayed whose name no taken symbol has: `name`, or with a number."""
+    names = {symbol.name for symbol in taken}
+    if name not in names:
+        return sp.Symbol(name, **assumptions)
+    return next(
+        sp.Symbol(f"{name}_{i}", **assumptions) for i in count(1) if f"{name}_{i}" not in names
+    )

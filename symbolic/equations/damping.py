@@ -70,7 +70,7 @@ def inertial_root(method: MomentumMethod) -> sp.Expr:
         If no closed form of it is found.
     """
     scaling = inertial_scaling(method)
-    x = sp.Symbol("x")
+    x = sp.Dummy("x")
     quotient = sp.cancel(method.recurrence.left_polynomial(x) / (x - 1))
     for root in sp.roots(sp.numer(sp.together(quotient)), x):
         if sp.simplify(root.subs(method.momentum, scaling.critical) - 1) == 0:
@@ -97,8 +97,11 @@ def friction_identities(method: MomentumMethod) -> tuple[Identity, ...]:
     """
     scaling = inertial_scaling(method)
     recurrence = method.recurrence
-    k, (a, c, f) = sp.Symbol("k", integer=True), sp.symbols("a c f", real=True)
-    mu = sp.Symbol("mu", positive=True)
+    # k and f are names that no parameter of a method has
+    k, f = sp.Symbol("k", integer=True), sp.Symbol("f", real=True)
+    taken = (method.step, *method.parameters)
+    a, c, t = (symbols.fresh(name, taken, real=True) for name in ("a", "c", "t"))
+    mu = symbols.fresh("mu", taken, positive=True)
     root = inertial_root(method)
     drift = method.step * recurrence.total_weight * f / recurrence.left_moment(1)
 
@@ -107,7 +110,7 @@ def friction_identities(method: MomentumMethod) -> tuple[Identity, ...]:
 
     left = sp.Add(*(coefficient * iterate(k + j) for j, coefficient in recurrence.left))
     right = method.step * recurrence.total_weight * f
-    path = a + f * symbols.t + c * sp.exp(-mu * symbols.t)
+    path = a + f * t + c * sp.exp(-mu * t)
     assumptions = "the gradient is constant, f = const"
     return (
         Identity(
@@ -120,13 +123,13 @@ def friction_identities(method: MomentumMethod) -> tuple[Identity, ...]:
         ),
         Identity(
             f"{method.name}, step 2: a + f t + c exp(-mu t) solves w'' = mu (f - w')",
-            sp.diff(path, symbols.t, 2),
-            mu * (f - sp.diff(path, symbols.t)),
+            sp.diff(path, t, 2),
+            mu * (f - sp.diff(path, t)),
             assumptions=assumptions,
         ),
         Identity(
             f"{method.name}, step 3: the two agree at t = k eps",
-            path.subs({symbols.t: k * scaling.time_step, mu: friction(method)}),
+            path.xreplace({t: k * scaling.time_step, mu: friction(method)}),
             iterate(k),
             assumptions=assumptions,
             hints=(("exp(k ln r) = r^k", lambda e: sp.simplify(sp.expand(sp.powsimp(e)))),),
@@ -153,7 +156,7 @@ def uniqueness_defect(method: MomentumMethod, order: int) -> list[sp.Expr]:
     """
     scaling = inertial_scaling(method)
     series = inertial_series(method, order)
-    x = sp.Symbol("x", positive=True)
+    x = sp.Dummy("x", positive=True)
     (momentum,) = sp.solve(sp.Eq(scaling.ratio, x), method.momentum)
     claim = -sp.log(inertial_root(method).subs(method.momentum, momentum)) / x
     expected = sp.series(claim, x, 0, order + 1).removeO()

@@ -388,6 +388,12 @@ def _slow_coefficients(
 
 
 def _inertial_equation(method: MomentumMethod, order: int) -> ModifiedEquation:
+    clash = {symbols.eps, symbols.lam} & {method.step, *method.parameters}
+    if clash:
+        raise InputError(
+            "parameters with other names than epsilon and lambda, which the inertial equation uses",
+            f"one named {clash.pop()}",
+        )
     series = inertial_series(method, order)
     initial = None
     if series.velocity is not None:

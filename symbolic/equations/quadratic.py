@@ -20,6 +20,7 @@ import sympy as sp
 from momentumflow.base.errors import InputError
 from momentumflow.symbolic import symbols
 from momentumflow.symbolic.equations.modified_equations import check_order
+from momentumflow.symbolic.expressions import symbol
 from momentumflow.symbolic.methods.momentum_methods import MomentumMethod
 from momentumflow.symbolic.rings import SeriesRing, factored
 
@@ -63,7 +64,7 @@ class PrincipalFlow:
 
 
 def characteristic_polynomial(
-    method: MomentumMethod, x: sp.Symbol, curvature: sp.Expr = symbols.h
+    method: MomentumMethod, x: sp.Symbol, curvature: sp.Expr
 ) -> sp.Expr:
     """Return the polynomial in x whose roots multiply the iterates on `h w^2 / 2`."""
     recurrence = method.recurrence
@@ -102,7 +103,14 @@ def principal_flow(method: MomentumMethod, curvature: sp.Symbol = symbols.h) -> 
     ----------
     Rosca, Wu, Qin, Dherin, TMLR 2023, arXiv 2302.01952, for gradient descent.
     """
-    x = sp.Symbol("x")
+    curvature = symbol(curvature, "the curvature")
+    if curvature == method.step or curvature in method.parameters:
+        raise InputError(
+            "a curvature with a name of its own",
+            f"{curvature}, a parameter of the method",
+            "name another: principal_flow(method, curvature=...)",
+        )
+    x = sp.Dummy("x")
     polynomial = sp.Poly(characteristic_polynomial(method, x, curvature), x)
     if polynomial.degree() > 2:
         raise InputError(
@@ -146,8 +154,8 @@ def slow_root_series(method: MomentumMethod, order: Any) -> list[sp.Expr]:
         If the order is out of range.
     """
     number = check_order(order, "slow")
-    x, y = sp.Symbol("x"), sp.Symbol("y")  # root - 1, and gamma h
-    polynomial = characteristic_polynomial(method, x).subs(method.step, y / symbols.h)
+    x, y = sp.Dummy("x"), sp.Dummy("y")  # root - 1, and gamma h
+    polynomial = characteristic_polynomial(method, x, sp.S.One).subs(method.step, y)
     shifted = sp.Poly(sp.expand(polynomial.subs(x, 1 + x)), x)
     ring = SeriesRing(number + 1, method.parameters, rational=True)
     coefficients = [
