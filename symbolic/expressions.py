@@ -206,7 +206,11 @@ def all_of(values: Any, read_one: Callable[..., sp.Expr], what: str) -> tuple[An
     """
     if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
         raise InputError(f"a sequence for {what}", _shown(values))
-    return tuple(read_one(value, f"an item of {what}") for value in values)
+    try:
+        items = list(values)
+    except TypeError:  # an array without axes only looks like a sequence
+        raise InputError(f"a sequence for {what}", _shown(values)) from None
+    return tuple(read_one(value, f"an item of {what}") for value in items)
 
 
 def substituted(expr: sp.Expr, values: Mapping[sp.Symbol, sp.Expr]) -> sp.Expr:

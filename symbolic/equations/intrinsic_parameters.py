@@ -211,8 +211,8 @@ def acceleration_rule(method: MomentumMethod, rho: sp.Symbol = symbols.rho) -> A
     >>> print(acceleration_rule(HeavyBall()))
     (gamma, beta) -> (gamma*rho**2, 1 - rho*(1 - beta)), leaving gamma/(1 - beta)**2
     """
-    scaling = inertial_scaling(method)
     rho = symbol(rho, "rho")
+    scaling = inertial_scaling(method)
     if rho == method.step or rho in method.parameters:
         raise InputError("a factor with a name of its own", f"{rho}, a parameter of the method")
     momentum = method.momentum

@@ -63,9 +63,7 @@ class PrincipalFlow:
         return f"w' = {self.rate} w"
 
 
-def characteristic_polynomial(
-    method: MomentumMethod, x: sp.Symbol, curvature: sp.Expr
-) -> sp.Expr:
+def characteristic_polynomial(method: MomentumMethod, x: sp.Symbol, curvature: sp.Expr) -> sp.Expr:
     """Return the polynomial in x whose roots multiply the iterates on `h w^2 / 2`."""
     recurrence = method.recurrence
     lowest = min(recurrence.shifts)

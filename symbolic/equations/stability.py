@@ -54,9 +54,7 @@ def stability_limit(method: MomentumMethod) -> sp.Expr:
     oo
     """
     x, y = sp.Dummy("x"), sp.Dummy("y", positive=True)  # y = gamma h
-    polynomial = sp.Poly(
-        characteristic_polynomial(method, x, sp.S.One).subs(method.step, y), x
-    )
+    polynomial = sp.Poly(characteristic_polynomial(method, x, sp.S.One).subs(method.step, y), x)
     if polynomial.degree() == 1:
         polynomial = sp.Poly(x * polynomial.as_expr(), x)
     if polynomial.degree() != 2:
