@@ -20,14 +20,10 @@ import sympy as sp
 
 from momentumflow.base.errors import InputError
 from momentumflow.symbolic import symbols
-from momentumflow.symbolic.equations.elementwise import (
-    GRADIENT,
-    Polynomial,
-    System,
-    inertial_rates,
-)
+from momentumflow.symbolic.equations.elementwise import System, inertial_rates
 from momentumflow.symbolic.methods.optimisers import Optimiser, after, k
 from momentumflow.symbolic.rings import factored
+from momentumflow.symbolic.series.differential_polynomials import GRADIENT, Polynomial
 
 # The time of one step.
 h = sp.Symbol("h", positive=True)
@@ -69,7 +65,7 @@ def times_of(optimiser: Optimiser) -> Times:
     InputError
         If the rate at which a memory forgets is no parameter of its own.
     """
-    system = optimiser.system
+    system = System.of(optimiser)
     forgetting: dict[sp.Symbol, sp.Symbol] = {}
     for y, update in zip(system.memories, system.updates, strict=True):
         a = sp.simplify(sp.diff(update, y))
@@ -96,7 +92,7 @@ def times_of(optimiser: Optimiser) -> Times:
 
 
 def _adds_up(optimiser: Optimiser) -> bool:
-    system = optimiser.system
+    system = System.of(optimiser)
     rest = system.rest()
     return any(
         _pole(rest[y], sp.diff(u, y)) for y, u in zip(system.memories, system.updates, strict=True)

@@ -27,9 +27,9 @@ from dataclasses import dataclass
 import sympy as sp
 
 from momentumflow.base.errors import InputError
-from momentumflow.symbolic.equations.elementwise import GRADIENT
 from momentumflow.symbolic.equations.inertial_optimiser import h, inertial_system, times_of
 from momentumflow.symbolic.methods.optimisers import Optimiser
+from momentumflow.symbolic.series.differential_polynomials import GRADIENT
 
 batch = sp.Symbol("B", positive=True)
 _noise = sp.Dummy("s", positive=True)

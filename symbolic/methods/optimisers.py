@@ -14,14 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, Literal
 
 import sympy as sp
 
 from momentumflow.base.errors import InputError
 from momentumflow.symbolic import symbols
-from momentumflow.symbolic.equations.elementwise import GRADIENT, System
 from momentumflow.symbolic.expressions import exact, read, symbol
 
 # The number of the step, counted from 1.
@@ -166,17 +164,6 @@ class Optimiser:
         every = sp.Tuple(self.move, *self.updates, *self.start, *self.first.values())
         known = {*self.memories, *map(after, self.memories), symbols.g, symbols.w, symbols.t, k}
         return tuple(sorted(every.free_symbols - known, key=lambda s: str(s.name)))
-
-    @cached_property
-    def system(self) -> System:
-        """The step after its transients, in the symbols of a derivation."""
-        known: dict[sp.Symbol, sp.Expr] = {symbols.g: GRADIENT}
-        updates = []
-        for memory, update in zip(self.memories, self.updates, strict=True):
-            updates.append(_settled(update).subs(known, simultaneous=True))
-            known[after(memory)] = updates[-1]
-        move = _settled(self.move).subs(known, simultaneous=True)
-        return System(symbols.w, symbols.t, self.memories, tuple(updates), move)
 
     @property
     def settled(self) -> Optimiser:

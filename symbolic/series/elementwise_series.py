@@ -1,7 +1,7 @@
 r"""Equations of elementwise systems over trees, and their values on a concrete loss.
 
 The derivatives `g_k = (h d/dt)^k g` of a differential polynomial
-(`equations/elementwise.py`) are derivatives of the gradient along the equation's own
+(`differential_polynomials.py`) are derivatives of the gradient along the equation's own
 right-hand side: `g_1 = h grad g [w']`. Written out, a term is a *decorated tree*,
 
     c(g) * prod_i  grad^{k_i} g [X_i1, X_i2, ...],    X of the same kind,
@@ -27,7 +27,7 @@ from numpy.typing import ArrayLike
 from momentumflow.base.errors import InputError
 from momentumflow.symbolic import symbols
 from momentumflow.symbolic.codegen.compiled import identifier, kernel
-from momentumflow.symbolic.equations.elementwise import GRADIENT, Polynomial
+from momentumflow.symbolic.series.differential_polynomials import GRADIENT, Polynomial
 from momentumflow.symbolic.series.jets import Jet
 from momentumflow.symbolic.series.right_hand_side import Field
 

@@ -32,7 +32,7 @@ g, h, eps = symbols.g, symbols.gamma, symbols.eps
 
 
 def equation(optimiser, order):
-    rates = slow_rates(optimiser.system, order)
+    rates = slow_rates(System.of(optimiser), order)
     return ElementwiseEquation(optimiser.name, optimiser.step, optimiser.parameters, rates)
 
 
@@ -254,13 +254,13 @@ def test_a_wrong_statement_is_refused(text, message):
 
 def test_a_memory_that_does_not_forget_is_refused():
     with pytest.raises(InputError, match="forget"):
-        slow_rates(Optimiser.parse("v = v + g**2; w = w - lr*g/(sqrt(v)+eps)").system, 1)
+        slow_rates(System.of(Optimiser.parse("v = v + g**2; w = w - lr*g/(sqrt(v)+eps)")), 1)
 
 
 def test_a_root_of_what_vanishes_at_rest_is_refused():
     with pytest.raises(InputError, match="smooth"):
-        slow_rates(RMSProp(centred=True).system, 1)
-    assert slow_rates(RMSProp(centred=True, placement="inside").system, 1)
+        slow_rates(System.of(RMSProp(centred=True)), 1)
+    assert slow_rates(System.of(RMSProp(centred=True, placement="inside")), 1)
 
 
 def test_text_and_built_in_say_the_same():
