@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial, wraps
+from operator import attrgetter
 from typing import Any, TypeAlias
-
-import numpy as np
 
 from momentumflow.numeric import implicit_solution, momentum_descent, momentum_flow
 from momentumflow.numeric.implicit import ImplicitSolution
@@ -20,15 +19,10 @@ from momentumflow.numeric.runs.trajectory import Trajectory
 from momentumflow.numeric.validation import FloatArray
 from momentumflow.symbolic import (
     HeavyBall,
-    acceleration_rule,
-    intrinsic_parameter,
-    kernel,
     leading_equation,
     modified_equation,
-    refined_parameter,
-    time_step,
 )
-from momentumflow.symbolic.symbols import beta, eps, gamma, lam, rho
+from momentumflow.symbolic.codegen.theory_kernels import MethodFormulas, network_formulas
 
 Number: TypeAlias = Any  # float or float64 array; formulas broadcast
 
@@ -113,33 +107,24 @@ def stopping(simulate: Callable[..., Trajectory]) -> Callable[..., Trajectory]:
 @cache
 def shipped() -> Subject:
     """Return the library as it is: code from the numeric room, formulas from the symbolic one."""
-    method = HeavyBall()
-    intrinsic, step = intrinsic_parameter(method), time_step(method)
-    rule = acceleration_rule(method)
-    # w'(0) is a series in eps; its first term is what a second-order claim needs.
-    start = modified_equation(method, 1).initial_velocity
-    assert start is not None  # w_{-1} = w_0 ties it
+    method, network = MethodFormulas(HeavyBall()), network_formulas()
     return Subject(
         # remainders by their definition, so that the theorem is judged and not an identity
         descent=stopping(partial(momentum_descent, remainders="summed")),
         flow=stopping(momentum_flow),
         solve=implicit_solution,
-        intrinsic=kernel(intrinsic, (gamma, beta)),
-        refined=kernel(refined_parameter(method), (gamma, beta)),
-        time_step=kernel(step, (gamma, beta)),
-        start_speed=kernel(
-            start.coefficient("[]").subs({eps: step, lam: intrinsic}), (gamma, beta)
-        ),
-        accelerate=kernel((rule[gamma], rule[beta]), (gamma, beta, rho)),
-        log_balancedness=lambda run: run.log_balancedness,
-        shift=lambda run: run.shift,
-        log_shrinkage=lambda lam_, integral: -2 * np.asarray(lam_) * integral,
-        balancedness_law=lambda lam_, dq, q, plus, minus: (
-            lam_ * dq + q + lam_ * (plus**2 + minus**2)
-        ),
-        sign_bound=lambda largest: 1 / (4 * largest),
+        intrinsic=method.intrinsic,
+        refined=method.refined,
+        time_step=method.time_step,
+        start_speed=method.start_speed,
+        accelerate=method.accelerate,
+        log_balancedness=attrgetter("log_balancedness"),
+        shift=attrgetter("shift"),
+        log_shrinkage=network.log_shrinkage,
+        balancedness_law=network.balancedness_law,
+        sign_bound=network.sign_bound,
         modified=_modified,
-        sam_rate=lambda variance, square: 2 * variance * square,
+        sam_rate=network.imbalance_decay,
     )
 
 

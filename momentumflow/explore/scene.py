@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from momentumflow.base.errors import InputError
-from momentumflow.explore.formulas import METHODS, Formulas, formulas
+from momentumflow.explore.formulas import METHODS, formulas
 from momentumflow.numeric import (
     ImplicitSolution,
     Path,
@@ -22,6 +22,7 @@ from momentumflow.numeric import (
 )
 from momentumflow.numeric.runs.initialisation import initial_weights
 from momentumflow.numeric.validation import choice, constrained, count, momentum_parameter, positive
+from momentumflow.symbolic.codegen.theory_kernels import MethodFormulas, network_formulas
 from momentumflow.verify.evidence import Verdict
 from momentumflow.verify.limit_evidence import LIMIT_TOLERANCE, relative_distance
 
@@ -142,7 +143,7 @@ class Scene:
     Attributes
     ----------
     controls : Controls
-    formulas : Formulas
+    formulas : MethodFormulas
         What is derived about the method.
     problem : Regression
     parameters : Parameters
@@ -162,7 +163,7 @@ class Scene:
     """
 
     controls: Controls
-    formulas: Formulas
+    formulas: MethodFormulas
     problem: Regression
     parameters: Parameters
     run: Run
@@ -248,7 +249,7 @@ def _run(problem: Regression, controls: Controls, gamma: float, beta: float) -> 
 
 
 def _accelerated(
-    problem: Regression, controls: Controls, derived: Formulas
+    problem: Regression, controls: Controls, derived: MethodFormulas
 ) -> tuple[Run | None, str]:
     if controls.rho == 1:
         return None, ""
@@ -264,11 +265,11 @@ def _flow(
     problem: Regression,
     controls: Controls,
     parameters: Parameters,
-    derived: Formulas,
+    derived: MethodFormulas,
     t_end: float,
 ) -> Trajectory:
     plus, minus = initial_weights(controls.alpha, problem.d)
-    gradient = problem.gradient((plus**2 - minus**2) / 4)
+    gradient = problem.gradient(network_formulas().parameter(plus, minus))
     speed = float(derived.start_speed(controls.gamma, controls.beta))
     return momentum_flow(
         problem,

@@ -35,6 +35,7 @@ from momentumflow.numeric.validation import (
     broadcast_shapes,
     floats,
 )
+from momentumflow.symbolic.codegen.theory_kernels import network_formulas
 
 # Accepted steps between two looks at Ctrl-C and the progress meter.
 _BUDGET = 20_000
@@ -328,7 +329,7 @@ def _result(
     end = stacked([flow.Y[:2, :d] for flow in flows])
     start = stacked([flow.initial[:2, :d] for flow in flows])
     S = stacked([flow.remainders() for flow in flows])
-    theta = (end[..., 0, :] ** 2 - end[..., 1, :] ** 2) / 4
+    theta = network_formulas().parameter(end[..., 0, :], end[..., 1, :])
     to_convergence = settings["t_end"] is None
     statuses = [flow.status(to_convergence, interrupted) for flow in flows]
     path = None

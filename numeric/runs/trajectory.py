@@ -30,6 +30,7 @@ from momentumflow.numeric.data.labelled import (
 )
 from momentumflow.numeric.data.problems import Regression
 from momentumflow.numeric.validation import FloatArray
+from momentumflow.symbolic.codegen.theory_kernels import network_formulas
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,7 +123,8 @@ class Path(Value):
     @property
     def theta(self) -> FloatArray:
         """Parameters (w_+^2 - w_-^2)/4; shape (..., records, d)."""
-        return (self.w_plus**2 - self.w_minus**2) / 4
+        theta: FloatArray = network_formulas().parameter(self.w_plus, self.w_minus)
+        return theta
 
     @property
     def balancedness(self) -> FloatArray:
@@ -278,7 +280,7 @@ class Trajectory(Value):
         """theta_tilde_0; shape (..., d)."""
         plus = self.initial_w_plus * np.exp(-self.S_plus)
         minus = self.initial_w_minus * np.exp(-self.S_minus)
-        value: FloatArray = (plus**2 - minus**2) / 4
+        value: FloatArray = network_formulas().parameter(plus, minus)
         return value
 
     @property

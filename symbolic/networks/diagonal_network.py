@@ -35,6 +35,8 @@ from momentumflow.symbolic.symbols import (
 
 PPF = "Papazov, Pesme, Flammarion, arXiv 2403.05293"
 
+Formula = tuple[sp.Expr, tuple[sp.Symbol, ...]]  # with its arguments in order
+
 # One step of the iterates: w_{k-1}, w_k, w_{k+1} of one coordinate and sign.
 w_previous, w_now, w_next = sp.symbols("w_{k-1} w_k w_{k+1}", nonzero=True)
 sign = sp.Symbol("s", integer=True, nonzero=True)
@@ -183,6 +185,50 @@ class DiagonalNetwork:
         return (z - 1) - beta * (1 - 1 / z) - (1 - beta) * sp.log(sp.Abs(z))
 
     @cached_property
+    def log_shrinkage(self) -> Formula:
+        """ln(Delta_inf/Delta_0) to first order in lambda, of lambda and the integral of g^2.
+
+        "logarithm of a weight" summed over both signs, with the q that the Riccati
+        equation leaves at lambda = 0.
+        """
+        rate, W, G = (sp.Function(name) for name in ("q", "W", "G"))
+        riccati = self.identity("Riccati equation of w_+")
+        still = sp.solve(
+            (riccati.lhs - riccati.rhs).subs(lam, 0).subs(sp.diff(W(t), t), rate(t) * W(t)), rate(t)
+        )[0]
+        square = sp.Symbol("g2", nonnegative=True)
+        added = self.identity("logarithm of a weight").rhs.subs(rate(t), still)
+        return 2 * added.subs(sp.diff(G(t), t) ** 2, square), (lam, square)
+
+    @cached_property
+    def balancedness_defect(self) -> Formula:
+        """What "balancedness law" says is zero, of (lambda, q', q, q_+, q_-)."""
+        law, (p, m) = self.identity("balancedness law"), sp.symbols("q_+ q_-", cls=sp.Function)
+        slope, total, plus, minus = sp.symbols("q' q p m", real=True)
+        left = law.lhs.subs(sp.diff(p(t), t), slope - sp.diff(m(t), t)).subs(p(t), total - m(t))
+        right = law.rhs.subs({p(t): plus, m(t): minus})
+        return sp.expand(left) - right, (lam, slope, total, plus, minus)
+
+    @cached_property
+    def sign_bound(self) -> Formula:
+        """The lambda up to which no weight changes sign, of sup |g|.
+
+        The Riccati equation `lambda q' = -(lambda q^2 + q + g)` keeps q bounded as
+        long as its right-hand side has real zeros at the largest g.
+        """
+        rate, largest = sp.Symbol("q", real=True), sp.Symbol("g_max", positive=True)
+        bound = sp.solve(sp.discriminant(lam * rate**2 + rate + largest, rate), lam)[0]
+        return bound, (largest,)
+
+    @cached_property
+    def imbalance_decay(self) -> Formula:
+        """The rate of "noise balances the weights", of the variance and the mean square of x."""
+        law, square = self.identity("noise balances the weights"), sp.Symbol("x2", positive=True)
+        variance, x = sp.symbols("sigma2 x", real=True)
+        rate = sp.cancel(-law.rhs / (u**2 - v**2))
+        return rate.subs(x**2, square), (variance, square)
+
+    @cached_property
     def identities(self) -> tuple[Identity, ...]:
         """Every law of the network, in the order in which the limit theorem uses them."""
         return (
@@ -190,6 +236,7 @@ class DiagonalNetwork:
             *self._discrete(),
             *self._continuous(),
             *self._potential(),
+            *self._noise(),
         )
 
     def identity(self, name: str) -> Identity:
@@ -217,7 +264,7 @@ class DiagonalNetwork:
         plus, minus = self.balanced.force
         yield Identity(
             "parameter in w_pm",
-            (w_plus**2 - w_minus**2) / 4,
+            self.balanced.parameter,
             u * v,
             relations=(("w_+ = u + v", w_plus, u + v), ("w_- = u - v", w_minus, u - v)),
             source=f"{PPF}, section 4",
@@ -351,7 +398,11 @@ class DiagonalNetwork:
             2 * theta / Delta,
             assumptions="a = |w_+|, b = |w_-|: asinh(2 theta/Delta) = ln|w_+/w_-|",
             relations=(
-                ("theta = (a^2 - b^2)/4", theta, (a**2 - b**2) / 4),
+                (
+                    "theta = (a^2 - b^2)/4",
+                    theta,
+                    self.balanced.parameter.subs({w_plus: a, w_minus: b}),
+                ),
                 ("Delta = a b", Delta, a * b),
             ),
             source=f"{PPF}, section 4",
@@ -385,6 +436,28 @@ class DiagonalNetwork:
                 ),
             ),
             source="DCP form of the implicit-regularisation problem",
+        )
+
+    def _noise(self) -> Iterator[Identity]:
+        """Take the expectation of the loss at perturbed weights over Gaussian noise."""
+        a, b, x, y, variance = sp.symbols("xi zeta x y sigma2", real=True)
+        parameter = self.uv.parameter.subs({u: u + a, v: v + b}, simultaneous=True)
+        loss = (x * parameter - y) ** 2 / 2
+        moments = {1: 0, 2: variance}
+        expected = sp.S.Zero
+        for (i, j), coefficient in sp.Poly(sp.expand(loss), a, b).terms():
+            # xi and zeta are independent and centred; the loss is quadratic in each.
+            expected += coefficient * moments.get(i, 1) * moments.get(j, 1)
+        force_u, force_v = -sp.diff(expected, u), -sp.diff(expected, v)
+        yield Identity(
+            "noise balances the weights",
+            2 * u * force_u - 2 * v * force_v,
+            -2 * variance * x**2 * (u**2 - v**2),
+            assumptions=(
+                "rate of u^2 - v^2 under the expected gradient of the loss at perturbed weights, "
+                "noise of variance sigma2 on u and v"
+            ),
+            source="Clara, Langer, Schmidt-Hieber, arXiv 2503.11891",
         )
 
 

@@ -32,7 +32,7 @@ from momentumflow.base.values import FrozenMapping
 from momentumflow.symbolic import symbols
 from momentumflow.symbolic.expressions import all_of, canonical, symbol
 from momentumflow.symbolic.identities import Identity
-from momentumflow.symbolic.networks.diagonal_network import SeparableNetwork
+from momentumflow.symbolic.networks.diagonal_network import PPF, SeparableNetwork
 from momentumflow.symbolic.point_values import NoValueError, value_at
 
 mu = sp.Symbol("mu", real=True)  # the dual variable, minus the integral of dL/dtheta
@@ -40,7 +40,7 @@ _STARTS = (sp.Rational(7, 10), sp.Rational(23, 20), sp.Rational(13, 5))
 _TOLERANCE = 1e-8  # of the comparison with an integrated flow
 _INTEGRABLE = (sp.Pow, sp.log, sp.asinh, sp.acosh, sp.atanh, sp.asin, sp.atan, sp.sin, sp.cos)
 _SHORT = 200  # operations of an expression that is worth simplifying
-_PPF = "Papazov, Pesme, Flammarion, arXiv 2403.05293, section 4"
+_PPF = f"{PPF}, section 4"
 
 
 class MirrorStatus(Enum):

@@ -7,14 +7,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import sympy as sp
 
-from momentumflow.base.literature import SOURCES
 from momentumflow.numeric import sparse_regression
 from momentumflow.numeric.runs.kernel_modules import MethodLike
 from momentumflow.numeric.validation import FloatArray
-from momentumflow.symbolic import Identity, MomentumMethod, QuasiHyperbolic
-from momentumflow.symbolic.symbols import u, v
+from momentumflow.symbolic import DiagonalNetwork, Identity, MomentumMethod, QuasiHyperbolic
 from momentumflow.verify.claim import Claim, Mutation
 from momentumflow.verify.evidence import Evidence
 from momentumflow.verify.figure_style import SERIES, panels
@@ -163,27 +160,7 @@ def _draw_noise(evidence: Evidence) -> Figure:
 
 
 def _noise_proof() -> tuple[Identity, ...]:
-    """Take the expectation of the perturbed loss over Gaussian noise, one coordinate."""
-    a, b, x, y, variance = sp.symbols("xi zeta x y sigma2", real=True)
-    loss = (x * (u + a) * (v + b) - y) ** 2 / 2
-    moments = {1: 0, 2: variance}
-    expected = sp.S.Zero
-    for (i, j), coefficient in sp.Poly(sp.expand(loss), a, b).terms():
-        # xi and zeta are independent and centred; the loss is quadratic in each.
-        expected += coefficient * moments.get(i, 1) * moments.get(j, 1)
-    force_u, force_v = -sp.diff(expected, u), -sp.diff(expected, v)
-    return (
-        Identity(
-            "noise balances the weights",
-            2 * u * force_u - 2 * v * force_v,
-            -2 * variance * x**2 * (u**2 - v**2),
-            assumptions=(
-                "rate of u^2 - v^2 under the expected gradient of the loss at perturbed weights, "
-                "noise of variance sigma2 on u and v"
-            ),
-            source=SOURCES["clara2025"].short(),
-        ),
-    )
+    return (DiagonalNetwork().identity("noise balances the weights"),)
 
 
 HALF_RATE = Mutation(
