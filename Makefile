@@ -44,7 +44,7 @@ docs: $(VENV)/.docs
 	@echo "open docs/_build/html/index.html"
 
 kernels: $(VENV)/.core
-	$(BIN)/python -m momentumflow kernels --committed
+	$(BIN)/python -m momentumflow kernels check --write
 
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/run.py

@@ -35,6 +35,11 @@ class Citation:
 
     sources: tuple[Source, ...]
 
+    @classmethod
+    def everything(cls) -> Citation:
+        """Return every work that the package draws on."""
+        return cls(tuple(SOURCES.values()))
+
     def bibtex(self) -> str:
         """Return one BibTeX entry for each work."""
         return "\n\n".join(source.bibtex() for source in self.sources)

@@ -43,4 +43,4 @@ from .runs.trajectory import (
     SignChanges as SignChanges,
     Trajectory as Trajectory,
 )
-from .sweeps.grids import sweep as sweep
+from .sweeps.grids import statuses as statuses, sweep as sweep

@@ -4,29 +4,60 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
-
-Advance = Callable[[float], None]
+from collections.abc import Iterator
+from typing import Any
 
 # Work shorter than this shows no meter, even in a terminal.
 QUIET_SECONDS = 2.0
 
 
+class Meter:
+    """What work reports to; without a bar nobody hears it.
+
+    Calling it with an amount advances the bar.
+    """
+
+    def __init__(self, bar: Any = None, *, patient: bool = False) -> None:
+        self._bar, self._patient = bar, patient
+
+    def __call__(self, amount: float) -> None:
+        """Report that an amount of work is done."""
+        if self._bar is not None:
+            self._bar.advance(self._bar.tasks[0].id, amount)
+            self._refresh()
+
+    def at(self, done: float, total: float, what: str) -> None:
+        """Report how much of all is done, and what comes next."""
+        if self._bar is not None:
+            task = self._bar.tasks[0].id
+            self._bar.update(task, completed=done, total=total, description=what)
+            self._refresh()
+
+    def _refresh(self) -> None:
+        state = self._bar.tasks[0]
+        elapsed = state.elapsed or 0.0
+        rate = f"{state.completed / elapsed:.3g}/s" if elapsed else ""
+        visible = not self._patient or elapsed > QUIET_SECONDS
+        self._bar.update(state.id, rate=rate, visible=visible)
+
+
 @contextlib.contextmanager
-def meter(label: str, total: float, *, show: bool | None) -> Iterator[Advance]:
-    """Show a bar with rate and time left on stderr; yield a function that advances it.
+def meter(label: str, total: float, *, show: bool | None) -> Iterator[Meter]:
+    """Show a bar with rate and time left on stderr; yield what advances it.
+
+    However long the label, the bar keeps its width: the label is cut.
 
     Parameters
     ----------
     label : str
         What is being done.
     total : float
-        In the units that the yielded function is called with.
+        In the units that the meter is called with.
     show : bool or None
         True shows it, False does not; None shows it in a terminal only.
     """
     if show is False or (show is None and not sys.stderr.isatty()):
-        yield lambda amount: None
+        yield Meter()
         return
     from rich.console import Console
     from rich.progress import (
@@ -37,24 +68,21 @@ def meter(label: str, total: float, *, show: bool | None) -> Iterator[Advance]:
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
+    from rich.table import Column
 
+    console = Console(stderr=True)
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        BarColumn(bar_width=min(40, max(8, console.width // 6)), table_column=Column(no_wrap=True)),
+        MofNCompleteColumn(table_column=Column(no_wrap=True)),
+        TextColumn("{task.fields[rate]}", markup=False, table_column=Column(no_wrap=True)),
+        TimeElapsedColumn(table_column=Column(no_wrap=True)),
+        TimeRemainingColumn(table_column=Column(no_wrap=True)),
+        TextColumn(
+            "{task.description}",
+            markup=False,
+            table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
+        ),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(label, total=total, rate="", visible=bool(show))
-
-        def advance(amount: float) -> None:
-            progress.advance(task, amount)
-            state = progress.tasks[0]
-            elapsed = state.elapsed or 0.0
-            rate = f"{state.completed / elapsed:.3g}/s" if elapsed else ""
-            visible = bool(show) or elapsed > QUIET_SECONDS
-            progress.update(task, rate=rate, visible=visible)
-
-        yield advance
+    with Progress(*columns, console=console, transient=True, expand=True) as bar:
+        bar.add_task(label, total=total, rate="", visible=bool(show))
+        yield Meter(bar, patient=show is None)

@@ -2,7 +2,12 @@ from .codegen.compiled import (
     Kernel as Kernel,
     kernel as kernel,
 )
-from .codegen.kernel_files import write_kernels as write_kernels
+from .codegen.kernel_files import (
+    committed_kernels as committed_kernels,
+    kernel_file_name as kernel_file_name,
+    kernel_source as kernel_source,
+    write_kernels as write_kernels,
+)
 from .equations.damping import (
     friction as friction,
     friction_identities as friction_identities,
@@ -50,6 +55,7 @@ from .methods.momentum_methods import (
     MomentumMethod as MomentumMethod,
     Nesterov as Nesterov,
     QuasiHyperbolic as QuasiHyperbolic,
+    known_method as known_method,
 )
 from .methods.recurrences import Recurrence as Recurrence
 from .networks.diagonal_network import (
@@ -63,6 +69,8 @@ from .networks.mirror_flows import (
     commutation as commutation,
     mirror_flow as mirror_flow,
 )
+from .printing import as_latex as as_latex, as_text as as_text
+from .series.right_hand_side import written_out as written_out
 from .series.tree_series import (
     Term as Term,
     TreeSeries as TreeSeries,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,7 +17,10 @@ from momentumflow.base.values import Value, brief
 from momentumflow.numeric import momentum_descent
 from momentumflow.numeric.data.problems import Regression
 from momentumflow.numeric.implicit import ImplicitSolution
-from momentumflow.numeric.runs.trajectory import Trajectory
+from momentumflow.numeric.runs.settling import Settling
+from momentumflow.numeric.runs.trajectory import RunStatus, Trajectory
+from momentumflow.numeric.validation import momentum_parameter
+from momentumflow.symbolic import MomentumMethod, known_method
 from momentumflow.verify.evidence import Verdict
 from momentumflow.verify.limit_evidence import LIMIT_TOLERANCE, SOLVER_TOLERANCE, relative_distance
 
@@ -36,12 +41,16 @@ class Prediction(Value):
     newton, cvxpy : ImplicitSolution or None
         The solution by dual Newton and by CVXPY; None if the run has not
         converged, because then there is no limit to predict.
+    advice : str
+        What would lead to a limit where there is none; arguments of `predict` stand
+        in braces, such as {gamma}.
     """
 
     problem: Regression
     run: Trajectory
     newton: ImplicitSolution | None
     cvxpy: ImplicitSolution | None
+    advice: str = ""
 
     @property
     def distance(self) -> float:
@@ -69,10 +78,28 @@ class Prediction(Value):
         return Verdict.SUPPORTED if self.solver_distance <= SOLVER_TOLERANCE else Verdict.REFUTED
 
     @property
+    def confirmed_distance(self) -> float:
+        """|theta_run - theta_cvxpy| / |theta_cvxpy|; NaN without a certified solution."""
+        if self.cvxpy is None:
+            return float("nan")
+        return float(relative_distance(self.run.theta, self.cvxpy.theta))
+
+    @property
     def explanation(self) -> str:
-        """One sentence on what the verdict rests on."""
+        """One sentence on what the verdict rests on, or on what would lead to one."""
+        return self.explained(str)
+
+    def explained(self, spelled: Callable[[str], str]) -> str:
+        """Return `explanation` with the arguments spelled as the reader's interface does.
+
+        Parameters
+        ----------
+        spelled : callable
+            From the name of an argument of `predict` to what the reader calls it.
+        """
         if self.newton is None:
-            return f"there is no limit to predict: {self.run.message}"
+            words = {name: spelled(name) for name in ("gamma", "beta", "max_steps")}
+            return f"there is no limit to predict: {self.advice.format_map(words)}"
         if not self.newton.certified:
             return f"no certified prediction: {self.newton.status.value}"
         found = (
@@ -107,6 +134,8 @@ class Prediction(Value):
                 "status": run.status.name,
                 "residual": run.residual,
                 "loss": run.loss,
+                "gamma": run.settings["gamma"],
+                "beta": run.settings["beta"],
                 "steps": int(run.steps),
                 "sign_changes": int(np.sum(run.sign_changes)),
                 "theta": run.theta,
@@ -147,7 +176,14 @@ class Prediction(Value):
 
 
 def predict(
-    problem: Regression, gamma: float, beta: float, init: ArrayLike, **options: Any
+    problem: Regression,
+    gamma: float | Literal["auto"],
+    beta: float,
+    init: ArrayLike,
+    *,
+    method: str | MomentumMethod = "heavy_ball",
+    tol: float | None = None,
+    **options: Any,
 ) -> Prediction:
     """Run momentum descent on `problem` and solve the convex problem it should end at.
 
@@ -156,11 +192,17 @@ def predict(
     problem : Regression
         One problem, not a batch.
     gamma, beta : float
-        Step size > 0 and momentum in [0, 1).
+        Step size > 0 and momentum in [0, 1). "auto" takes half of the largest step
+        that is stable at the limit of gradient flow, or less where inertia would
+        carry the run too far.
     init : array_like
         Initialisation as `momentum_descent` takes it: a scale alpha, for example.
+    method : str or MomentumMethod
+        As in `momentum_descent`.
+    tol : float, optional
+        As in `momentum_descent`; as small as the verdict needs it if not given.
     **options
-        Further options of `momentum_descent`: method, batch_size, seed, ...
+        Further options of `momentum_descent`: batch_size, seed, max_steps, ...
 
     Returns
     -------
@@ -173,12 +215,65 @@ def predict(
     """
     if problem.batch_shape:
         raise InputError("one problem", f"a batch of shape {problem.batch_shape}")
-    run = momentum_descent(problem, gamma, beta, init, remainders="summed", **options)
+    stated = known_method(method) if isinstance(method, str) else method
+    if isinstance(gamma, str):
+        if gamma != "auto":
+            raise InputError("gamma as a number or 'auto'", repr(gamma))
+        beta = float(momentum_parameter(beta))
+        gamma = Settling.of(problem, init, stated).prudent_step(beta)
+    if tol is None:
+        # theta is off by at most the residual times the condition number
+        tol = float(np.clip(LIMIT_TOLERANCE / (10 * problem.condition_number), 1e-13, 1e-10))
+    run = momentum_descent(
+        problem, gamma, beta, init, method=method, remainders="summed", tol=tol, **options
+    )
     if run.theta.ndim != 1:
         raise InputError("one run", f"a batch of shape {run.theta.shape[:-1]}")
     if not run.converged:
-        return Prediction(problem, run, None, None)
+        advice = _advice(run, gamma, beta, Settling.of(problem, init, stated))
+        return Prediction(problem, run, None, None, advice)
     return Prediction(problem, run, run.predicted_limit("newton"), run.predicted_limit("cvxpy"))
+
+
+def _advice(run: Trajectory, gamma: float, beta: float, settling: Settling) -> str:
+    """Say what would lead to a limit; arguments stand in braces."""
+    if run.status is RunStatus.INTERRUPTED:
+        return "the run was interrupted"
+    bound = settling.largest_step(beta)
+    crossings = int(np.sum(run.sign_changes))
+    if run.status is RunStatus.DIVERGED:
+        if gamma >= bound:
+            return (
+                f"the run diverged, reduce {{gamma}} below {bound:.3g}, the largest stable step "
+                "at the predicted limit"
+            )
+        return (
+            f"the run diverged on its way, although {gamma:.3g} is stable at the predicted limit "
+            f"(below {bound:.3g}): reduce {{gamma}} to {settling.prudent_step(beta):.3g}, or "
+            "{beta}"
+        )
+    reached = f"not converged after {int(run.steps):,} steps"
+    if gamma >= bound:
+        return (
+            f"{reached} and {crossings:,} sign changes, the run bounces: reduce {{gamma}} below "
+            f"{bound:.3g}, the largest stable step at the predicted limit"
+        )
+    left = float(run.settings["tol"]) / max(float(run.residual), 1e-300)
+    needed = settling.steps(gamma, beta, min(left, 0.5))
+    ways = [f"raise {{max_steps}} to about {_rounded_up(float(run.steps) + 1.2 * needed):,}"]
+    better = settling.best_momentum(gamma)
+    if settling.steps(gamma, better, min(left, 0.5)) < needed / 2:
+        ways.append(f"{'raise' if better > beta else 'reduce'} {{beta}} to about {better:.3g}")
+    prudent = settling.prudent_step(beta)
+    if prudent > 2 * gamma:
+        ways.append(f"raise {{gamma}} to {prudent:.3g}")
+    return f"{reached}: {', or '.join(ways)}"
+
+
+def _rounded_up(number: float) -> int:
+    """Return the next number of two digits and zeros."""
+    power = 10 ** max(0, math.floor(math.log10(number)) - 1)
+    return math.ceil(number / power) * power
 
 
 def _solution_dict(solution: ImplicitSolution) -> dict[str, Any]:

@@ -414,7 +414,7 @@ def _open_state(
         ) from error
     except (TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(
-            "a state file that `momentumflow verify --repeat` has written",
+            "a state file that `momentumflow verify repeat` has written",
             f"{path} ({error})",
             "name another one",
         ) from error

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from momentumflow.base.errors import InputError
+
 if sys.platform == "win32":
     import msvcrt
 else:
@@ -54,6 +56,24 @@ def write_whole(path: Path, content: str | bytes) -> None:
     """
     with draft_of(path) as draft, open(draft, "xb") as file:
         file.write(content.encode() if isinstance(content, str) else content)
+
+
+def write_text(path: str | Path, text: str) -> Path:
+    """Write a file that a user asks for, in one piece.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written.
+    """
+    target = Path(path)
+    try:
+        write_whole(target, text)
+    except OSError as error:
+        raise InputError(
+            "a file that can be written", f"{target} ({error.strerror or error})"
+        ) from error
+    return target
 
 
 def is_draft(name: str) -> bool:

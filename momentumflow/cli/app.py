@@ -27,6 +27,8 @@ from momentumflow.cli import (
     sweep,
     verify,
 )
+from momentumflow.cli.groups import Group
+from momentumflow.cli.terminal import plain
 
 # The base of all usage errors, wherever typer takes it from: recent releases
 # carry their own copy of click.
@@ -36,21 +38,22 @@ _ClickException: Any = next(
 
 app = typer.Typer(
     name="momentumflow",
+    cls=Group,
     help="Momentum gradient descent in continuous time: derive, predict, verify.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("cite")(cite.cite)
-app.command("config")(config.config)
-app.command("derive")(derive.derive)
-app.command("doctor")(doctor.doctor)
-app.command("explore")(explore.explore)
-app.command("figures")(figures.figures)
-app.command("kernels")(kernels.kernels)
-app.command("predict")(predict.predict)
-app.command("sweep")(sweep.sweep)
-app.command("verify")(verify.verify)
+app.command()(cite.cite)
+app.command()(config.config)
+app.add_typer(derive.app, name="derive")
+app.command()(doctor.doctor)
+app.command()(explore.explore)
+app.add_typer(figures.app, name="figures")
+app.add_typer(kernels.app, name="kernels")
+app.command(epilog=f"Example: {predict.EXAMPLE}")(predict.predict)
+app.command()(sweep.sweep)
+app.add_typer(verify.app, name="verify")
 
 
 def _print_version(wanted: bool) -> None:
@@ -86,7 +89,7 @@ def _root(
     """Momentum gradient descent in continuous time: derive, predict, verify."""
     context.with_resource(logs.listening(verbose, quiet))
     context.obj = config.configure(path, context)
-    context.default_map = dict(context.obj.values)
+    context.default_map = context.obj.defaults()
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -100,11 +103,14 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         return _complain(str(error), MISUSED)
     except _ClickException as error:
-        # `momentumflow` alone shows its help through this door.
-        if type(error).__name__ == "NoArgsIsHelpError":
-            print(error.format_message(), file=sys.stderr)
-            return MISUSED
-        return _complain(error.format_message(), MISUSED)
+        match type(error).__name__:
+            case "NoArgsIsHelpError":  # `momentumflow` alone shows its help through this door
+                print(error.format_message(), file=sys.stderr)
+                return MISUSED
+            case "MissingParameter":
+                return _complain(str(_missing(error)), MISUSED)
+        # pydantic, which checks the values, says "Value error, " first
+        return _complain(error.format_message().replace("Value error, ", ""), MISUSED)
     except (KeyboardInterrupt, typer.Abort):
         return _complain("interrupted.", INTERRUPTED)
     # Outside standalone mode typer.Exit is returned as its code, and Ctrl-C may be.
@@ -113,6 +119,27 @@ def run(arguments: Sequence[str] | None = None) -> int:
     return outcome if isinstance(outcome, int) else FINE
 
 
+def _missing(error: Any) -> InputError:
+    """Return the error that names all parameters that are missing, and the command's example.
+
+    Those on the command line are read first: the others have no value yet.
+    """
+    context = error.ctx
+    missing = [
+        option if (option := parameter.opts[0]).startswith("-") else option.upper()
+        for parameter in context.command.params
+        if parameter.required
+        and parameter.name not in context.params
+        and context.lookup_default(parameter.name) is None
+    ]
+    example = (context.command.epilog or "").removeprefix("Example: ")
+    return InputError(
+        f"{', '.join(missing)} for {context.command_path}",
+        "none" if len(missing) == 1 else "none of them",
+        f"for example: {example}" if example else None,
+    )
+
+
 def _complain(sentence: str, code: int) -> int:
-    print(f"momentumflow: {sentence}", file=sys.stderr)
+    print(f"momentumflow: {plain(sentence)}", file=sys.stderr)
     return code

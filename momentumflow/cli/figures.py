@@ -8,10 +8,17 @@ from typing import Annotated
 
 import typer
 
-from momentumflow.cli import completion
+from momentumflow import verify
+from momentumflow.cli.groups import Group, alone
+from momentumflow.cli.options import Json, Seed, completing
+from momentumflow.cli.terminal import say
+
+app = typer.Typer(cls=Group, invoke_without_command=True, subcommand_metavar="[COMMAND]")
 
 
+@app.callback()
 def figures(
+    context: typer.Context,
     *,
     out: Annotated[Path, typer.Option(help="Folder for the SVG, PDF and PNG files.")] = Path(
         "figures"
@@ -19,30 +26,26 @@ def figures(
     only: Annotated[
         list[str] | None,
         typer.Option(
-            help="Draw this figure only; may be repeated.", autocompletion=completion.figures
+            help="Draw this figure only; may be repeated. See momentumflow figures list.",
+            autocompletion=completing(lambda: tuple(p.name for p in verify.GALLERY)),
         ),
     ] = None,
     seeds: Annotated[int, typer.Option(min=2, help="Random problems behind each mean.")] = 20,
     resolution: Annotated[
         int, typer.Option(min=8, help="Points a side of the (gamma, beta) plane.")
     ] = 40,
-    seed: Annotated[int, typer.Option(help="Root of all randomness.")] = 0,
-    listing: Annotated[
-        bool, typer.Option("--list", help="List the figures and draw none.")
-    ] = False,
-    as_json: Annotated[
-        bool,
-        typer.Option("--json/--no-json", help="Print what was written as JSON, and nothing else."),
-    ] = False,
+    seed: Seed = 0,
+    as_json: Json = False,
 ) -> None:
     """Compute and write publication-ready figures."""
-    from momentumflow.verify.gallery import GALLERY, write_gallery
+    if alone(context):
+        paths = verify.write_gallery(out, only, seeds=seeds, resolution=resolution, base_seed=seed)
+        written = [str(path) for path in paths]
+        typer.echo(json.dumps(written, indent=2)) if as_json else say(*written)
 
-    if listing:
-        rows = {picture.name: picture.caption for picture in GALLERY}
-        text = json.dumps(rows, indent=2) if as_json else "\n".join(map(": ".join, rows.items()))
-        typer.echo(text)
-        return
-    paths = write_gallery(out, only, seeds=seeds, resolution=resolution, base_seed=seed)
-    written = [str(path) for path in paths]
-    typer.echo(json.dumps(written, indent=2) if as_json else "\n".join(written))
+
+@app.command("list")
+def listing(*, as_json: Json = False) -> None:
+    """List the figures: name and caption."""
+    rows = {picture.name: picture.caption for picture in verify.GALLERY}
+    typer.echo(json.dumps(rows, indent=2) if as_json else "\n".join(map(": ".join, rows.items())))

@@ -4,34 +4,29 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from momentumflow.base.errors import InputError
+from momentumflow import symbolic
+from momentumflow.base.choices import Backend
+from momentumflow.base.files import write_text
 from momentumflow.cli import FAILED, FINE
-from momentumflow.cli.completion import choices
-from momentumflow.cli.stated_methods import METHODS, stated_method
+from momentumflow.cli.groups import Group, alone, refuse
+from momentumflow.cli.options import Json, Method, Values
+from momentumflow.cli.stated_methods import stated_method
+from momentumflow.cli.terminal import say
+from momentumflow.numeric.runs import kernels as shipped
 
-if TYPE_CHECKING:
-    from momentumflow.symbolic import SeparableNetwork
-
-_BACKENDS = ("numba", "numpy", "jax", "torch", "c")
+app = typer.Typer(cls=Group, invoke_without_command=True, subcommand_metavar="[COMMAND]")
 
 
+@app.callback()
 def kernels(
+    context: typer.Context,
     *,
-    method: Annotated[
-        str,
-        typer.Option(
-            help=f"{', '.join(METHODS)}, or a recurrence in quotes.",
-            autocompletion=choices(*METHODS),
-        ),
-    ] = "heavy_ball",
-    values: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="An exact parameter value, such as nu=7/10; repeatable."),
-    ] = None,
+    method: Method = "heavy_ball",
+    values: Values = None,
     parametrisation: Annotated[
         str | None,
         typer.Option(
@@ -41,80 +36,58 @@ def kernels(
     ] = None,
     name: Annotated[str, typer.Option(help="Name of --parametrisation.")] = "separable",
     backend: Annotated[
-        str,
-        typer.Option(help=f"{', '.join(_BACKENDS)}.", autocompletion=choices(*_BACKENDS)),
+        Backend, typer.Option(help="What the module is written for; it need not be installed.")
     ] = "numba",
     out: Annotated[
         Path | None, typer.Option(help="Write the module to this folder instead of printing it.")
     ] = None,
-    committed: Annotated[
-        bool,
-        typer.Option("--committed", help="Write all kernels that ship with momentumflow again."),
-    ] = False,
-    check: Annotated[
-        bool,
-        typer.Option("--check", help="Only compare the shipped kernels with their derivation."),
-    ] = False,
-    as_json: Annotated[
-        bool,
-        typer.Option("--json/--no-json", help="Print what was done as JSON, and nothing else."),
-    ] = False,
+    as_json: Json = False,
 ) -> None:
-    """Generate the module of kernels that simulates a method on a network.
-
-    With --check, exits with 1 if a shipped kernel is not what its derivation gives.
-    """
-    if committed or check:
-        code = _committed(write=not check, as_json=as_json)
-        raise typer.Exit(code)
-    from momentumflow.symbolic import write_kernels
-    from momentumflow.symbolic.codegen.kernel_files import file_name, render
-
-    chosen, network = stated_method(method, values or []), _network(parametrisation, name)
-    source = render(chosen, network, backend)
-    path = None if out is None else write_kernels(out, chosen, network, backend)
-    if as_json:
-        module = file_name(chosen, network, backend)
-        done = {"module": module, "path": None if path is None else str(path), "source": source}
-        typer.echo(json.dumps(done, indent=2, ensure_ascii=False))
+    """Generate the module of kernels that simulates a method on a network."""
+    if not alone(context):
+        return
+    chosen = stated_method(method, values)
+    if parametrisation is None:
+        refuse(context, "name", "with --parametrisation")
+        network = symbolic.DiagonalNetwork().balanced
     else:
-        typer.echo(source if path is None else f"written: {path}", nl=path is not None)
+        network = symbolic.SeparableNetwork.of_map(parametrisation, name)
+    source = symbolic.kernel_source(chosen, network, backend)
+    path = None if out is None else symbolic.write_kernels(out, chosen, network, backend)
+    if as_json:
+        done = {
+            "module": symbolic.kernel_file_name(chosen, network, backend),
+            "path": None if path is None else str(path),
+            "source": source,
+        }
+        typer.echo(json.dumps(done, indent=2, ensure_ascii=False))
+    elif path is None:
+        typer.echo(source, nl=False)
+    else:
+        say(f"written: {path}")
 
 
-def _network(text: str | None, name: str) -> SeparableNetwork:
-    from momentumflow.symbolic import DiagonalNetwork, SeparableNetwork
+@app.command()
+def check(
+    *,
+    write: Annotated[
+        bool, typer.Option("--write", help="Write those again that are not as derived.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Compare the kernels that ship with momentumflow with their derivation.
 
-    if text is None:
-        return DiagonalNetwork().balanced
-    from momentumflow.symbolic.expressions import read
-
-    parameter = read(text)
-    weights = tuple(sorted(parameter.free_symbols, key=lambda s: s.name))
-    if not weights:
-        raise InputError("an expression with at least one weight", repr(text))
-    return SeparableNetwork(weights, parameter, name=name)
-
-
-def _committed(*, write: bool, as_json: bool) -> int:
-    """Regenerate the shipped kernels; write those that differ, or say which do."""
-    from momentumflow.numeric.runs import kernels as package
-    from momentumflow.symbolic.codegen.kernel_files import committed_kernels
-
-    folder = Path(next(iter(package.__path__)))
+    Exits with 1 if one is not what its derivation gives, unless it is written again.
+    """
+    folder = Path(next(iter(shipped.__path__)))
     stale = []
-    for name, source in committed_kernels().items():
+    for name, source in symbolic.committed_kernels().items():
         path = folder / name
         if path.is_file() and path.read_text(encoding="utf-8") == source:
             continue
         stale.append(name)
         if write:
-            try:
-                path.write_text(source, encoding="utf-8")
-            except OSError as error:
-                raise InputError(
-                    "the folder of the shipped kernels to be writable",
-                    f"{folder} ({error.strerror or error})",
-                ) from error
+            write_text(path, source)
     if as_json:
         done = {"folder": str(folder), "differing": stale, "written": write}
         typer.echo(json.dumps(done, indent=2))
@@ -123,4 +96,4 @@ def _committed(*, write: bool, as_json: bool) -> int:
     else:
         what = "written" if write else "differ from their derivation"
         typer.echo(f"{what}: {', '.join(stale)}")
-    return FINE if write or not stale else FAILED
+    raise typer.Exit(FINE if write or not stale else FAILED)

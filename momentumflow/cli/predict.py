@@ -3,53 +3,57 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
+from momentumflow import numeric, verify
 from momentumflow.cli import FAILED, FINE, logs
-from momentumflow.cli.completion import SIMULATED, choices
-from momentumflow.cli.stated_methods import METHODS, stated_method
+from momentumflow.cli.groups import refuse
+from momentumflow.cli.options import (
+    Alpha,
+    Beta,
+    Json,
+    Method,
+    Standardise,
+    StepSize,
+    Table,
+    Target,
+    Values,
+)
+from momentumflow.cli.stated_methods import trained_method
+from momentumflow.cli.terminal import say, show, table
 
-if TYPE_CHECKING:
-    from momentumflow.numeric.runs.trajectory import Trajectory
-    from momentumflow.verify.prediction import Prediction
+EXAMPLE = (
+    "momentumflow predict houses.csv --target price --gamma auto --beta 0.9 --alpha 0.1 "
+    "--standardise"
+)
+# What `verify.predict` and `momentum_descent` call the options of this command.
+_OPTIONS = {"init": "--alpha", "tol": "--tol", "standardise": "--standardise"}
 
 
 def predict(
-    data: Annotated[Path, typer.Argument(help="Numeric table: a .csv, .parquet or .npz file.")],
+    context: typer.Context,
+    data: Table,
     *,
-    target: Annotated[str, typer.Option(help="Column that becomes y; all others are features.")],
-    gamma: Annotated[float, typer.Option(help="Step size, > 0.")],
-    beta: Annotated[float, typer.Option(help="Momentum, in [0, 1).")],
-    alpha: Annotated[float, typer.Option(help="Initialisation scale, > 0.")],
-    standardise: Annotated[
-        bool,
-        typer.Option(
-            "--standardise/--no-standardise", help="Centre the columns, scale to unit variance."
-        ),
-    ] = False,
-    method: Annotated[
-        str,
-        typer.Option(
-            help=f"{', '.join(METHODS)}, or a recurrence in quotes.",
-            autocompletion=choices(*METHODS),
-        ),
-    ] = "heavy_ball",
-    values: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="An exact parameter value, such as nu=7/10; repeatable."),
-    ] = None,
+    target: Target,
+    gamma: StepSize,
+    beta: Beta,
+    alpha: Alpha,
+    standardise: Standardise = False,
+    method: Method = "heavy_ball",
+    values: Values = None,
     batch_size: Annotated[
         int | None, typer.Option(help="Rows in a minibatch; the full batch by default.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the minibatches.")] = 0,
-    max_steps: Annotated[int | None, typer.Option(help="Give up after this many steps.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the minibatches.")] = 0,
+    max_steps: Annotated[int, typer.Option(help="Give up after this many steps.")] = 1_000_000,
+    tol: Annotated[
+        float | None,
+        typer.Option(help="Stop at this relative residual; as small as the verdict needs it."),
+    ] = None,
     top: Annotated[int, typer.Option(min=0, help="Show this many of the largest entries.")] = 10,
-    as_json: Annotated[
-        bool, typer.Option("--json/--no-json", help="Print everything as JSON, and nothing else.")
-    ] = False,
+    as_json: Json = False,
 ) -> None:
     """Train the diagonal network on a table and predict its limit by convex optimisation.
 
@@ -57,84 +61,83 @@ def predict(
     found by dual Newton and by CVXPY, each with its certificate. Exits with 1 if
     they differ, or if the run has not converged and there is no limit to compare.
     """
-    from momentumflow.numeric import load_regression
-    from momentumflow.verify.evidence import Verdict
-    from momentumflow.verify.prediction import predict as predict_limit
-
-    problem = load_regression(data, target, standardise=standardise)
-    # deriving a method's kernels costs seconds; the shipped ones are derived already
-    rule = method if method in SIMULATED and not values else stated_method(method, values or [])
-    options: dict[str, Any] = {"method": rule, "batch_size": batch_size, "seed": seed}
-    options["progress"] = False if logs.silent() else None
-    if max_steps is not None:
-        options["max_steps"] = max_steps
-    found = predict_limit(problem, gamma, beta, alpha, **options)
+    if batch_size is None:
+        refuse(context, "seed", "with --batch-size")
+    if as_json:
+        refuse(context, "top", "without --json")
+    problem = numeric.load_regression(data, target, standardise=standardise)
+    found = verify.predict(
+        problem,
+        gamma,
+        beta,
+        alpha,
+        method=trained_method(method, values),
+        batch_size=batch_size,
+        seed=seed,
+        max_steps=max_steps,
+        tol=tol,
+        progress=False if logs.silent() else None,
+    )
     if as_json:
         typer.echo(json.dumps(found.to_dict(), indent=2, allow_nan=False, ensure_ascii=False))
     else:
         _print(found, top)
-    raise typer.Exit(FINE if found.verdict is Verdict.SUPPORTED else FAILED)
+        if found.newton is None and not standardise:
+            _suggest_standardising(problem, numeric.load_regression(data, target, standardise=True))
+    raise typer.Exit(FINE if found.verdict is verify.Verdict.SUPPORTED else FAILED)
 
 
-def _print(found: Prediction, top: int) -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False)
+def _print(found: verify.Prediction, top: int) -> None:
     problem, run = found.problem, found.run
-    console.print(
+    say(
         f"{problem.name}: n = {problem.n}, d = {problem.d}, rank {problem.rank}, "
-        f"condition number {problem.condition_number:.3g}"
-    )
-    console.print(
-        f"training: {int(run.steps)} steps, relative residual {float(run.residual):.2e}, "
-        f"{int(run.sign_changes.sum())} sign changes, {_in_words(run)}"
+        f"condition number {problem.condition_number:.3g}",
+        f"training: {int(run.steps)} steps of gamma = {run.settings['gamma']:.4g}, relative "
+        f"residual {float(run.residual):.2e}, {int(run.sign_changes.sum())} sign changes, "
+        f"{run.status.name.lower().replace('_', ' ')}",
     )
     if found.newton is not None:
-        console.print(_certificates(found))
+        show(_certificates(found))
         if top:
-            console.print(_entries(found, top))
+            show(_entries(found, top))
             left_out = problem.d - min(top, problem.d)
             if left_out:
-                console.print(f"({left_out} smaller entries left out; --top shows more)")
-    console.print(f"{found.verdict.value}: {found.explanation}.", soft_wrap=True)
+                say(f"({left_out} smaller entries left out; --top shows more)")
+    say(f"{found.verdict.value}: {found.explained(_spelled)}.")
 
 
-def _in_words(run: Trajectory) -> str:
-    return str(run.status.name).lower().replace("_", " ")
+def _spelled(argument: str) -> str:
+    return _OPTIONS.get(argument, f"--{argument.replace('_', '-')}")
 
 
-def _certificates(found: Prediction) -> Any:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for heading in ("solver", "certified", "feasibility", "stationarity", "gap", "distance to run"):
-        table.add_column(heading, justify="left" if heading in ("solver", "certified") else "right")
-    from momentumflow.verify.limit_evidence import relative_distance
-
-    for name, solution in (("Newton", found.newton), ("CVXPY", found.cvxpy)):
-        if solution is None:
-            continue
-        numbers = (solution.feasibility, solution.stationarity, solution.gap)
-        distance = float(relative_distance(found.run.theta, solution.theta))
-        table.add_row(
-            name,
-            "yes" if solution.certified else "no",
-            *(f"{float(value):.1e}" for value in numbers),
-            f"{distance:.2e}" if solution.certified else "–",
-        )
-    return table
+def _certificates(found: verify.Prediction) -> object:
+    rows = []
+    for name, solution, distance in (
+        ("Newton", found.newton, found.distance),
+        ("CVXPY", found.cvxpy, found.confirmed_distance),
+    ):
+        if solution is not None:
+            numbers = (solution.feasibility, solution.stationarity, solution.gap)
+            certified = "yes" if solution.certified else "no"
+            written = (f"{float(value):.1e}" for value in numbers)
+            rows.append(
+                (name, certified, *written, f"{distance:.2e}" if solution.certified else "–")
+            )
+    return table("solver|certified|>feasibility|>stationarity|>gap|>distance to run", rows)
 
 
-def _entries(found: Prediction, top: int) -> Any:
-    import numpy as np
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    table.add_column("feature")
-    for heading in ("trained theta", "predicted theta"):
-        table.add_column(heading, justify="right")
-    theta, names = found.run.theta, found.names
+def _entries(found: verify.Prediction, top: int) -> object:
     assert found.newton is not None
-    for j in np.argsort(-np.abs(theta))[:top]:
-        table.add_row(names[j], f"{theta[j]: .12f}", f"{found.newton.theta[j]: .12f}")
-    return table
+    trained, predicted = found.run.theta, found.newton.theta
+    largest = sorted(range(len(trained)), key=lambda j: -abs(trained[j]))[:top]
+    rows = ((found.names[j], f"{trained[j]: .12f}", f"{predicted[j]: .12f}") for j in largest)
+    return table("feature|>trained theta|>predicted theta", rows)
+
+
+def _suggest_standardising(plain: numeric.Regression, standardised: numeric.Regression) -> None:
+    """Say how much better conditioned the standardised table is, where that is much."""
+    if standardised.condition_number < plain.condition_number / 10:
+        say(
+            f"--standardise would help: the condition number falls from "
+            f"{plain.condition_number:.3g} to {standardised.condition_number:.3g}."
+        )

@@ -6,3 +6,7 @@ the symbolic room derives, `scene.py` runs and predicts with the numeric room,
 `notebook.py` is the page, a marimo app, and `server.py` serves it. Only the last two
 need the extra `explore`.
 """
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

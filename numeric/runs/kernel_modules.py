@@ -26,18 +26,19 @@ import time
 from functools import lru_cache
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, Union
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, Union, get_args
 
 import platformdirs
 
 from momentumflow.base.arguments import Door, Unfit
+from momentumflow.base.choices import ShippedMethod
 from momentumflow.base.errors import InputError, nearest, shown
 from momentumflow.base.files import hold, write_whole
 
 if TYPE_CHECKING:
     from momentumflow.symbolic.methods.momentum_methods import MomentumMethod
 
-METHODS = ("heavy_ball", "nesterov", "gradient_descent")
+METHODS = get_args(ShippedMethod)
 
 _log = logging.getLogger(__name__)
 _TEMPORARY, _LOCK = "momentumflow-kernels-", "in-use"
@@ -107,11 +108,11 @@ def kernels_for(method: MethodLike, backend: str) -> ModuleType:
         return importlib.import_module(
             f"momentumflow.numeric.runs.kernels.{method}_diagonal_{backend}"
         )
-    from momentumflow.symbolic.codegen.kernel_files import module_name, render
+    from momentumflow.symbolic.codegen.kernel_files import kernel_source, module_name
     from momentumflow.symbolic.networks.diagonal_network import DiagonalNetwork
 
     network = DiagonalNetwork().balanced
-    source = render(method, network, backend)
+    source = kernel_source(method, network, backend)
     digest = hashlib.sha256(source.encode()).hexdigest()[:16]
     name = f"{module_name(method, network, backend)}_{digest}"
     path = _written(name, source)

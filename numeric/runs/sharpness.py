@@ -41,12 +41,41 @@ def sharpness(problem: Regression, theta: ArrayLike, balancedness: ArrayLike) ->
     >>> float(sharpness(Regression([[1.0, 2.0]], [2.5]), [0.5, 1.0], [0.0, 0.0]))
     9.0
     """
+    largest: FloatArray = np.linalg.norm(_factor(problem, theta, balancedness), 2, (-2, -1)) ** 2
+    return largest
+
+
+def curvatures(problem: Regression, theta: ArrayLike, balancedness: ArrayLike) -> FloatArray:
+    """Return all eigenvalues of that Hessian that are not zero, rising; the last is the sharpness.
+
+    Parameters
+    ----------
+    problem : Regression
+        One problem, not a batch.
+    theta, balancedness : array_like, shape (d,)
+        As `sharpness` takes them.
+
+    Returns
+    -------
+    ndarray, shape (rank,)
+
+    Raises
+    ------
+    InputError
+        As `sharpness`.
+    """
+    roots = np.linalg.svd(_factor(problem, theta, balancedness), compute_uv=False)
+    found: FloatArray = np.sort(roots[roots > 1e-12 * roots[0]] ** 2)
+    return found
+
+
+def _factor(problem: Regression, theta: ArrayLike, balancedness: ArrayLike) -> FloatArray:
+    """Return the matrix whose squared singular values are the eigenvalues."""
     parameter = float_array("theta", theta, ndim_min=1)
     delta = constrained("balancedness", balancedness, ">= 0", lambda a: a >= 0)
     for name, array in (("theta", parameter), ("balancedness", delta)):
         if array.shape[-1:] != (problem.d,):
             raise InputError(f"{name} with a last axis of {problem.d}", f"shape {array.shape}")
     weight = np.hypot(2 * parameter, delta)
-    factor = problem.X * np.sqrt(weight)[..., None, :]
-    largest: FloatArray = np.linalg.norm(factor, ord=2, axis=(-2, -1)) ** 2 / problem.n
-    return largest
+    factor: FloatArray = problem.X * np.sqrt(weight / problem.n)[..., None, :]
+    return factor

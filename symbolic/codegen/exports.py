@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from momentumflow.base.errors import InputError
 from momentumflow.symbolic.codegen.compiled import emit
 from momentumflow.symbolic.symbols import REGISTRY
 from momentumflow.symbolic.trees.rooted_trees import VELOCITY, Tree
@@ -117,19 +115,3 @@ def _branch_names(series: TreeSeries) -> dict[Tree, str]:
 
 def _applied(tau: Tree, names: dict[Tree, str]) -> str:
     return f"derivative({', '.join(names[child] for child in tau.children)})"
-
-
-def write_text(path: str | Path, text: str) -> Path:
-    """Write a file.
-
-    Raises
-    ------
-    InputError
-        If it cannot be written.
-    """
-    target = Path(path)
-    try:
-        target.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError("a file that can be written", f"{target} ({error.strerror})") from error
-    return target

@@ -65,7 +65,7 @@ def module_name(method: MomentumMethod, network: SeparableNetwork, backend: str)
     return f"{name}_{backend}"
 
 
-def file_name(method: MomentumMethod, network: SeparableNetwork, backend: str) -> str:
+def kernel_file_name(method: MomentumMethod, network: SeparableNetwork, backend: str) -> str:
     """Return the name of the generated file, with its suffix."""
     return module_name(method, network, backend) + BACKENDS[backend][1]
 
@@ -82,7 +82,7 @@ def _templates() -> jinja2.Environment:
     )
 
 
-def render(method: MomentumMethod, network: SeparableNetwork, backend: str = "numba") -> str:
+def kernel_source(method: MomentumMethod, network: SeparableNetwork, backend: str = "numba") -> str:
     """Return the source of the module for `method` on `network`.
 
     Raises
@@ -201,12 +201,12 @@ def write_kernels(
     Raises
     ------
     InputError
-        If the folder cannot be written, or as `render` does.
+        If the folder cannot be written, or as `kernel_source` does.
     """
     method = HeavyBall() if method is None else method
     network = DiagonalNetwork().balanced if network is None else network
-    source = render(method, network, backend)
-    target = Path(directory) / file_name(method, network, backend)
+    source = kernel_source(method, network, backend)
+    target = Path(directory) / kernel_file_name(method, network, backend)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         write_whole(target, source)
@@ -220,7 +220,7 @@ def committed_kernels() -> dict[str, str]:
     """Return file name and source of every module in momentumflow/numeric/kernels."""
     network = DiagonalNetwork().balanced
     modules = {
-        file_name(method, network, backend): render(method, network, backend)
+        kernel_file_name(method, network, backend): kernel_source(method, network, backend)
         for method in COMMITTED_METHODS
         for backend in COMMITTED_BACKENDS
     }

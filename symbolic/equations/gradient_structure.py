@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Literal
 
 import sympy as sp
 
+from momentumflow.base.choices import Followed
 from momentumflow.base.errors import InputError
 from momentumflow.symbolic.equations.modified_equations import memoryless_map, modified_equation
 from momentumflow.symbolic.methods.momentum_methods import MomentumMethod
@@ -86,9 +86,7 @@ class ModifiedLoss(ScalarSum):
         return text
 
 
-def modified_loss(
-    method: MomentumMethod, order: int, of: Literal["flow", "map"] = "flow"
-) -> ModifiedLoss:
+def modified_loss(method: MomentumMethod, order: int, of: Followed = "flow") -> ModifiedLoss:
     """Return the loss whose gradient flow (or step) the method follows on the slow manifold.
 
     Parameters

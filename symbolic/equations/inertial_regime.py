@@ -95,9 +95,8 @@ def inertial_scaling(method: MomentumMethod) -> InertialScaling:
         )
     # the unit of time in which the leading terms c_2* tau^2 w'' + c_1 tau w' = gamma C f
     # have one and the same coefficient at w' and at f
-    tau = sp.Dummy("tau", positive=True)
     drive = method.step * recurrence.total_weight
-    (time_step,) = sp.solve(sp.Eq(c1 * tau, drive), tau)
+    time_step = drive / c1
     intrinsic = c2_star * time_step**2 / drive
     return InertialScaling(
         factored(time_step), factored(intrinsic), factored(c1 / c2_star), critical

@@ -29,6 +29,7 @@ from momentumflow.symbolic.equations.inertial_regime import (
 from momentumflow.symbolic.equations.modified_equations import check_order
 from momentumflow.symbolic.expressions import canonical, substituted, symbol
 from momentumflow.symbolic.methods.momentum_methods import MomentumMethod
+from momentumflow.symbolic.printing import as_latex, as_text
 from momentumflow.symbolic.rings import factored
 from momentumflow.symbolic.trees.rooted_trees import FIELD
 
@@ -76,7 +77,7 @@ class AccelerationRule:
     def latex(self) -> str:
         """Return the rule in LaTeX, without dollar signs."""
         old = ", ".join(sp.latex(symbol) for symbol in self.parameters)
-        new = ", ".join(sp.latex(value, order="rev-lex") for value in self.parameters.values())
+        new = ", ".join(as_latex(value) for value in self.parameters.values())
         return f"({old}) \\mapsto \\left({new}\\right)"
 
     def _repr_latex_(self) -> str:
@@ -87,7 +88,7 @@ class AccelerationRule:
 
     def __str__(self) -> str:
         old = ", ".join(str(symbol) for symbol in self.parameters)
-        new = ", ".join(sp.sstr(value, order="rev-lex") for value in self.parameters.values())
+        new = ", ".join(as_text(value) for value in self.parameters.values())
         return f"({old}) -> ({new}), leaving {self.invariant}"
 
 

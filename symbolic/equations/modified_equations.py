@@ -15,10 +15,11 @@ from __future__ import annotations
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import sympy as sp
 
+from momentumflow.base.choices import Regime
 from momentumflow.base.errors import InputError
 from momentumflow.symbolic import symbols
 from momentumflow.symbolic.equations.inertial_regime import (
@@ -34,7 +35,6 @@ from momentumflow.symbolic.trees.rooted_trees import VELOCITY, Tree, number_of_t
 if TYPE_CHECKING:
     from momentumflow.symbolic.series.right_hand_side import Iteration, RightHandSide
 
-Regime = Literal["inertial", "slow"]
 
 MAX_ORDER = {"slow": 15, "inertial": 10}
 
@@ -242,9 +242,8 @@ def check_order(order: Any, regime: str) -> int:
     except TypeError:
         raise InputError("order as a whole number", repr(order)) from None
     if number < 1:
-        raise InputError(
-            "order >= 1", f"order = {number}", "the leading equation is leading_equation(method)"
-        )
+        leading = "leading_equation(method)" if regime == "inertial" else "that of order 1"
+        raise InputError("order >= 1", f"order = {number}", f"the leading equation is {leading}")
     if number > MAX_ORDER[regime]:
         raise InputError(
             f"order <= {MAX_ORDER[regime]} in the {regime} regime",

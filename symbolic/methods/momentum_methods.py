@@ -11,13 +11,13 @@ rule are all derived from the coefficients `a_j`, `c_i` and `b_ij`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import sympy as sp
 
-from momentumflow.base.errors import InputError
+from momentumflow.base.errors import InputError, nearest
 from momentumflow.symbolic import symbols
 from momentumflow.symbolic.expressions import exact, symbol
 from momentumflow.symbolic.methods.recurrences import (
@@ -319,6 +319,28 @@ class QuasiHyperbolic(MomentumMethod):
         gradients = self.start.gradients
         nu = sp.expand(1 - gradients[0].weight) if gradients else sp.S.One
         return _called(self, beta=_coefficient(self.recurrence, -1), nu=nu)
+
+
+def known_method(name: str) -> MomentumMethod:
+    """Return the method of a name: heavy_ball, nesterov, gradient_descent, quasi_hyperbolic.
+
+    Raises
+    ------
+    InputError
+        If it is none of them.
+    """
+    known: dict[str, Callable[[], MomentumMethod]] = {
+        "heavy_ball": HeavyBall,
+        "nesterov": Nesterov,
+        "gradient_descent": GradientDescent,
+        "quasi_hyperbolic": QuasiHyperbolic,
+    }
+    maker = known.get(name.replace("-", "_"))
+    if maker is None:
+        raise InputError(
+            f"a method among {', '.join(known)}, or a recurrence", repr(name), nearest(name, known)
+        )
+    return maker()
 
 
 def _coefficient(recurrence: Recurrence, shift: int) -> sp.Expr:

@@ -14,7 +14,7 @@ from functools import cached_property
 import sympy as sp
 
 from momentumflow.base.errors import InputError
-from momentumflow.symbolic.expressions import all_of, canonical, symbol
+from momentumflow.symbolic.expressions import all_of, canonical, read, symbol
 from momentumflow.symbolic.identities import Identity
 from momentumflow.symbolic.symbols import (
     Delta,
@@ -101,6 +101,23 @@ class SeparableNetwork:
         if force and len(force) != len(coordinates):
             raise InputError(f"a force on each of {len(coordinates)} weights", f"{len(force)}")
         object.__setattr__(self, "force", force or derived)
+
+    @classmethod
+    def of_map(cls, text: str, name: str = "separable") -> SeparableNetwork:
+        """Return the network of a map given as text, such as `"u**2 - v**2"`.
+
+        Its weights are the letters of the map, in alphabetical order.
+
+        Raises
+        ------
+        InputError
+            If the text is no formula, or one without a weight.
+        """
+        parameter = read(text)
+        weights = tuple(sorted(parameter.free_symbols, key=lambda s: str(s.name)))
+        if not weights:
+            raise InputError("an expression with at least one weight", repr(text))
+        return cls(weights, parameter, name=name)
 
     def __repr__(self) -> str:
         return f"<SeparableNetwork {self.name!r}: theta = {self.parameter}>"

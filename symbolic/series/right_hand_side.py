@@ -75,6 +75,46 @@ def check_loss(loss: Any, variables: Sequence[Any] | None) -> tuple[sp.Expr, tup
     return expr, chosen
 
 
+def written_out(series: TreeSeries, loss: Any) -> dict[str, sp.Expr]:
+    """Return an equation for a loss, a component at a time, with its start where it has one.
+
+    Parameters
+    ----------
+    series : TreeSeries
+        Such as a `ModifiedEquation` or a `MemorylessMap`.
+    loss : sympy.Expr or str
+        The loss F of its free symbols; the field is `-grad F`.
+
+    Returns
+    -------
+    dict
+        Left-hand sides such as `x''` and `x'(0)` to right-hand sides; `x'` there is
+        the velocity of `x`.
+
+    Raises
+    ------
+    InputError
+        As `check_loss`.
+
+    Examples
+    --------
+    >>> from momentumflow.symbolic import HeavyBall, modified_equation, written_out
+    >>> written_out(modified_equation(HeavyBall(), 1, "slow"), "x**2/2")
+    {"x'": -gamma*x/(1 - beta)}
+    """
+    expr, names = check_loss(loss, None)
+    speed = [sp.Symbol(f"{x.name}'", real=True) for x in names]
+    found = {
+        series.left_hand_side.replace("w", x.name): component
+        for x, component in zip(names, specialise(series, expr, names, speed), strict=True)
+    }
+    start = getattr(series, "initial_velocity", None)
+    if start is not None:
+        for x, component in zip(names, specialise(start, expr, names), strict=True):
+            found[f"{x.name}'(0)"] = component
+    return found
+
+
 def specialise(
     series: TreeSeries,
     loss: Any,

@@ -10,6 +10,7 @@ from typing import Any
 
 import sympy as sp
 
+from momentumflow.symbolic.printing import as_latex, as_text
 from momentumflow.symbolic.series.tree_series import TreeSeries, joined
 from momentumflow.symbolic.trees.free_trees import (
     free_tree,
@@ -41,22 +42,19 @@ class ScalarSum:
 
     def latex(self) -> str:
         """Return the sum in LaTeX, without dollar signs."""
-        return f"{self.name} = {joined(self._pieces(sp.latex, scalar_latex))}"
+        return f"{self.name} = {joined(self._pieces(as_latex, scalar_latex))}"
 
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {self.latex()}$"
 
     def __str__(self) -> str:
-        return f"{self.name} = {joined(self._pieces(sp.sstr, scalar_text))}"
+        return f"{self.name} = {joined(self._pieces(as_text, scalar_text))}"
 
     def _pieces(
         self, number: Callable[..., str], write: Callable[[Tree], str]
     ) -> list[tuple[str, str]]:
         return [
-            (number(-c, order="rev-lex"), "F")
-            if tau is FIELD
-            else (number(c, order="rev-lex"), write(tau))
-            for tau, c in self.terms
+            (number(-c), "F") if tau is FIELD else (number(c), write(tau)) for tau, c in self.terms
         ]
 
     def specialise(

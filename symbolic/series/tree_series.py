@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import sympy as sp
 
 from momentumflow.base.errors import InputError
+from momentumflow.base.files import write_text
 from momentumflow.symbolic.expressions import canonical, substituted, symbol
+from momentumflow.symbolic.printing import as_latex, as_text
 from momentumflow.symbolic.trees.rooted_trees import FIELD, VELOCITY, Tree, tree
 from momentumflow.symbolic.trees.tree_display import latex_indices, latex_text, plain_text, svg
 
@@ -208,7 +210,7 @@ class TreeSeries:
         if notation == "indices":
             # a superscript of its own, so that primes stay on the letter
             left = left.replace("w", "(w^{i})" if "'" in left else "w^{i}").replace("v", "v^{i}")
-        return left, self._pieces(_latex, write)
+        return left, self._pieces(as_latex, write)
 
     def _pieces(
         self, number: Callable[[sp.Expr], str], write: Callable[[Tree], str]
@@ -229,7 +231,7 @@ class TreeSeries:
 
     def __str__(self) -> str:
         left = self.left_hand_side.replace("\\", "")
-        return f"{left} = {joined(self._pieces(_text, plain_text))}"
+        return f"{left} = {joined(self._pieces(as_text, plain_text))}"
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {len(self)} terms: {self.left_hand_side} = ...>"
@@ -242,7 +244,7 @@ class TreeSeries:
                 "differential": plain_text(term.tree),
                 "order": term.tree.order,
                 "symmetry": term.tree.symmetry,
-                "coefficient": _text(term.coefficient),
+                "coefficient": as_text(term.coefficient),
             }
             for term in self
         ]
@@ -261,7 +263,7 @@ class TreeSeries:
         shown = [Term(tau, self._coefficients[tau]) for tau in self.trees[:_MAX_ROWS]]
         rows = "".join(
             f"<tr><td>{svg(t.tree)}</td><td>$ {latex_text(t.tree)} $</td>"
-            f"<td>$\\displaystyle {_latex(t.coefficient)}$</td></tr>"
+            f"<td>$\\displaystyle {as_latex(t.coefficient)}$</td></tr>"
             for t in shown
         )
         hidden = len(self) - len(shown)
@@ -299,20 +301,12 @@ class TreeSeries:
         InputError
             If the file cannot be written.
         """
-        from momentumflow.symbolic.codegen.exports import python_module, write_text
+        from momentumflow.symbolic.codegen.exports import python_module
 
         source = python_module(self)
         if path is not None:
             write_text(path, source)
         return source
-
-
-def _latex(expr: sp.Expr) -> str:
-    return str(sp.latex(expr, order="rev-lex"))
-
-
-def _text(expr: sp.Expr) -> str:
-    return str(sp.sstr(expr, order="rev-lex"))
 
 
 def joined(parts: list[tuple[str, str]]) -> str:

@@ -24,22 +24,34 @@ def test_help_is_printed_and_fine(command, arguments):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("prdict",), "No such command 'prdict'."),
-        (("predict",), "Missing argument '"),
+        (("prdict",), "expected a command of momentumflow among cite, config, derive, "),
+        (
+            ("predict",),
+            "expected DATA, --target, --gamma, --beta, --alpha for momentumflow predict, received "
+            "none of them; for example: momentumflow predict houses.csv --target price ",
+        ),
+        (
+            ("predict", "x.csv", "--beta", "0"),
+            "expected --target, --gamma, --alpha for momentumflow predict, received none of them; ",
+        ),
         (("verify", "--fast"), "No such option: --fast"),
         (("verify", "--seeds", "1"), "expected seeds >= 2, received seeds = 1."),
         (
             ("verify", "--tolerance-scale", "0"),
             "expected tolerance_scale > 0, received tolerance_scale = 0.",
         ),
+        (("verify", "data", "x.csv"), "expected --target for momentumflow verify data, received "),
         (
-            ("verify", "--data", "x.csv"),
-            "expected --data FILE and --target COLUMN together, received --data without --target.",
+            ("verify", "--quick", "repeat", "3"),
+            "expected the options of momentumflow verify repeat after its name, received --quick ",
         ),
         (
-            ("verify", "--target", "y"),
-            "expected --data FILE and --target COLUMN together, received --target without --data.",
+            ("verify", "repeat"),
+            "expected REPETITIONS for momentumflow verify repeat, received none",
         ),
+        (("verify", "everything"), "expected a command of momentumflow verify among data, repeat"),
+        (("cite", "--all", "--claim", "limit-flow"), "expected one of --all and --claim, received"),
+        (("cite", "--bibtex", "--json"), "expected one of --bibtex and --json, received both."),
     ],
 )
 def test_wrong_usage_is_one_sentence_and_code_two(command, arguments, sentence):
@@ -56,10 +68,10 @@ def test_an_unknown_claim_is_refused_with_a_guess(command):
 
 
 def test_list_names_every_claim(command):
-    code, out, _ = command("verify", "--list", "--json")
+    code, out, _ = command("verify", "list", "--json")
     assert code == 0
     assert [row["name"] for row in json.loads(out)] == [c.name for c in claims()]
-    assert "limit-flow" in command("verify", "--list").out
+    assert "limit-flow" in command("verify", "list").out
 
 
 def test_an_unwritable_folder_is_refused_before_the_work(command, tmp_path, monkeypatch):
@@ -107,8 +119,7 @@ def test_a_failed_claim_gives_code_one(command, monkeypatch):
 
 
 def test_a_user_file_gets_the_same_verdict(command, table):
-    data = ("--data", table, "--target", "price")
-    code, out, _ = command("verify", "--quick", *data, "--json")
+    code, out, _ = command("verify", "data", table, "--target", "price", "--quick", "--json")
     report = json.loads(out)
     assert code == 0
     assert [c["name"] for c in report["claims"]] == [
@@ -120,17 +131,20 @@ def test_a_user_file_gets_the_same_verdict(command, table):
 
 
 def test_no_verdict_on_a_user_file_that_diverges(command, table):
-    code, out, _ = command("verify", "--data", table, "--target", "price", "--gamma", "50")
+    code, out, _ = command("verify", "data", table, "--target", "price", "--gamma", "50")
     assert code == 1
     assert "no verdict" in out
 
 
 def test_bad_parameters_for_a_user_file_are_refused(command, table):
-    data = ("verify", "--data", table, "--target", "price")
+    data = ("verify", "data", table, "--target", "price")
     assert command(*data, "--beta", "1.5").err == (
         "momentumflow: expected beta in [0, 1), received beta = 1.5.\n"
     )
     assert command(*data, "--gamma", "0").code == 2
+    assert command(*data, "--alpha", "0").err == (
+        "momentumflow: expected alpha > 0, received alpha = 0.\n"
+    )
 
 
 def test_interrupting_is_said_and_has_its_own_code(command, monkeypatch):

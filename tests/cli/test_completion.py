@@ -5,10 +5,9 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
-
-from momentumflow.cli import completion
 
 PROGRAM = Path(sys.executable).with_name("momentumflow")
 
@@ -53,7 +52,7 @@ def test_each_shell_has_a_script(shell):
 def test_bash_completes_by_its_script():
     script = f"""
         eval "$(_MOMENTUMFLOW_COMPLETE=source_bash {PROGRAM})"
-        COMP_WORDS=(momentumflow derive --what qu); COMP_CWORD=3
+        COMP_WORDS=(momentumflow derive qu); COMP_CWORD=2
         _momentumflow_completion {PROGRAM}
         echo "${{COMPREPLY[@]}}"
     """
@@ -63,17 +62,33 @@ def test_bash_completes_by_its_script():
     assert done.stdout == "quadratic\n"
 
 
-def test_names_are_completed_by_their_beginning():
-    assert completion.choices("inertial", "slow")("in") == ["inertial"]
-    assert completion.claims("limit-fl") == ["limit-flow"]
-    assert completion.figures("rising") == ["rising-order"]
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("momentumflow derive equation nes", {"nesterov"}),
+        ("momentumflow derive equation --regime in", {"inertial"}),
+        ("momentumflow derive loss --of m", {"map"}),
+        ("momentumflow kernels --backend num", {"numba", "numpy"}),
+        ("momentumflow verify --only limit-fl", {"limit-flow"}),
+        ("momentumflow verify re", {"repeat"}),
+        ("momentumflow figures --only rising", {"rising-order"}),
+        ("momentumflow explore --method nes", {"nesterov"}),
+        ("momentumflow config ver", {"verify"}),
+        ("momentumflow config verify dat", {"data"}),
+    ],
+)
+def test_values_are_completed_by_their_beginning(line, expected):
+    assert set(proposed("bash", line).split()) == expected
 
 
-def test_the_names_proposed_are_the_names_taken():
-    """The lists stand in the command line, so that a Tab imports nothing else."""
-    from momentumflow.cli import kernels
-    from momentumflow.numeric.runs.kernel_modules import METHODS
+def test_the_words_of_a_type_are_those_that_are_taken():
+    """They stand below the rooms, so that a Tab imports none; the rooms take the same words."""
+    from momentumflow.base import choices
+    from momentumflow.explore.formulas import METHODS
+    from momentumflow.symbolic import known_method
     from momentumflow.symbolic.codegen.kernel_files import BACKENDS
 
-    assert completion.SIMULATED == METHODS
-    assert tuple(BACKENDS) == kernels._BACKENDS
+    assert get_args(choices.Backend) == tuple(BACKENDS)
+    assert get_args(choices.ExploredMethod) == tuple(METHODS)
+    for name in get_args(choices.NamedMethod):
+        assert known_method(name).recurrence

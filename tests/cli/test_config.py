@@ -30,12 +30,12 @@ def origins(command, *arguments):
 
 
 def test_the_file_beats_the_default_and_the_command_line_beats_the_file(command, file):
-    first = command("derive", "--order", "1").out
-    second = command("derive").out
+    first = command("derive", "equation", "--order", "1").out
+    second = command("derive", "equation").out
     assert first != second  # the default order is 2
     file("[derive]\norder = 1\n")
-    assert command("derive").out == first
-    assert command("derive", "--order", "2").out == second
+    assert command("derive", "equation").out == first
+    assert command("derive", "equation", "--order", "2").out == second
 
 
 def test_a_required_option_and_an_argument_may_come_from_the_file(command, file, table):
@@ -62,7 +62,40 @@ def test_a_key_outside_the_tables_is_for_every_command_that_has_it(command, file
         ("sweep", "gamma"): ("0.01,0.1", "file"),
         ("sweep", "batch-size"): (5, "file"),
         ("verify", "seed"): (3, "file"),
+        ("verify data", "seed"): (3, "file"),
+        ("verify repeat", "seed"): (3, "file"),
     }
+
+
+def test_a_key_of_a_group_is_for_the_commands_below_and_the_nearer_table_wins(command, file):
+    file(
+        "[derive]\norder = 3\n[derive.energy]\norder = 1\n"
+        "[verify]\nquick = true\nseeds = 4\n[verify.repeat]\nseeds = 2\n"
+    )
+    _, rows = origins(command)
+    assert rows == {
+        **{(f"derive {topic}", "order"): (3, "file") for topic in ("equation", "map", "loss")},
+        ("derive energy", "order"): (1, "file"),
+        ("derive scaling", "order"): (3, "file"),
+        **{
+            (where, "quick"): (True, "file") for where in ("verify", "verify data", "verify repeat")
+        },
+        ("verify", "seeds"): (4, "file"),
+        ("verify data", "seeds"): (4, "file"),
+        ("verify repeat", "seeds"): (2, "file"),
+    }
+    assert command("derive", "energy").out == command("derive", "energy", "--order", "1").out
+    assert command("derive", "map").out == command("derive", "map", "--order", "3").out
+
+
+@pytest.mark.parametrize("text", ["tool = 3\n", "[[tool]]\nx = 1\n", "[tool]\nmomentumflow = 3\n"])
+def test_an_odd_pyproject_is_one_sentence(command, file, text):
+    path = file(text, "pyproject.toml")
+    code, out, err = command("cite")
+    assert (code, out) == (2, "")
+    assert err.startswith("momentumflow: expected tool")
+    assert f"as a table in {path.name}, received " in err
+    assert err.count("\n") == 1
 
 
 def test_options_are_shown_with_where_they_come_from(command, file):
@@ -84,14 +117,14 @@ def test_without_a_file_it_says_which_ones_are_looked_for(command, file):
 
 
 def test_pyproject_is_read_where_it_has_the_table(command, file):
-    path = file("[tool.momentumflow.derive]\norder = 1\n", "pyproject.toml")
+    path = file("[tool.momentumflow.derive.equation]\norder = 1\n", "pyproject.toml")
     where, rows = origins(command)
     assert where == str(path)
-    assert rows == {("derive", "order"): (1, "file")}
+    assert rows == {("derive equation", "order"): (1, "file")}
     # the package's own file comes first
-    own = file("[derive]\norder = 3\n")
+    own = file("[derive.equation]\norder = 3\n")
     where, rows = origins(command)
-    assert (where, rows["derive", "order"]) == (str(own), (3, "file"))
+    assert (where, rows["derive equation", "order"]) == (str(own), (3, "file"))
     own.unlink()
     file("[tool.other]\nx = 1\n", "pyproject.toml")
     assert origins(command) == (None, {})
@@ -99,8 +132,8 @@ def test_pyproject_is_read_where_it_has_the_table(command, file):
 
 def test_config_names_another_file(command, file):
     file("[derive]\norder = 1\n")
-    other = file("[derive]\norder = 3\n", "other.toml")
-    shared = file("[tool.momentumflow.derive]\norder = 4\n", "pyproject.toml")
+    other = file("[derive.map]\norder = 3\n", "other.toml")
+    shared = file("[tool.momentumflow.derive.map]\norder = 4\n", "pyproject.toml")
     for path, order in ((other, 3), (shared, 4)):
         shown = json.loads(command("--config", path, "config", "--json").out)
         assert shown["file"] == str(path)
@@ -122,6 +155,12 @@ def test_config_names_another_file(command, file):
          "received true."),
         ("[verify]\nonly = 'limit-flow'\n", "expected a list for verify.only in {}, received "
          '"limit-flow".'),
+        ("[predict.gamma]\nx = 1\n", "expected a number or a text for predict.gamma in {}, "
+         'received {{"x": 1}}.'),
+        ("[derive.equaton]\norder = 1\n", "expected the table of a command, received "
+         "'[derive.equaton]' in {}; did you mean 'equation'."),
+        ("[derive]\nordr = 1\n", "expected an option of derive, received 'derive.ordr' in {}; "
+         "did you mean 'order'."),
         ("[predict]\nhelp = true\n", "expected an option of predict, received 'predict.help' in "
          "{}."),
     ],
@@ -136,6 +175,9 @@ def test_a_wrong_file_is_refused_in_one_sentence(command, file, text, sentence):
     [
         ("[predict]\ngamma = 'fast'\n", "expected a value that predict.gamma takes in "),
         ("[figures]\nseeds = 1\n", "expected a value that figures.seeds takes in "),
+        ("[predict]\nalpha = 0\n", "expected a value that predict.alpha takes in "),
+        ("[sweep]\ngamma = '1:2:x'\n", "expected a value that sweep.gamma takes in "),
+        ("[explore]\nmethod = 'adam'\n", "expected a value that explore.method takes in "),
         ("x =\n", "expected a configuration file in TOML, received "),
     ],
 )

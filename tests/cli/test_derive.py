@@ -6,7 +6,7 @@ import pytest
 
 
 def test_the_equation(command):
-    done = command("derive", "--order", "1")
+    done = command("derive", "equation", "--order", "1")
     assert done == (
         0,
         "w'' = (1/lambda + epsilon/(2*lambda**2)) (f - v)\nv(0) = epsilon/(2*lambda) f\n",
@@ -17,26 +17,30 @@ def test_the_equation(command):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (("nesterov", "--order", "1"), "epsilon/lambda f'v"),
-        (("--regime", "slow", "--format", "latex"), r"\frac{\gamma}{1 - \beta} f"),
-        (("--regime", "slow", "--format", "indices"), "f^{i}_{j} f^{j}"),
-        (("--format", "table"), "f''(v, v)"),
-        (("--format", "document"), "\\documentclass"),
-        (("--format", "module"), "def coefficients(lam, eps):"),
-        (("--tree", "[v,v]"), "-epsilon**2/(12*lambda)"),
-        (("--loss", "1-cos(x)", "--order", "1"), "x'(0) = -epsilon*sin(x)/(2*lambda)"),
-        (("--loss", "x^2*y", "--what", "map", "--order", "1"), "y_{k+1} - y_k = -gamma*x**2/(1"),
-        (("--what", "map"), "w_{k+1} - w_k = gamma/(1 - beta) f - beta*gamma**2/(1 - beta)**3 f'f"),
-        (("--what", "loss", "--order", "3"), "rootings of one free tree"),
-        (("--what", "loss", "--of", "map", "--order", "3"), "<f, f'f>"),
-        (("--what", "energy", "--order", "1"), "R = |v|^2"),
-        (("--what", "energy", "--format", "latex"), "\\dot E"),
-        (("--what", "scaling"), "(gamma, beta) -> (gamma*rho**2, 1 - rho*(1 - beta))"),
-        (("--what", "friction"), "step 3: the two agree at t = k eps: proved"),
-        (("gradient_descent", "--what", "quadratic"), "w' = log(-gamma*h + 1) w"),
-        (("--what", "mirror", "--map", "u^2"), "momentum adds to log(u)/2"),
-        (("quasi_hyperbolic", "--set", "nu=7/10", "--order", "1"), "3/10 f'v"),
-        (("w[k+1] = w[k] + gamma*f(w[k])", "--regime", "slow"), "w' = gamma f - gamma**2/2 f'f"),
+        (("equation", "nesterov", "--order", "1"), "epsilon/lambda f'v"),
+        (("equation", "--regime", "slow", "--format", "latex"), r"\frac{\gamma}{1 - \beta} f"),
+        (("equation", "--regime", "slow", "--format", "indices"), "f^{i}_{j} f^{j}"),
+        (("equation", "--order", "0"), "w'' = 1/lambda (f - v)"),
+        (("equation", "--format", "table"), "f''(v, v)"),
+        (("equation", "--format", "document"), "\\documentclass"),
+        (("equation", "--format", "module"), "def coefficients(lam, eps):"),
+        (("equation", "--tree", "[v,v]"), "-epsilon**2/(12*lambda)"),
+        (("equation", "--loss", "1-cos(x)", "--order", "1"), "x'(0) = -epsilon*sin(x)/(2*lambda)"),
+        (("map", "--loss", "x^2*y", "--order", "1"), "y_{k+1} - y_k = -gamma*x**2/(1"),
+        (("map",), "w_{k+1} - w_k = gamma/(1 - beta) f - beta*gamma**2/(1 - beta)**3 f'f"),
+        (("loss", "--order", "3"), "rootings of one free tree"),
+        (("loss", "--of", "map", "--order", "3"), "<f, f'f>"),
+        (("energy", "--order", "1"), "R = |v|^2"),
+        (("energy", "--format", "latex"), "\\dot E"),
+        (("scaling",), "(gamma, beta) -> (gamma*rho**2, 1 - rho*(1 - beta))"),
+        (("friction",), "step 3: the two agree at t = k eps: proved"),
+        (("quadratic", "gradient_descent"), "w' = log(-gamma*h + 1) w"),
+        (("mirror", "u^2"), "momentum adds to log(u)/2"),
+        (("equation", "quasi_hyperbolic", "--set", "nu=7/10", "--order", "1"), "3/10 f'v"),
+        (
+            ("equation", "w[k+1] = w[k] + gamma*f(w[k])", "--regime", "slow"),
+            "w' = gamma f - gamma**2/2 f'f",
+        ),
     ],
 )
 def test_topics_and_formats(command, arguments, expected):
@@ -46,7 +50,7 @@ def test_topics_and_formats(command, arguments, expected):
 
 
 def test_json(command):
-    done = command("derive", "--format", "json", "--order", "1")
+    done = command("derive", "equation", "--format", "json", "--order", "1")
     content = json.loads(done.out)
     assert [term["tree"] for term in content["terms"]] == ["v", "[]"]
     assert content["initial_velocity"][0]["coefficient"] == "epsilon/(2*lambda)"
@@ -54,31 +58,97 @@ def test_json(command):
 
 def test_output_to_a_file(command, tmp_path):
     path = tmp_path / "equation.tex"
-    assert command("derive", "--format", "document", "-o", path) == (0, "", "")
+    assert command("derive", "equation", "--format", "document", "-o", path) == (0, "", "")
     assert path.read_text(encoding="utf-8").endswith("\\end{document}\n")
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--order", "0"), "expected order >= 1, received order = 0"),
-        (("--order", "99"), "expected order <= 10 in the inertial regime, received order = 99."),
-        (("adam",), "expected a method among heavy_ball, nesterov, gradient_descent, quasi_"),
-        (("gradient_descent",), "expected a method with a symbolic momentum parameter"),
-        (("w[k+1] = 2*w[k]",), "expected coefficients of w that sum to zero"),
-        (("--set", "beta=0.5"), "expected beta as an exact number, received the float 0.5; write"),
-        (("--set", "mu=1"), "expected --set PARAMETER=VALUE with a parameter among beta, received"),
-        (("--what", "weather"), "expected --what to be one of equation, map, loss, energy, scal"),
-        (("--format", "pdf"), "expected --format to be one of text, latex, indices, table, json"),
-        (("--regime", "fast"), "expected regime to be 'inertial' or 'slow', received 'fast'."),
-        (("--loss", "Abs(x)"), "expected a smooth loss, received one that contains Abs(x)."),
-        (("--loss", "import os"), "expected a formula, received 'import os'"),
-        (("--tree", "[["), "expected a tree as nested lists, received '[['"),
-        (("--what", "energy", "--format", "table"), "expected --format text, latex or json for "),
-        (("--format", "latex", "--json"), "expected one of --json and --format, received both."),
-        (("--what", "loss", "--of", "both"), "expected of to be 'flow' or 'map', received 'both'."),
-        (("-o", "/nowhere/equation.txt"), "expected a file that can be written, received /nowhere"),
-        (("--order", "two"), "Invalid value for '--order'"),
+        (
+            ("equation", "--order", "0", "--regime", "slow"),
+            "expected order >= 1, received order = 0; the leading equation is that of order 1.",
+        ),
+        (("map", "--order", "0"), "Invalid value for '--order': Input should be greater than or "),
+        (
+            ("equation", "--order", "-1"),
+            "Invalid value for '--order': Input should be greater than",
+        ),
+        (
+            ("equation", "--order", "99"),
+            "expected order <= 10 in the inertial regime, received order",
+        ),
+        (("equation", "adam"), "expected a method among heavy_ball, nesterov, gradient_descent, "),
+        (("equation", "gradient_descent"), "expected a method with a symbolic momentum parameter"),
+        (("equation", "w[k+1] = 2*w[k]"), "expected coefficients of w that sum to zero"),
+        (
+            ("equation", "--set", "beta=0.5"),
+            "expected beta as an exact number, received the float 0",
+        ),
+        (
+            ("equation", "--set", "mu=1"),
+            "expected --set PARAMETER=VALUE with a parameter among beta",
+        ),
+        (
+            ("equation", "--set", "beta=1/2", "--set", "beta=1/3"),
+            "expected one value of beta, received --set beta=1/3 after another.",
+        ),
+        (
+            ("weather",),
+            "expected a command of momentumflow derive among equation, map, loss, energy",
+        ),
+        (
+            ("--order", "1"),
+            "expected a command before --order, received --order after momentumflow derive; say "
+            "one of equation, map, loss, energy, scaling first.",
+        ),
+        (
+            ("equation", "--format", "pdf"),
+            "Invalid value for '--format': 'pdf' is not one of 'text', ",
+        ),
+        (
+            ("equation", "--regime", "fast"),
+            "Invalid value for '--regime': 'fast' is not one of 'ine",
+        ),
+        (
+            ("equation", "--loss", "Abs(x)"),
+            "expected a smooth loss, received one that contains Abs(",
+        ),
+        (("equation", "--loss", "import os"), "expected a formula, received 'import os'"),
+        (("equation", "--tree", "[["), "expected a tree as nested lists, received '[['"),
+        (
+            ("energy", "--format", "table"),
+            "Invalid value for '--format': 'table' is not one of 'text'",
+        ),
+        (
+            ("equation", "--format", "latex", "--json"),
+            "expected one of --json and --format, received",
+        ),
+        (("loss", "--of", "both"), "Invalid value for '--of': 'both' is not one of 'flow', 'map'."),
+        (
+            ("equation", "-o", "/nowhere/equation.txt"),
+            "expected a file that can be written, received",
+        ),
+        (("equation", "--order", "two"), "Invalid value for '--order'"),
+        (
+            ("equation", "--tree", "[v]", "--loss", "x^2"),
+            "expected one of --tree and --loss, received",
+        ),
+        (
+            ("equation", "--tree", "[v]", "--format", "module"),
+            "expected --format text, latex or json with --tree, received --format module.",
+        ),
+        (
+            ("map", "--loss", "x^2", "--format", "table"),
+            "expected --format text, latex or json with --loss, received --format table.",
+        ),
+        # what one topic knows and another does not is refused there, not ignored
+        (("energy", "--tree", "[v]"), "No such option: --tree"),
+        (("energy", "--loss", "x^2"), "No such option: --loss"),
+        (("map", "--regime", "slow"), "No such option: --regime"),
+        (("friction", "--order", "3"), "No such option: --order"),
+        (("equation", "--of", "map"), "No such option: --of"),
+        (("mirror", "--set", "beta=1/2"), "No such option: --set"),
     ],
 )
 def test_misuse_is_one_sentence(command, arguments, sentence):
@@ -91,16 +161,16 @@ def test_misuse_is_one_sentence(command, arguments, sentence):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ((), {"left_hand_side": "w''"}),
-        (("--what", "map"), {"left_hand_side": "w_{k+1} - w_k", "initial_velocity": None}),
-        (("--tree", "[v]"), {"tree": "[v]", "coefficient": "0"}),
-        (("--loss", "x^2/2", "--order", "1"), {"loss": "x^2/2"}),
-        (("--what", "loss", "--order", "3"), {"order": 2, "status": "OBSTRUCTED"}),
-        (("--what", "energy", "--order", "1"), {"order": 1}),
-        (("--what", "scaling", "--order", "1"), {"lambda": "gamma/(1 - beta)**2"}),
-        (("--what", "friction"), {"friction": "-(1 - beta)*log(beta)/gamma"}),
-        (("--what", "quadratic"), {}),
-        (("--what", "mirror", "--map", "u^2"), {"map": "u^2"}),
+        (("equation",), {"left_hand_side": "w''"}),
+        (("map",), {"left_hand_side": "w_{k+1} - w_k", "initial_velocity": None}),
+        (("equation", "--tree", "[v]"), {"tree": "[v]", "coefficient": "0"}),
+        (("equation", "--loss", "x^2/2", "--order", "1"), {"loss": "x^2/2"}),
+        (("loss", "--order", "3"), {"order": 2, "status": "OBSTRUCTED"}),
+        (("energy", "--order", "1"), {"order": 1}),
+        (("scaling", "--order", "1"), {"lambda": "gamma/(1 - beta)**2"}),
+        (("friction",), {"friction": "-(1 - beta)*log(beta)/gamma"}),
+        (("quadratic",), {}),
+        (("mirror", "u^2"), {"map": "u^2"}),
     ],
 )
 def test_every_topic_has_json(command, arguments, expected):
@@ -118,7 +188,7 @@ def test_every_topic_has_json(command, arguments, expected):
 
 
 def test_json_equations_for_a_loss_are_the_printed_ones(command):
-    arguments = ("derive", "--loss", "x^2/2 + x*y", "--order", "1")
+    arguments = ("derive", "equation", "--loss", "x^2/2 + x*y", "--order", "1")
     equations = json.loads(command(*arguments, "--json").out)["equations"]
     lines = [f"{left} = {right}" for left, right in equations.items()]
     assert command(*arguments).out.splitlines() == lines
@@ -129,5 +199,5 @@ def test_the_help_shows_how_a_recurrence_is_written(capsys):
     # rich takes square brackets for markup unless they are escaped
     from momentumflow.cli import main
 
-    main(["derive", "--help"])
+    main(["derive", "equation", "--help"])
     assert '"w[k+1] = w[k] + beta*(w[k]-w[k-1]) + gamma*f(w[k])"' in capsys.readouterr().out

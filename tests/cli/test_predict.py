@@ -131,7 +131,7 @@ def test_an_unstable_step_gets_no_verdict(command, table):
         ({"--beta": "nan"}, "expected finite values in beta, received 1 NaN or infinite of 1; "),
         ({"--gamma": "0"}, "expected gamma > 0, received gamma = 0."),
         ({"--gamma": "-1"}, "expected gamma > 0, received gamma = -1."),
-        ({"--alpha": "0"}, "expected init > 0, received init = 0."),
+        ({"--alpha": "0"}, "expected alpha > 0, received alpha = 0."),
         ({"--target": "prize"}, "expected a target column among f0, f1, f2, f3, f4, f5, f6, f7, "),
         ({"--method": "adam"}, "expected a method among heavy_ball, nesterov, "),
         ({"--batch-size": "7"}, "expected batch_size <= n = 6, received batch_size = 7."),
@@ -215,4 +215,4 @@ def test_no_traceback_in_a_process_of_its_own(table):
     )
     assert done.returncode == 2
     assert done.stdout == ""
-    assert done.stderr == "momentumflow: expected init > 0, received init = -2.\n"
+    assert done.stderr == "momentumflow: expected alpha > 0, received alpha = -2.\n"

@@ -58,9 +58,28 @@ def test_an_interrupted_sweep_says_how_to_go_on(command, monkeypatch):
     ("arguments", "sentence"),
     [
         (("--gamma", "0.1"), "expected two of gamma, beta and lam, received gamma; the third"),
-        (("--gamma", "fast", "--beta", "0.5"), "expected --gamma as numbers with commas or first:"),
-        (("--gamma", "1:2:x", "--beta", "0"), "expected --gamma as numbers with commas or first:"),
-        (("--gamma", "0.1", "--beta", "0.5", "--n", "3.5"), "expected --n as whole numbers with "),
+        (
+            ("--gamma", "fast", "--beta", "0.5"),
+            "Invalid value for '--gamma': expected numbers with ",
+        ),
+        (
+            ("--gamma", "1:2:99999999999", "--beta", "0"),
+            "Invalid value for '--gamma': expected first",
+        ),
+        (("--gamma", "0:2:3", "--beta", "0"), "Invalid value for '--gamma': expected first:last:"),
+        (
+            ("--gamma", "1:nan:3", "--beta", "0"),
+            "Invalid value for '--gamma': expected first:last:",
+        ),
+        (("--gamma", "1:2:0", "--beta", "0"), "Invalid value for '--gamma': expected first:last:"),
+        (
+            ("--gamma", "1:2:x", "--beta", "0"),
+            "Invalid value for '--gamma': expected numbers with ",
+        ),
+        (
+            ("--gamma", "0.1", "--beta", "0.5", "--n", "3.5"),
+            "Invalid value for '--n': expected whole numbers with ",
+        ),
         (
             ("--gamma", "0.1", "--beta", "0.5", "--csv", "/nowhere/runs.csv", *SMALL),
             "expected a CSV file that can be written, received /nowhere/runs.csv (",

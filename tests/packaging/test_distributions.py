@@ -28,7 +28,7 @@ for room in ("", ".symbolic", ".numeric", ".verify"):
     module = importlib.import_module("momentumflow" + room)
     found[room.lstrip(".") or "momentumflow"] = module.__file__
 import momentumflow
-from momentumflow.symbolic.codegen.kernel_files import render
+from momentumflow.symbolic.codegen.kernel_files import kernel_source
 from momentumflow.symbolic import DiagonalNetwork, HeavyBall, kernel
 from momentumflow.symbolic.symbols import theta, Delta
 import numpy as np
@@ -43,7 +43,7 @@ json.dump({
     "files": found,
     "version": importlib.metadata.version("momentumflow"),
     "attribute": momentumflow.__version__,
-    "kernel_lines": render(HeavyBall(), DiagonalNetwork().balanced).count(chr(10)),
+    "kernel_lines": kernel_source(HeavyBall(), DiagonalNetwork().balanced).count(chr(10)),
     "converged": bool(run.converged),
     "residual": float(np.linalg.norm(problem.X @ run.theta - problem.y)),
     "potential": float(potential(0.5, 1.0)),

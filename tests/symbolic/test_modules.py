@@ -19,7 +19,7 @@ from momentumflow.symbolic import (
     SeparableNetwork,
     write_kernels,
 )
-from momentumflow.symbolic.codegen.kernel_files import committed_kernels, render
+from momentumflow.symbolic.codegen.kernel_files import committed_kernels, kernel_source
 from momentumflow.symbolic.codegen.update_rule import FlowField, Step
 from momentumflow.symbolic.identities import ProofError
 from momentumflow.symbolic.methods.momentum_methods import MomentumMethod
@@ -32,7 +32,7 @@ NETWORK = DiagonalNetwork().balanced
 def test_committed_kernels_are_what_the_derivation_gives(name: str) -> None:
     folder = Path(kernels.__file__).parent
     assert (folder / name).read_text(encoding="utf-8") == committed_kernels()[name], (
-        "regenerate with `momentumflow kernels --committed`"
+        "regenerate with `momentumflow kernels check --write`"
     )
 
 
@@ -121,7 +121,7 @@ def test_the_uv_network_walks_the_same_path(tmp_path: Path) -> None:
 
 def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="a backend among"):
-        render(HeavyBall(), NETWORK, "fortran")
+        kernel_source(HeavyBall(), NETWORK, "fortran")
     target = tmp_path / "file"
     target.write_text("")
     with pytest.raises(InputError, match="a folder to write kernels to"):

@@ -264,7 +264,7 @@ def test_nothing_is_inexact():
 @pytest.mark.parametrize(
     ("order", "sentence"),
     [
-        (0, "expected order >= 1, received order = 0; the leading equation is leading_equation"),
+        (0, "expected order >= 1, received order = 0; the leading equation is that of"),
         (-3, "expected order >= 1, received order = -3"),
         (1.5, "expected order as a whole number, received 1.5."),
         (

@@ -122,7 +122,7 @@ def test_outcomes_of_other_settings_or_code_are_not_mixed(sound, subject, tmp_pa
 def test_a_file_of_something_else_is_left_alone(sound, subject, tmp_path, text):
     taken = tmp_path / "data.csv"
     taken.write_text(text)
-    with pytest.raises(InputError, match="a state file that `momentumflow verify --repeat` has"):
+    with pytest.raises(InputError, match="a state file that `momentumflow verify repeat` has"):
         repeat(1, claims=(sound,), subject=subject, state=taken)
     assert taken.read_text() == text
 
@@ -130,7 +130,7 @@ def test_a_file_of_something_else_is_left_alone(sound, subject, tmp_path, text):
 def test_a_file_without_a_line_end_is_left_alone(sound, subject, tmp_path):
     taken = tmp_path / "notes.txt"
     taken.write_text("no line end")
-    with pytest.raises(InputError, match="a state file that `momentumflow verify --repeat` has"):
+    with pytest.raises(InputError, match="a state file that `momentumflow verify repeat` has"):
         repeat(1, claims=(sound,), subject=subject, state=taken)
     assert taken.read_text() == "no line end"
 
@@ -144,8 +144,8 @@ def test_questions_have_no_right_verdict(sound, subject):
 def test_killed_for_real_it_goes_on(tmp_path):
     state = tmp_path / "alarms.jsonl"
     command = [
-        sys.executable, "-m", "momentumflow", "verify", "--quick", "--only", "balancedness-law",
-        "--repeat", "40", "--state", str(state),
+        sys.executable, "-m", "momentumflow", "verify", "repeat", "40", "--quick",
+        "--only", "balancedness-law", "--state", str(state),
     ]  # fmt: skip
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
