@@ -13,6 +13,8 @@ from typing import Any
 import flint
 import sympy as sp
 
+from momentumflow.base.errors import InputError
+
 Element = Any  # a flint polynomial or a truncated series: flint has no types
 
 
@@ -45,6 +47,17 @@ def factored(expr: sp.Expr) -> sp.Expr:
             parts += [sp.S.NegativeOne**power if flip else sp.S.One]
             parts += [(sp.expand(-factor) if flip else factor) ** (sign * power)]
     return sp.Mul(*parts)
+
+
+def _rational(value: Any) -> sp.Expr:
+    """Return a coefficient as an expression in which every number is rational."""
+    expr = sp.sympify(value)
+    for part in expr.atoms(sp.NumberSymbol, sp.Pow, sp.Function):
+        if part.is_number and not part.is_Rational:
+            raise InputError(
+                "rational coefficients", str(part), "give it a rational value, such as 7/5"
+            )
+    return expr
 
 
 def _term_degree(term: tuple[tuple[int, ...], Any]) -> tuple[int, tuple[int, ...]]:
@@ -81,7 +94,7 @@ class PolynomialRing:
         try:
             terms = sp.Poly(expr, *generators, domain=sp.QQ).terms()
         except (sp.PolynomialError, sp.CoercionFailed) as error:
-            raise NotPolynomialError(str(error)) from error
+            raise NotPolynomialError(str(_rational(expr))) from error
         if self._context is None:
             dense = [flint.fmpq(0)] * (1 + max(powers[0] for powers, _ in terms))
             for powers, value in terms:
@@ -199,10 +212,10 @@ class SeriesRing:
 
     def from_coefficients(self, values: list[sp.Expr]) -> Element:
         """Return the series with these coefficients, constant term first."""
-        values = values[: self.precision]
+        values = [_rational(value) for value in values[: self.precision]]
         if self._field is None:
-            return flint.fmpq_poly([to_fmpq(sp.Rational(value)) for value in values])
-        return CoefficientSeries([self._field.from_sympy(sp.sympify(value)) for value in values])
+            return flint.fmpq_poly([to_fmpq(value) for value in values])
+        return CoefficientSeries([self._field.from_sympy(value) for value in values])
 
     def constant(self, value: sp.Expr) -> Element:
         """Return a constant as a series."""
