@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from momentumflow.base.errors import InputError
 from momentumflow.numeric.data.problems import RANGE_TOLERANCE, Regression
-from momentumflow.numeric.implicit.certificate import Certificate, certify
+from momentumflow.numeric.implicit.algebra import DenseMatrix, Matrix, is_operator, matrix_of
+from momentumflow.numeric.implicit.certificate import Certificate, certify_scaled
+from momentumflow.numeric.implicit.dual_systems import DualSystem, dual_system
 from momentumflow.numeric.implicit.limit_problems import (
     WeightedL1,
     certify_basis_pursuit,
@@ -20,11 +22,9 @@ from momentumflow.numeric.implicit.limit_problems import (
     solve_basis_pursuit,
 )
 from momentumflow.numeric.implicit.newton import DualPoint, refine, solve_dual
-from momentumflow.numeric.implicit.operators import is_operator, operator_rows
 from momentumflow.numeric.implicit.potentials import Potential, hyperbolic_potential
-from momentumflow.numeric.implicit.rows import DenseRows, Rows
 from momentumflow.numeric.implicit.solution import ImplicitSolution, ImplicitStatus
-from momentumflow.numeric.implicit.units import problem_scale
+from momentumflow.numeric.implicit.units import Units, size_exponents
 from momentumflow.numeric.validation import (
     FloatArray,
     broadcast_shapes,
@@ -120,37 +120,76 @@ def implicit_solution(
             "either a potential or a balancedness and reference", "both", "drop one of them"
         )
     stacked = stack(problem, potential)
-    if isinstance(stacked.potential, WeightedL1):
-        return _basis_pursuit(stacked, stacked.potential, tolerance)
-    if solver == "newton":
-        point = _newton(stacked, start, max_iterations)
-    else:
-        from momentumflow.numeric.implicit.model import solve_by_cvxpy
+    # What overflows on the way is no solution, and is refused as such.
+    with np.errstate(all="ignore"):
+        if isinstance(stacked.potential, WeightedL1):
+            return _basis_pursuit(stacked, tolerance)
+        system = stacked.system()
+        task = _in_units(stacked, system)
+        if solver == "newton":
+            point = _newton(stacked, system, task, start, max_iterations)
+        else:
+            from momentumflow.numeric.implicit.model import solve_by_cvxpy
 
-        point = solve_by_cvxpy(stacked.rows, stacked.y, stacked.potential, cvxpy_solver)
-    certificate = certify(
-        stacked.X, stacked.y, stacked.potential, point.theta, point.nu, nu_tail=point.nu_tail
-    )
-    _explain_infeasible(stacked, point, certificate)
-    return _finish(stacked, point, certificate, solver, tolerance)
+            point = solve_by_cvxpy(system, task.y, task.potential, cvxpy_solver)
+        point = stacked.units.user(point, task.exponents)
+        certificate = certify_scaled(
+            stacked.matrix,
+            stacked.units,
+            stacked.y,
+            stacked.potential,
+            point.theta,
+            (point.nu, point.nu_tail),
+            system.rank,
+        )
+        _explain_infeasible(stacked, task, point, certificate)
+    return _finish(stacked, point, certificate, solver, tolerance, system.rank)
 
 
 @dataclass(frozen=True, eq=False)
 class Stacked:
-    """A problem with its batch axes flattened to one."""
+    """A problem with its batch axes flattened to one, its matrix in balanced units."""
 
-    rows: Rows
-    X: Any
+    matrix: Matrix
+    units: Units
+    #: In the user's units, as the potential is.
     y: FloatArray
     potential: Any
     batch: tuple[int, ...]
+
+    def system(self) -> DualSystem:
+        """What a solver makes of the matrix; a y outside its range is refused."""
+        system = dual_system(self.matrix)
+        _check_consistent(system, self.units.targets(self.y, np.zeros(1, np.int32)))
+        return system
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """The problem as a solver sees it: its solution is of order one."""
+
+    y: FloatArray
+    potential: Any
+    exponents: NDArray[np.int32]
+
+
+def _in_units(stacked: Stacked, system: DualSystem) -> _Task:
+    """Measure the solution by the least-norm one, or by the reference point."""
+    units = stacked.units
+    least = system.least_norm(units.targets(stacked.y, np.zeros(1, np.int32)))
+    reference = np.ldexp(stacked.potential.reference_point(), units.columns)
+    largest = np.where(np.isfinite(reference), reference, 0.0)
+    size = size_exponents(np.where(np.any(least != 0, axis=-1, keepdims=True), least, largest))
+    exponents = units.theta_exponents(size)
+    scale = np.ldexp(1.0, exponents)
+    return _Task(units.targets(stacked.y, size), stacked.potential.scaled(scale), exponents)
 
 
 def stack(
     problem: Regression | tuple[Any, ArrayLike], potential: Potential | WeightedL1
 ) -> Stacked:
     """Check a problem against a potential and flatten the batch axes of both."""
-    X, y, svd = _matrices(problem)
+    X, y = _matrices(problem)
     n, d = X.shape[-2:]
     shape = potential.shape
     if shape and shape[-1] not in (1, d):
@@ -159,11 +198,9 @@ def stack(
             f"shape {shape}",
         )
     batch = broadcast_shapes(X=X.shape[:-2], y=y.shape[:-1], potential=shape[:-1])
-    rows = _rows_of(X, batch, svd)
-    entries = rows.X if isinstance(rows, DenseRows) else X
+    matrix, units = _wrapped(X, batch)
     targets = np.ascontiguousarray(np.broadcast_to(y, (*batch, n)).reshape(-1, n))
-    _check_consistent(rows, targets)
-    return Stacked(rows, entries, targets, _flatten(potential, batch, d), batch)
+    return Stacked(matrix, units, targets, _flatten(potential, batch, d), batch)
 
 
 def _flatten(potential: Any, batch: tuple[int, ...], d: int) -> Any:
@@ -171,12 +208,9 @@ def _flatten(potential: Any, batch: tuple[int, ...], d: int) -> Any:
     return full.take(tuple(index.ravel() for index in np.indices(batch)) if batch else None)
 
 
-def _matrices(
-    problem: Regression | tuple[Any, ArrayLike],
-) -> tuple[Any, FloatArray, tuple[FloatArray, FloatArray] | None]:
+def _matrices(problem: Regression | tuple[Any, ArrayLike]) -> tuple[Any, FloatArray]:
     if isinstance(problem, Regression):
-        U, s, _ = problem.svd
-        return problem.X, problem.y, (U, s * problem.range_mask)
+        return problem.X, problem.y
     if not (isinstance(problem, tuple | list) and len(problem) == 2):
         raise InputError("problem as a Regression or a pair (X, y)", type(problem).__name__)
     X = problem[0] if is_operator(problem[0]) else float_array("X", problem[0], ndim_min=2)
@@ -187,12 +221,18 @@ def _matrices(
         raise InputError(
             f"y with one entry for each of the {X.shape[-2]} rows of X", f"y of shape {y.shape}"
         )
-    return X, y, None
+    return X, y
 
 
-def _check_consistent(rows: Rows, y: FloatArray) -> None:
-    size = np.linalg.norm(y, axis=-1)
-    distance = np.linalg.norm(rows.outside(y), axis=-1) / np.where(size > 0, size, 1.0)
+def _check_consistent(system: DualSystem, y: FloatArray) -> None:
+    """Refuse what is missed by more than a share of the terms of its own row."""
+    outside = np.abs(system.outside(y))
+    if not outside.any():
+        return
+    _, size = system.matrix.residual(system.least_norm(y), y)
+    # the rounding of one row's projection shows in the others
+    rounding = 1e-14 * np.abs(y).max(axis=-1, keepdims=True)
+    distance = np.where(outside > rounding, outside / np.where(size > 0, size, 1.0), 0.0)
     worst = float(distance.max())
     if worst > RANGE_TOLERANCE:
         raise InputError(
@@ -213,21 +253,20 @@ def nearest_consistent_target(X: Any, y: ArrayLike) -> FloatArray:
     Returns
     -------
     ndarray, shape (..., n)
-        The projection of y on the range of X.
+        The projection of y on the range of X; where rows of X differ much in
+        size, nearest is meant in units of the rows.
     """
-    matrix, target, _ = _matrices((X, y))
-    batch = broadcast_shapes(X=matrix.shape[:-2], y=target.shape[:-1])
-    targets = np.broadcast_to(target, (*batch, target.shape[-1]))
-    flat = targets.reshape(-1, target.shape[-1])
-    projected = flat - _rows_of(matrix, batch, None).outside(flat)
-    return projected.reshape(targets.shape)
+    X, y = _matrices((X, y))
+    batch = broadcast_shapes(X=X.shape[:-2], y=y.shape[:-1])
+    targets = np.broadcast_to(y, (*batch, y.shape[-1]))
+    flat = targets.reshape(-1, y.shape[-1])
+    matrix, units = _wrapped(X, batch)
+    outside = dual_system(matrix).outside(np.ldexp(flat, -units.rows))
+    return (flat - np.ldexp(outside, units.rows)).reshape(targets.shape)
 
 
-def _rows_of(X: Any, batch: tuple[int, ...], svd: tuple[FloatArray, FloatArray] | None) -> Rows:
-    if is_operator(X):
-        return operator_rows(X)
-    parts = None if svd is None else (_flat(svd[0], 2, batch), _flat(svd[1], 1, batch))
-    return DenseRows(_flat(X, 2, batch), parts)
+def _wrapped(X: Any, batch: tuple[int, ...]) -> tuple[Matrix, Units]:
+    return matrix_of(X if is_operator(X) else _flat(X, 2, batch))
 
 
 def _flat(array: FloatArray, core: int, batch: tuple[int, ...]) -> FloatArray:
@@ -238,53 +277,69 @@ def _flat(array: FloatArray, core: int, batch: tuple[int, ...]) -> FloatArray:
     return np.ascontiguousarray(np.broadcast_to(array, (*batch, *own)).reshape(-1, *own))
 
 
-def _newton(stacked: Stacked, start: ImplicitSolution | None, max_iterations: int) -> DualPoint:
-    rows, y, potential = stacked.rows, stacked.y, stacked.potential
-    scale = problem_scale(rows, y, potential)
-    unit = potential.scaled(scale[:, None])
-    nu = None
+def _newton(
+    stacked: Stacked,
+    system: DualSystem,
+    task: _Task,
+    start: ImplicitSolution | None,
+    max_iterations: int,
+) -> DualPoint:
+    y, nu = stacked.y, None
     if start is not None:
         if start.dual.shape[-1:] != y.shape[-1:]:
             raise InputError(
                 f"a start with a dual of {y.shape[-1]} entries", f"shape {start.dual.shape}"
             )
-        dual = np.broadcast_to(start.dual, (*stacked.batch, rows.n)).reshape(y.shape)
-        nu = np.where(np.isfinite(dual), dual, 0.0)
-    point = solve_dual(rows, y / scale[:, None], unit, start=nu, max_iterations=max_iterations)
-    point = refine(rows, y / scale[:, None], unit, point)
-    return point.rescaled(scale[:, None])
+        dual = np.broadcast_to(start.dual, (*stacked.batch, y.shape[-1])).reshape(y.shape)
+        nu = np.ldexp(np.where(np.isfinite(dual), dual, 0.0), stacked.units.rows)
+    point = solve_dual(system, task.y, task.potential, start=nu, max_iterations=max_iterations)
+    return refine(system, task.y, task.potential, point)
 
 
-def _explain_infeasible(stacked: Stacked, point: DualPoint, certificate: Certificate) -> None:
+def _explain_infeasible(
+    stacked: Stacked, task: _Task, point: DualPoint, certificate: Certificate
+) -> None:
     """Find out whether the domain is why a problem has no solution."""
     low, high = stacked.potential.domain
-    if not isinstance(stacked.rows, DenseRows) or not (np.isfinite(low) or np.isfinite(high)):
+    matrix = stacked.matrix
+    if not isinstance(matrix, DenseMatrix) or not (np.isfinite(low) or np.isfinite(high)):
         return
     for b in np.flatnonzero(~(certificate.worst() < _FAILED)):
-        X = stacked.X[b % stacked.X.shape[0]]
-        if not has_interior_point(X, stacked.y[b], low, high):
+        bounds = [np.ldexp(end, -task.exponents[b]) for end in (low, high)]
+        if not has_interior_point(matrix.X[b % matrix.X.shape[0]], task.y[b], *bounds):
             point.status[b] = ImplicitStatus.RELAX_CONSTRAINTS
 
 
-def _basis_pursuit(stacked: Stacked, norm: WeightedL1, tolerance: float) -> ImplicitSolution:
-    if not isinstance(stacked.rows, DenseRows):
+def _basis_pursuit(stacked: Stacked, tolerance: float) -> ImplicitSolution:
+    if not isinstance(stacked.matrix, DenseMatrix):
         raise InputError("an ndarray X for a weighted l1 norm", "a sparse or matrix-free X")
-    X, y = stacked.X, stacked.y
-    theta, nu = np.empty((y.shape[0], X.shape[-1])), np.empty_like(y)
-    steps = np.zeros(y.shape[0], dtype=np.int64)
-    for b in range(y.shape[0]):
-        theta[b], nu[b], steps[b] = solve_basis_pursuit(X[b % X.shape[0]], y[b], norm.take(b))
-    certificate = certify_basis_pursuit(X, y, norm, theta, nu)
-    status = np.full(y.shape[0], None, dtype=object)
-    zero = np.zeros_like(nu)
-    point = DualPoint(theta, nu, zero, theta, certificate.feasibility, steps, status)
-    return _finish(stacked, point, certificate, "highs", tolerance)
+    system = stacked.system()
+    units, norm = stacked.units, stacked.potential
+    size = size_exponents(system.least_norm(units.targets(stacked.y, np.zeros(1, np.int32))))
+    exponents = units.theta_exponents(size)
+    # the norm in units of 2^size
+    y, unit = units.targets(stacked.y, size), norm.scaled(np.ldexp(1.0, -units.columns))
+    X, B = stacked.matrix.X, y.shape[0]
+    theta, nu, steps = np.empty((B, X.shape[-1])), np.empty_like(y), np.zeros(B, dtype=np.int64)
+    for b in range(B):
+        theta[b], nu[b], steps[b] = solve_basis_pursuit(X[b % X.shape[0]], y[b], unit.take(b))
+    certificate = certify_basis_pursuit(stacked.matrix, y, unit, theta, nu, system.rank)
+    certificate = replace(certificate, objective=np.ldexp(certificate.objective, size))
+    status = np.full(B, None, dtype=object)
+    point = DualPoint(theta, nu, np.zeros_like(nu), theta, certificate.feasibility, steps, status)
+    point = units.user(point, exponents)
+    return _finish(stacked, point, certificate, "highs", tolerance, system.rank)
 
 
 def _finish(
-    stacked: Stacked, point: DualPoint, certificate: Certificate, solver: str, tolerance: float
+    stacked: Stacked,
+    point: DualPoint,
+    certificate: Certificate,
+    solver: str,
+    tolerance: float,
+    rank: Any,
 ) -> ImplicitSolution:
-    rows, y, potential, batch = stacked.rows, stacked.y, stacked.potential, stacked.batch
+    y, potential, batch = stacked.y, stacked.potential, stacked.batch
     status = np.empty(y.shape[0], dtype=object)
     worst = certificate.worst()
     for b in range(y.shape[0]):
@@ -308,7 +363,6 @@ def _finish(
     def proved(array: FloatArray) -> Any:
         return shaped(np.where(refused[:, None], np.nan, array))
 
-    rank = np.broadcast_to(rows.rank, y.shape[:1])
     return ImplicitSolution(
         theta=proved(point.theta),
         dual=proved(point.nu),
@@ -317,7 +371,7 @@ def _finish(
         stationarity=shaped(certificate.stationarity),
         error=shaped(certificate.error),
         status=shaped(status),
-        rank=shaped(rank),
+        rank=shaped(np.broadcast_to(rank, y.shape[:1])),
         iterations=shaped(point.iterations),
         objective=shaped(certificate.objective),
         potential=potential.take(0) if not batch else potential,

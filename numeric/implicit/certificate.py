@@ -1,21 +1,39 @@
 """Certificates of optimality, computed by code that no solver shares.
 
-A solver works with `theta(z)` and BLAS products; a certificate evaluates
-`psi'` and the divergence, and takes its products in twice the working
-precision. It holds for any (theta, dual), wherever they came from.
+A solver works with `theta(z)`, ordinary products and Newton's equations; a
+certificate evaluates `psi'` and the divergence, takes its products in twice the
+working precision and solves its own equations for the error. What both share is
+the matrix in its balanced units (`units.py`), which are exact. It holds for any
+(theta, dual), wherever they came from.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import scipy.linalg
+from numpy.typing import NDArray
+from scipy.sparse.linalg import LinearOperator, lsmr
 
 from momentumflow.base.values import Value
+from momentumflow.numeric.implicit.algebra import Matrix, matrix_of
 from momentumflow.numeric.implicit.potentials import Potential
-from momentumflow.numeric.implicit.products import Products, products_of
+from momentumflow.numeric.implicit.units import Units, size_exponents
 from momentumflow.numeric.validation import FloatArray
+
+_EPS = float(np.finfo(np.float64).eps)
+# Eigenvalues of a Gram matrix below this share of the largest are near its rounding.
+_GRAM_TRUSTED = 1e-9
+# Entries of the heaviest columns that a graded factorisation takes.
+_COLUMNS_FOR_QR = 1 << 23
+# A step to the solution beyond this share of a coordinate is no first-order matter.
+_FIRST_ORDER = 0.05
+# Times that LSMR is asked about what it left.
+_REFINEMENTS = 4
+# An objective beyond these is rounded to nothing, or to infinity, in the user's units.
+_SMALLEST, _LARGEST = 1e-290, 1e300
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -25,17 +43,18 @@ class Certificate(Value):
     Parameters
     ----------
     feasibility : ndarray
-        |X theta - y| / |y|; where a reference point dwarfs the solution, over
-        its size times the mean row norm, since no float64 theta does better.
+        The largest |x_i . theta - y_i| over the sum of its terms,
+        `sum_j |x_ij theta_j| + |y_i|`: each row in its own unit.
     stationarity : ndarray
-        max |psi'(theta) - psi'(reference) - X^T nu|, over the largest of its terms
-        or of theta psi''(theta).
+        The largest |psi'(theta_j) - psi'(reference_j) - x_j . nu|, over the
+        largest of its terms or of `theta_j psi''(theta_j)`: each column in its own.
     gap : ndarray
         Primal minus dual value over the primal value (or `theta^2 psi''(theta)`,
         summed, where that is more); by Fenchel's inequality the sum of
         non-negative terms and `nu.(X theta - y)`.
     error : ndarray
-        |theta - exact| / |theta| to first order in both residuals.
+        |theta - exact| / |theta| to first order in both residuals and in the
+        rounding of psi'; infinite where the first order says nothing.
     objective : ndarray
         D_psi(theta, reference).
     """
@@ -50,6 +69,11 @@ class Certificate(Value):
         """The largest of the four relative figures, NaN counted as infinite."""
         figures = np.stack([self.feasibility, self.stationarity, self.gap, self.error])
         return np.max(np.where(np.isnan(figures), np.inf, figures), axis=0)
+
+    def where(self, whole: Any) -> Certificate:
+        """The same, infinite except where `whole` holds."""
+        figures = vars(self).items()
+        return replace(self, **{name: np.where(whole, value, np.inf) for name, value in figures})
 
 
 def certify(
@@ -77,82 +101,248 @@ def certify(
     -------
     Certificate
         Fields of shape (B,); infinite where a pair is not finite.
+
+    Raises
+    ------
+    InputError
+        Entries of X, or of y, that lie more than 300 orders of magnitude apart.
     """
+    matrix, units = matrix_of(X)
     tail = np.zeros_like(nu) if nu_tail is None else nu_tail
-    # A pair that is not one may overflow anywhere; its figures are then infinite or NaN.
-    whole = np.asarray(np.isfinite(theta).all(axis=-1) & np.isfinite(nu).all(axis=-1))
-    kept = whole[:, None]
-    theta, nu = np.where(kept, theta, 0.0), np.where(kept, nu, 0.0)
-    with np.errstate(all="ignore"):
-        figures = _figures(products_of(X), y, potential, theta, (nu, tail))
-    return Certificate(
-        *(
-            np.where(whole, figure, np.inf)
-            for figure in (
-                figures.feasibility,
-                figures.stationarity,
-                figures.gap,
-                figures.error,
-                figures.objective,
-            )
-        )
-    )
+    return certify_scaled(matrix, units, y, potential, theta, (nu, tail))
 
 
-def _figures(
-    products: Products,
+def certify_scaled(
+    matrix: Matrix,
+    units: Units,
     y: FloatArray,
     potential: Potential,
     theta: FloatArray,
     dual: tuple[FloatArray, FloatArray],
+    rank: Any = 0,
+) -> Certificate:
+    """`certify` with the matrix in its units at hand; `rank` is what a solver counts on."""
+    whole = np.asarray(np.isfinite(theta).all(axis=-1) & np.isfinite(dual[0]).all(axis=-1))
+    theta, nu = np.where(whole[:, None], theta, 0.0), np.where(whole[:, None], dual[0], 0.0)
+    # A pair that is not one may overflow anywhere; its figures are then infinite or NaN.
+    with np.errstate(all="ignore"):
+        size = size_exponents(np.ldexp(theta, units.columns))
+        exponents = units.theta_exponents(size)
+        figures = _figures(
+            matrix,
+            units.targets(y, size),
+            potential.scaled(np.ldexp(1.0, exponents)),
+            np.ldexp(theta, -exponents),
+            (np.ldexp(nu, units.rows), np.ldexp(dual[1], units.rows)),
+            potential.rounding(),
+            np.broadcast_to(rank, size.shape),
+        )
+        objective = np.ldexp(figures.objective, size)
+        # What rounds to zero or to infinity in the user's units is no figure.
+        held = (objective == figures.objective) | ((objective > _SMALLEST) & (objective < _LARGEST))
+    return replace(figures, objective=objective).where(whole & held)
+
+
+def _figures(
+    matrix: Matrix,
+    y: FloatArray,
+    potential: Potential,
+    theta: FloatArray,
+    dual: tuple[FloatArray, FloatArray],
+    rounding: FloatArray,
+    rank: Any,
 ) -> Certificate:
     nu, tail = dual
-    r = products.residual(theta, y)
-    z, z_tail = products.adjoint(nu, tail)
-    mirror = potential.mirror(theta)
+    r, row_size = matrix.residual(theta, y)
+    z, z_tail = matrix.precise_adjoint(nu, tail)
+    mirror, reference = potential.mirror(theta), potential.reference_mirror()
     miss = potential.mirror_miss(theta, z, z_tail)
 
-    row_size = products.row_size()
-    reference_size = np.linalg.norm(potential.reference_point(), axis=-1)
-    size_y = np.maximum(np.linalg.norm(y, axis=-1), row_size * reference_size)
-    feasibility = np.linalg.norm(r, axis=-1) / np.where(size_y > 0, size_y, 1.0)
+    feasibility = np.max(np.abs(r) / np.where(row_size > 0, row_size, 1.0), axis=-1)
     # The largest term of the condition, or the z that would move a coordinate by
     # its own size: near the reference point all terms are rounding.
     h = potential.slope(z, theta)
-    terms = [mirror, z, potential.reference_mirror(), theta / h]
-    largest = np.max([np.abs(np.broadcast_to(a, z.shape)).max(axis=-1) for a in terms], axis=0)
-    stationarity = np.abs(miss).max(axis=-1) / np.where(largest > 0, largest, 1.0)
+    terms = np.abs(mirror) + np.abs(z) + np.abs(np.broadcast_to(reference, z.shape))
+    largest = np.maximum(terms, np.abs(theta) / h)
+    stationarity = np.max(np.abs(miss) / np.where(largest > 0, largest, 1.0), axis=-1)
 
-    objective = potential.divergence(theta).sum(axis=-1)
-    gap = potential.fenchel_gap(theta, miss).sum(axis=-1) + (nu * r).sum(axis=-1)
-    size = np.maximum(objective, (theta**2 / h).sum(axis=-1))
+    # A coordinate's divergence is in its own unit, over its column's scale.
+    share = _share(matrix, theta)
+    objective = (potential.divergence(theta) * share).sum(axis=-1)
+    gap = (potential.fenchel_gap(theta, miss) * share).sum(axis=-1) + (nu * r).sum(axis=-1)
+    size = np.maximum(objective, (theta**2 / h * share).sum(axis=-1))
     relative_gap = np.abs(gap) / np.where(size > 0, size, 1.0)
 
-    error = _first_order_error(products, potential, theta, z=z, r=-r, miss=miss)
+    # Rounding of psi'(theta) and of theta(z) themselves.
+    noise = h * np.where(miss == 0, 0.0, _EPS * np.abs(z + reference)) + rounding * np.abs(theta)
+    error = _first_order_error(matrix, potential, theta, h, r=-r, miss=miss, noise=noise, rank=rank)
     return Certificate(feasibility, stationarity, relative_gap, error, objective)
 
 
+def _share(matrix: Matrix, theta: FloatArray) -> FloatArray:
+    """2^-columns: of theta_j over t_j, up to the common 2^size."""
+    ones = np.ones_like(theta)
+    return ones if matrix.weight is None else ones / matrix.weight
+
+
 def _first_order_error(
-    products: Products,
+    matrix: Matrix,
     potential: Potential,
     theta: FloatArray,
+    h: FloatArray,
     *,
-    z: FloatArray,
     r: FloatArray,
     miss: FloatArray,
+    noise: FloatArray,
+    rank: Any,
 ) -> FloatArray:
     """|theta - exact| / |theta| from the linearised optimality conditions.
 
     The exact solution differs by `D X^T H^+ r + (I - D X^T H^+ X) D miss`,
     D = theta'(z), H = X D X^T. Directions in which even D^{1/2} X^T is below
-    rounding are charged at their least Euclidean norm.
+    rounding are charged at their least Euclidean norm. Norms are the user's.
     """
-    h = potential.slope(z, theta)
+    share = _share(matrix, theta)
+    share = share / share.max(axis=-1, keepdims=True)
+
+    def norm(change: FloatArray) -> FloatArray:
+        return np.asarray(np.linalg.norm(change * share, axis=-1))
+
     displaced = h * miss
-    right = r - products.forward(displaced)
-    correction, left = products.weighted_least_norm(h, right)
-    size = np.linalg.norm(theta, axis=-1)
-    total = np.linalg.norm(displaced, axis=-1) + np.linalg.norm(correction, axis=-1)
-    total += products.least_norm(left)
+    right = r - matrix.forward(displaced)
+    correction, left = weighted_least_norm(matrix, h, right, rank)
+    total = norm(displaced) + norm(correction) + norm(noise) + left
+    size = norm(theta)
     error: FloatArray = np.asarray(total / np.where(size > 0, size, 1.0))
-    return error
+    # A coordinate that matters and is to move by a share of its own curvature
+    # moves elsewhere than the linear model says.
+    return np.where(error < _FIRST_ORDER, error, np.inf)
+
+
+def weighted_least_norm(
+    matrix: Matrix, h: FloatArray, r: FloatArray, rank: Any
+) -> tuple[FloatArray, FloatArray]:
+    """Return u = D X^T (X D X^T)^+ r, D = diag(w h), and the least |v| with X v = r - X u."""
+    if not matrix.direct:
+        return _by_lsmr(matrix, h, r)
+    nu, weak = _solve_clear(matrix.gram(h), r)
+    u = h * matrix.adjoint(nu)
+    v = np.zeros(u.shape[0])
+    for b in weak:
+        u[b], v[b] = _by_graded_qr(matrix, int(b), h[b], r[b], int(rank[b]))
+    return u, v
+
+
+def _solve_clear(H: FloatArray, r: FloatArray) -> tuple[FloatArray, NDArray[np.int64]]:
+    """Solutions of H nu = r, and the problems in which H is too near its rounding for one."""
+    # Overflowed weights belong to a pair that is no solution; its error is NaN.
+    whole = np.asarray(np.isfinite(H).all(axis=(-2, -1)))
+    H, r = np.where(whole[:, None, None], H, 0.0), np.where(whole[:, None], r, np.nan)
+    # Rows of unequal size would only look like small eigenvalues.
+    diagonal = np.einsum("bii->bi", H)
+    unit = 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
+    values, vectors = np.linalg.eigh(H * unit[:, :, None] * unit[:, None, :])
+    clear = values > _GRAM_TRUSTED * values[:, -1:]
+    coordinates = np.matmul(np.swapaxes(vectors, -1, -2), (r * unit)[..., None])[..., 0]
+    scaled = np.where(clear, coordinates / np.where(clear, values, 1.0), 0.0)
+    nu = np.matmul(vectors, scaled[..., None])[..., 0] * unit
+    return nu, np.flatnonzero(~clear.all(axis=-1) & whole)
+
+
+def _by_graded_qr(
+    matrix: Matrix, b: int, h: FloatArray, r: FloatArray, rank: int
+) -> tuple[FloatArray, float]:
+    """`weighted_least_norm` of one problem, by QR of D^{1/2} X^T.
+
+    Rows are sorted by weight and columns pivoted, so that light coordinates
+    keep their digits beside heavy ones, as their Gram matrix does not. What is
+    left of r there is charged at its least norm, by pivoted QR of X^T itself.
+    """
+    plain, pivots = _pivoted(matrix.triangle(b))
+    weight = matrix.column_weight(b) * h
+    heaviness = weight * matrix.column_sizes(b)
+    if not np.isfinite(heaviness).all():
+        return np.full_like(h, np.nan), 0.0
+    order = np.argsort(-heaviness, kind="stable")
+    order = order[heaviness[order] > 1e-3 * _EPS**2 * heaviness.max()]
+    order = order[: _COLUMNS_FOR_QR // matrix.n]
+    root = np.sqrt(weight[order])
+    A = matrix.columns(b, order).T * root[:, None]
+    Q, R, heavy = scipy.linalg.qr(A, mode="economic", pivoting=True, check_finite=False)
+    pivot = np.abs(np.diag(plain))
+    own = int(np.count_nonzero(pivot > 10 * max(matrix.n, matrix.d) * _EPS * pivot[0]))
+    rank = max(own, rank)
+    used = min(rank, int(np.count_nonzero(np.abs(np.diag(R)) > 0)))
+    middle = scipy.linalg.solve_triangular(
+        R[:used, :used], r[heavy[:used]], trans="T", check_finite=False
+    )
+    u = np.zeros_like(h)
+    u[order] = root * (Q[:, :used] @ middle)
+    one = matrix.take(slice(b, b + 1))
+    left, size = one.residual(u[None], r[None])
+    # Rounding of u is no remainder.
+    left = np.where(np.abs(left) > 4 * _EPS * size, left, 0.0)[0]
+    if not left.any():
+        return u, 0.0
+    if rank > np.count_nonzero(pivot > 0):
+        return u, np.inf
+    # |v| = |R^-T left| on the rows that are independent.
+    v = scipy.linalg.solve_triangular(
+        plain[:rank, :rank], left[pivots[:rank]], trans="T", check_finite=False
+    )
+    return u, float(np.linalg.norm(v))
+
+
+def _pivoted(triangle: FloatArray) -> tuple[FloatArray, NDArray[np.int64]]:
+    R, pivots = scipy.linalg.qr(triangle, mode="r", pivoting=True, check_finite=False)
+    return np.asarray(R, dtype=np.float64), np.asarray(pivots, dtype=np.int64)
+
+
+def _by_lsmr(matrix: Matrix, h: FloatArray, r: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """`weighted_least_norm` without a factor: it is infinite unless LSMR has converged.
+
+    It has where X u = r to ten digits, or where what is left of r is orthogonal
+    to the range to rounding: then X is rank-deficient.
+    """
+    u = np.zeros_like(h)
+    n = matrix.n
+    plain = 1.0 if matrix.weight is None else matrix.weight[0]
+    probe = np.random.default_rng(0).standard_normal((1, n))
+    largest = np.linalg.norm(matrix.adjoint(probe) / plain) / np.linalg.norm(probe)
+    for b in range(h.shape[0]):
+        root = np.sqrt(h[b] * plain)
+        if not (np.isfinite(root).all() and np.isfinite(r[b]).all()):
+            u[b] = np.nan
+            continue
+        weighted = _Weighted(matrix, root, plain)
+        left, goal = r[b], 1e-10 * np.linalg.norm(r[b])
+        for _ in range(_REFINEMENTS):
+            unit = np.linalg.norm(left)
+            if unit <= goal:
+                break
+            found = lsmr(weighted, left / unit, atol=1e-15, btol=1e-13, conlim=0, maxiter=20 * n)
+            change = unit * root * found[0]
+            u[b] += change
+            # not r - X u, whose rounding would hide what is left
+            left = left - matrix.forward(change[None])[0]
+            image = np.linalg.norm(matrix.adjoint(left[None]) / plain)
+            if image <= 1e3 * _EPS * largest * np.linalg.norm(left):
+                break
+        else:
+            u[b] = np.inf
+    return u, np.zeros(h.shape[0])
+
+
+class _Weighted(LinearOperator):
+    """X D^{1/2} of one problem, for LSMR."""
+
+    def __init__(self, matrix: Matrix, root: FloatArray, plain: Any) -> None:
+        super().__init__(np.dtype(np.float64), (matrix.n, matrix.d))  # type: ignore[call-arg]
+        self._matrix, self._root, self._plain = matrix, root, plain
+
+    def _matvec(self, t: FloatArray) -> FloatArray:
+        return self._matrix.forward((self._root * np.ravel(t))[None])[0]
+
+    def _rmatvec(self, r: FloatArray) -> FloatArray:
+        z: FloatArray = self._matrix.adjoint(np.reshape(r, (1, -1)))[0] / self._plain
+        return self._root * z

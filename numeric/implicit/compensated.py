@@ -40,15 +40,18 @@ def _two_sum(a: float, b: float) -> tuple[float, float]:
 
 
 @njit(cache=True)
-def _forward(X: FloatArray, theta: FloatArray, start: FloatArray) -> FloatArray:
+def _forward(X: FloatArray, theta: FloatArray, start: FloatArray) -> tuple[FloatArray, FloatArray]:
     B, n, d = X.shape
     out = np.empty((B, n))
+    size = np.empty((B, n))
+    terms = np.empty(_LANES)
     high = np.empty(_LANES)
     low = np.empty(_LANES)
     for b in range(B):
         for i in range(n):
             high[:] = 0.0
             low[:] = 0.0
+            terms[:] = 0.0
             whole = d - d % _LANES
             for j0 in range(0, whole, _LANES):
                 for k in range(_LANES):
@@ -56,16 +59,19 @@ def _forward(X: FloatArray, theta: FloatArray, start: FloatArray) -> FloatArray:
                     s, f = _two_sum(high[k], p)
                     high[k] = s
                     low[k] += e + f
+                    terms[k] += abs(p)
             total, tail = -start[b, i], 0.0
+            size[b, i] = abs(start[b, i]) + terms.sum()
             for j in range(whole, d):
                 p, e = _two_product(X[b, i, j], theta[b, j])
                 total, f = _two_sum(total, p)
                 tail += e + f
+                size[b, i] += abs(p)
             for k in range(_LANES):
                 total, f = _two_sum(total, high[k])
                 tail += f + low[k]
             out[b, i] = total + tail
-    return out
+    return out, size
 
 
 @njit(cache=True)
@@ -96,26 +102,30 @@ def _sparse(
     pointers: NDArray[np.int64],
     x: FloatArray,
     start: FloatArray,
-) -> tuple[FloatArray, FloatArray]:
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     B, n = start.shape
     out = np.empty((B, n))
     rest = np.empty((B, n))
+    size = np.empty((B, n))
     for b in range(B):
         for i in range(n):
             total, tail = -start[b, i], 0.0
+            size[b, i] = abs(start[b, i])
             for k in range(pointers[i], pointers[i + 1]):
                 p, e = _two_product(data[k], x[b, indices[k]])
                 total, f = _two_sum(total, p)
                 tail += e + f
+                size[b, i] += abs(p)
             out[b, i] = total + tail
             rest[b, i] = tail - (out[b, i] - total)
-    return out, rest
+    return out, rest, size
 
 
-def sparse_residual(X: Any, theta: FloatArray, y: FloatArray) -> FloatArray:
-    """Return X theta - y for a CSR array X of shape (n, d); theta (B, d), y (B, n)."""
+def sparse_residual(X: Any, theta: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return what `residual` does for a CSR array X of shape (n, d); theta (B, d), y (B, n)."""
     indices, pointers = X.indices.astype(np.int64), X.indptr.astype(np.int64)
-    return _sparse(X.data, indices, pointers, np.ascontiguousarray(theta), y)[0]
+    r, _, size = _sparse(X.data, indices, pointers, np.ascontiguousarray(theta), y)
+    return r, size
 
 
 def sparse_adjoint(
@@ -124,12 +134,12 @@ def sparse_adjoint(
     """Return X^T (nu + nu_tail) in two parts, for X^T as a CSR array of shape (d, n)."""
     indices, pointers = transposed.indices.astype(np.int64), transposed.indptr.astype(np.int64)
     zero = np.zeros((nu.shape[0], transposed.shape[0]))
-    z, rest = _sparse(transposed.data, indices, pointers, np.ascontiguousarray(nu), zero)
+    z, rest, _ = _sparse(transposed.data, indices, pointers, np.ascontiguousarray(nu), zero)
     return add(z, rest, (transposed @ nu_tail.T).T)
 
 
-def residual(X: FloatArray, theta: FloatArray, y: FloatArray) -> FloatArray:
-    """Return X theta - y, shape (B, n), for X (B or 1, n, d), theta (B, d), y (B, n)."""
+def residual(X: FloatArray, theta: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return X theta - y and |X| |theta| + |y| for X (B or 1, n, d), theta (B, d), y (B, n)."""
     return _forward(np.broadcast_to(X, (y.shape[0], *X.shape[1:])), theta, y)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from momentumflow.numeric.implicit.potentials import LOG_CAP, TINY, Potential, expm1_minus
+from momentumflow.numeric.implicit.potentials import EPS, LOG_CAP, TINY, Potential, expm1_minus
 from momentumflow.numeric.validation import (
     FloatArray,
     broadcast_shapes,
@@ -94,6 +94,9 @@ class KullbackLeibler(Potential):
         self, z: FloatArray, theta: FloatArray, slope: FloatArray
     ) -> dict[str, FloatArray]:
         return {"reference": theta / self.reference_point(), "log_reference": theta}
+
+    def rounding(self) -> FloatArray:
+        return EPS * (1 + np.abs(self.log_reference))
 
     def mirror(self, theta: FloatArray) -> FloatArray:
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -257,6 +260,9 @@ class DepthEntropy(Potential):
         self, z: FloatArray, theta: FloatArray, slope: FloatArray
     ) -> dict[str, FloatArray]:
         return {"log_height": theta, "shift": slope / self.rate}
+
+    def rounding(self) -> FloatArray:
+        return EPS * (1 + np.abs(self.log_height))
 
     def _inverse_h(self, value: FloatArray) -> FloatArray:
         """X with h_D(x) = value, by safeguarded Newton in a = -ln(1 - |x|)."""

@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 
 from momentumflow.base.errors import InputError
+from momentumflow.numeric.implicit.algebra import DenseMatrix
+from momentumflow.numeric.implicit.dual_systems import DirectSystem, DualSystem
 from momentumflow.numeric.implicit.entropies import KullbackLeibler, WeightedL2
 from momentumflow.numeric.implicit.newton import DualPoint, refine, solve_dual
 from momentumflow.numeric.implicit.potentials import HyperbolicEntropy, Potential
-from momentumflow.numeric.implicit.rows import DenseRows, Rows
 from momentumflow.numeric.implicit.solution import ImplicitStatus
-from momentumflow.numeric.implicit.units import problem_scale
 from momentumflow.numeric.validation import FloatArray
 
 _log = logging.getLogger(__name__)
@@ -46,9 +46,9 @@ _POLISH_STEPS = 10
 
 
 def solve_by_cvxpy(
-    rows: Rows, y: FloatArray, potential: Potential, solver: str | None
+    system: DualSystem, y: FloatArray, potential: Potential, solver: str | None
 ) -> DualPoint:
-    """Solve each problem of the batch with a conic solver, then polish.
+    """Solve each problem of the batch, of order one, with a conic solver; then polish.
 
     Raises
     ------
@@ -57,31 +57,29 @@ def solve_by_cvxpy(
     """
     name = conic_solver(solver)
     _log.debug("%d problem(s) to CVXPY's solver %s", y.shape[0], name)
-    if not isinstance(rows, DenseRows):
+    if not (isinstance(system, DirectSystem) and isinstance(system.matrix, DenseMatrix)):
         raise InputError(
             "an ndarray X for solver='cvxpy'",
             "a sparse or matrix-free X",
             "use solver='newton' or X.toarray()",
         )
-    scale = problem_scale(rows, y, potential)[:, None]
-    unit, target = potential.scaled(scale), y / scale
     nu = np.zeros_like(y)
     steps = np.zeros(y.shape[0], dtype=np.int64)
     answered = np.zeros(y.shape[0], dtype=bool)
     for b in range(y.shape[0]):
-        one = rows.take(slice(b, b + 1))
-        dual, steps[b] = _solve_one(one, target[b], unit.take(b), name)
+        one = system.take(slice(b, b + 1))
+        dual, steps[b] = _solve_one(one, system.matrix, b, y[b], potential.take(b), name)
         if dual is not None:
             nu[b], answered[b] = dual, True
         else:
             _log.info("problem %d of %d: %s gave no answer", b + 1, y.shape[0], name)
-    point = solve_dual(rows, target, unit, start=nu, max_iterations=_POLISH_STEPS)
-    point = refine(rows, target, unit, point)
+    point = solve_dual(system, y, potential, start=nu, max_iterations=_POLISH_STEPS)
+    point = refine(system, y, potential, point)
     status = point.status
     far = ~answered | np.array([s is not None for s in status])
     status[far] = ImplicitStatus.TRY_ANOTHER_SOLVER
     theta = np.where(answered[:, None], point.theta, np.nan)
-    return replace(point, theta=theta * scale, iterations=steps, status=status)
+    return replace(point, theta=theta, iterations=steps, status=status)
 
 
 def conic_solver(name: str | None) -> str:
@@ -133,13 +131,15 @@ class ConicForm:
     unit: FloatArray
 
 
-def conic_form(potential: Potential) -> ConicForm:
+def conic_form(potential: Potential, share: FloatArray | float = 1.0) -> ConicForm:
     """Write D_psi(theta, reference) by the rules of disciplined convex programming.
 
     Parameters
     ----------
     potential : Potential
         Parameters of shape (d,).
+    share : ndarray, shape (d,)
+        What each coordinate's divergence is multiplied by.
 
     Raises
     ------
@@ -155,7 +155,7 @@ def conic_form(potential: Potential) -> ConicForm:
         log_unit = np.clip(log_centre, 0.0, 600.0)
         unit = np.exp(log_unit)
         x = cp.Variable(d, name=name)
-        cost = -unit @ cp.entr(x) - (unit * (1 + log_centre - log_unit)) @ x
+        cost = -(share * unit) @ cp.entr(x) - (share * unit * (1 + log_centre - log_unit)) @ x
         return cp.multiply(unit, x), cost, x, unit
 
     if isinstance(potential, HyperbolicEntropy):
@@ -168,7 +168,7 @@ def conic_form(potential: Potential) -> ConicForm:
         return ConicForm(theta, cost, 1.0, variable, unit)
     if isinstance(potential, WeightedL2):
         x = cp.Variable(d, name="theta")
-        root = np.sqrt(potential.weights)
+        root = np.sqrt(share * potential.weights)
         cost = 0.5 * cp.sum_squares(cp.multiply(root, x - potential.reference))
         return ConicForm(x, cost, 1.0, x, np.ones(d))
     raise InputError(
@@ -196,14 +196,22 @@ def run_conic_solver(objective: Any, constraints: list[Any], solver: str) -> int
 
 
 def _solve_one(
-    rows: DenseRows, y: FloatArray, potential: Potential, solver: str
+    system: DirectSystem,
+    matrix: DenseMatrix,
+    b: int,
+    y: FloatArray,
+    potential: Potential,
+    solver: str,
 ) -> tuple[FloatArray | None, int]:
     """Return the solver's dual (None if it has none) and its iteration count."""
-    inside = rows.padding[0] == 0
-    whitener = rows.whitener[0][inside]
-    potential, origin = _recentred(rows.X[0], potential)
-    form = conic_form(potential)
-    constraint = (whitener @ rows.X[0]) @ form.theta == whitener @ y
+    inside = system.padding[0] == 0
+    whitener = system.whitener[0][inside]
+    X, weight = matrix.X[b % matrix.X.shape[0]], matrix.column_weight(b)
+    if not inside.any():
+        return np.zeros_like(y), 0
+    potential, origin = _recentred(X * weight, potential)
+    form = conic_form(potential, 1 / weight)
+    constraint = (whitener @ X) @ form.theta == whitener @ y
     count = run_conic_solver(form.objective, [constraint], solver)
     if count is None:
         return None, 0

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from momentumflow.numeric.implicit import compensated
+from momentumflow.numeric.implicit.dual_systems import DualSystem
 from momentumflow.numeric.implicit.potentials import Potential
-from momentumflow.numeric.implicit.rows import Rows
 from momentumflow.numeric.implicit.solution import ImplicitStatus
 from momentumflow.numeric.validation import FloatArray
 
@@ -52,13 +52,9 @@ class DualPoint:
     #: Why there is no solution, for the problems where that is known; else None.
     status: NDArray[Any]
 
-    def rescaled(self, scale: FloatArray) -> DualPoint:
-        """Return the point in the user's units; the dual has none."""
-        return replace(self, theta=self.theta * scale)
-
 
 def solve_dual(
-    rows: Rows,
+    system: DualSystem,
     y: FloatArray,
     potential: Potential,
     *,
@@ -70,7 +66,7 @@ def solve_dual(
 
     Parameters
     ----------
-    rows : Rows
+    system : DualSystem
         X, for B problems or shared by them.
     y : ndarray, shape (B, n)
         Targets in the range of X, scaled so that the solution is of order one.
@@ -84,9 +80,9 @@ def solve_dual(
         Whitened residual, relative to that of theta = 0, at which to stop;
         the iteration also stops where rounding stops it.
     """
-    B, d = y.shape[0], rows.d
+    B, d = y.shape[0], system.matrix.d
     warm = start is not None
-    nu = np.zeros((B, rows.n)) if start is None else start.copy()
+    nu = np.zeros((B, system.matrix.n)) if start is None else start.copy()
     best_nu, best_theta, best_z = nu.copy(), np.zeros((B, d)), np.zeros((B, d))
     best = np.full(B, np.inf)
     reached = np.zeros(B, dtype=bool)
@@ -94,9 +90,9 @@ def solve_dual(
 
     # State of the problems still at work; `where` are their places in the batch.
     where = np.arange(B)
-    active, target, pot = rows, y, potential
+    active, target, pot = system, y, potential
     target_size = np.linalg.norm(active.whiten(target), axis=-1)
-    z = active.adjoint(nu)
+    z = active.matrix.adjoint(nu)
     t = np.full(B, 1.0 if warm or not potential.has_continuation else 0.0)
     stride = np.full(B, 1.0)
     stalled = np.zeros(B, dtype=np.int64)
@@ -106,7 +102,7 @@ def solve_dual(
         stage = pot.relaxed(t[:, None])
         theta = stage.primal(z)
         slope = stage.slope(z, theta)
-        r = target - active.forward(theta)
+        r = target - active.matrix.forward(theta)
         magnitude = np.maximum(target_size, np.linalg.norm(theta, axis=-1))
         size = np.linalg.norm(active.whiten(r), axis=-1) / magnitude
         iterations[where] += 1
@@ -143,7 +139,7 @@ def solve_dual(
         tangent = pot.relaxed_tangent(t[:, None], z, theta, slope) * ~final[:, None]
         share = _secant_share(predicted, previous, theta)
         slope = slope * np.where(final[:, None], share, 1.0)
-        right = np.stack([r, -active.forward(tangent)], axis=-1)
+        right = np.stack([r, -active.matrix.forward(tangent)], axis=-1)
         step, z_step = active.newton_steps(slope, right, _FLOOR * magnitude)
         corrector, predictor = step[..., 0], step[..., 1]
         z_corrector, z_predictor = z_step[..., 0], z_step[..., 1]
@@ -205,7 +201,7 @@ def _secant_share(predicted: FloatArray, previous: FloatArray, theta: FloatArray
 
 
 def refine(
-    rows: Rows, y: FloatArray, potential: Potential, point: DualPoint, *, max_steps: int = 8
+    system: DualSystem, y: FloatArray, potential: Potential, point: DualPoint, *, max_steps: int = 8
 ) -> DualPoint:
     """Sharpen a converged dual point with the dual carried in twice the precision.
 
@@ -218,13 +214,13 @@ def refine(
         return point
     best_nu, best_tail, best_theta = point.nu.copy(), point.nu_tail.copy(), point.theta.copy()
     best = np.full(y.shape[0], np.inf)
-    rows, y, potential = rows.take(where), y[where], potential.take(where)
-    nu, tail = _consistent_dual(rows, potential, point, where)
+    system, y, potential = system.take(where), y[where], potential.take(where)
+    nu, tail = _consistent_dual(system, potential, point, where)
     for step in range(max_steps + 1):
-        z, z_tail = rows.precise_adjoint(nu, tail)
+        z, z_tail = system.precise_adjoint(nu, tail)
         theta = potential.primal(z, z_tail)
-        r = -rows.precise_residual(theta, y)
-        size = np.linalg.norm(rows.whiten(r), axis=-1)
+        r = -system.residual(theta, y)
+        size = np.linalg.norm(system.whiten(r), axis=-1)
         magnitude = np.linalg.norm(theta, axis=-1)
         previous = best[where]
         better = size < previous
@@ -235,15 +231,15 @@ def refine(
         on = progress & (size > 2 * _EPS * magnitude)
         if step == max_steps or not on.any():
             break
-        where, y, rows, potential = where[on], y[on], rows.take(on), potential.take(on)
+        where, y, system, potential = where[on], y[on], system.take(on), potential.take(on)
         slope = potential.slope(z[on], theta[on])
-        delta, _ = rows.newton_steps(slope, r[on][..., None], _FLOOR * magnitude[on])
+        delta, _ = system.newton_steps(slope, r[on][..., None], _FLOOR * magnitude[on])
         nu, tail = compensated.add(nu[on], tail[on], delta[..., 0])
     return replace(point, theta=best_theta, nu=best_nu, nu_tail=best_tail)
 
 
 def _consistent_dual(
-    rows: Rows, potential: Potential, point: DualPoint, where: NDArray[np.int64]
+    system: DualSystem, potential: Potential, point: DualPoint, where: NDArray[np.int64]
 ) -> tuple[FloatArray, FloatArray]:
     """The dual, in two parts, that reproduces the iteration's z where it matters."""
     nu, tail, z = point.nu[where], point.nu_tail[where], point.z[where]
@@ -251,11 +247,11 @@ def _consistent_dual(
     size = np.linalg.norm(point.theta[where], axis=-1)
     floor = _FLOOR * size
     for _ in range(8):
-        now, now_tail = rows.precise_adjoint(nu, tail)
+        now, now_tail = system.precise_adjoint(nu, tail)
         miss = slope * ((z - now) - now_tail)
         if np.all(np.linalg.norm(miss, axis=-1) < 1e-9 * size):
             break
-        delta, _ = rows.newton_steps(slope, rows.forward(miss)[..., None], floor)
+        delta, _ = system.newton_steps(slope, system.matrix.forward(miss)[..., None], floor)
         nu, tail = compensated.add(nu, tail, delta[..., 0])
     return nu, tail
 

@@ -31,6 +31,7 @@ from momentumflow.numeric.validation import (
     positive,
 )
 
+EPS = float(np.finfo(np.float64).eps)
 # exp(250) of a quantity scaled to order one is overshoot, never a solution;
 # capping there keeps sums of squares finite.
 LOG_CAP = 250.0
@@ -122,6 +123,10 @@ class Potential(Value, ABC):
         """
         del z, theta, slope
         return {}
+
+    def rounding(self) -> FloatArray:
+        """Return the share of theta that the rounding of logarithms costs; fits (..., d)."""
+        return np.asarray(EPS)
 
     # -- primal half -------------------------------------------------------
 
@@ -275,6 +280,9 @@ class HyperbolicEntropy(Potential):
             "log_balancedness": theta,
             "shift": 0.5 * slope,
         }
+
+    def rounding(self) -> FloatArray:
+        return EPS * (1 + np.abs(self.log_balancedness))
 
     def mirror(self, theta: FloatArray) -> FloatArray:
         return 0.5 * (self._asinh(theta) - self.shift)

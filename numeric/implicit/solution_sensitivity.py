@@ -13,15 +13,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from momentumflow.base.errors import InputError
 from momentumflow.base.values import Value
 from momentumflow.numeric.data.problems import Regression
 from momentumflow.numeric.implicit.api import stack
+from momentumflow.numeric.implicit.dual_systems import DualSystem
 from momentumflow.numeric.implicit.potentials import Potential
-from momentumflow.numeric.implicit.rows import Rows
 from momentumflow.numeric.implicit.solution import ImplicitSolution
+from momentumflow.numeric.implicit.units import size_exponents
 from momentumflow.numeric.validation import FloatArray, float_array
 
 _FLOOR = 8 * float(np.finfo(np.float64).eps)
@@ -44,38 +45,40 @@ class Sensitivity(Value):
 
     slope: FloatArray
     partials: dict[str, FloatArray]
-    _rows: Rows
+    _system: DualSystem
+    _exponents: tuple[NDArray[np.int32], NDArray[np.int32]]
     _floor: FloatArray
     _batch: tuple[int, ...]
 
     def _compared(self) -> tuple[Any, ...]:
-        # the rows are what X is worked with as; an operator is the same only if it is itself
-        return self.slope, self.partials, getattr(self._rows, "X", self._rows)
+        # an operator is the same only if it is itself
+        matrix = self._system.matrix
+        return self.slope, self.partials, getattr(matrix, "X", matrix), *self._exponents
 
     def along_target(self, dy: ArrayLike) -> FloatArray:
         """Return d theta along a change dy of y, shapes (..., n) -> (..., d).
 
         Of dy only the part in the range of X counts.
         """
-        n, d = self._rows.n, self._rows.d
+        n, d = self._system.matrix.n, self._system.matrix.d
         right = self._flat("dy", dy, n)[..., None]
         return self._respond(np.zeros((right.shape[0], d, 1)), right)[..., 0]
 
     def along(self, name: str, dp: ArrayLike) -> FloatArray:
         """Return d theta along a change dp of the parameter `name`, shape (..., d)."""
-        direct = self._flat("dp", dp, self._rows.d) * self._partial(name)
+        direct = self._flat("dp", dp, self._system.matrix.d) * self._partial(name)
         return self._respond(direct[..., None], self._pull(direct[..., None]))[..., 0]
 
     def by_target(self) -> FloatArray:
         """Return d theta_i / d y_j, shape (..., d, n)."""
-        n, d = self._rows.n, self._rows.d
+        n, d = self._system.matrix.n, self._system.matrix.d
         size = self._floor.size
         identity = np.broadcast_to(np.eye(n), (size, n, n))
         return self._respond(np.zeros((size, d, n)), np.ascontiguousarray(identity))
 
     def by(self, name: str) -> FloatArray:
         """Return d theta_i / d p_j for the parameter `name`, shape (..., d, d)."""
-        direct = self._partial(name)[..., None] * np.eye(self._rows.d)
+        direct = self._partial(name)[..., None] * np.eye(self._system.matrix.d)
         return self._respond(direct, self._pull(direct))
 
     def _partial(self, name: str) -> FloatArray:
@@ -92,12 +95,17 @@ class Sensitivity(Value):
 
     def _pull(self, direct: FloatArray) -> FloatArray:
         """-X applied to each column of a (B, d, k) array."""
-        columns = [self._rows.forward(direct[..., k]) for k in range(direct.shape[-1])]
-        return -np.stack(columns, axis=-1)
+        across, along = self._exponents
+        scaled = np.ldexp(direct, -along[..., None])
+        columns = [self._system.matrix.forward(scaled[..., k]) for k in range(direct.shape[-1])]
+        return np.ldexp(-np.stack(columns, axis=-1), across[..., None])
 
     def _respond(self, direct: FloatArray, right: FloatArray) -> FloatArray:
         slope = self.slope.reshape(self._floor.size, -1)
-        _, z = self._rows.newton_steps(slope, right, self._floor)
+        across, along = self._exponents
+        _, z = self._system.newton_steps(
+            np.ldexp(slope, -along), np.ldexp(right, -across[..., None]), self._floor
+        )
         response = direct + slope[..., None] * z
         return response.reshape((*self._batch, *response.shape[1:]))
 
@@ -132,15 +140,20 @@ def sensitivity(
             f"the problem of the solution, with batch {batch}", f"batch {stacked.batch}"
         )
     theta = solution.theta.reshape(-1, solution.theta.shape[-1])
-    z, _ = stacked.rows.precise_adjoint(
-        solution.dual.reshape(theta.shape[0], -1), solution.dual_tail.reshape(theta.shape[0], -1)
+    units, shape = stacked.units, (theta.shape[0], -1)
+    z, _ = stacked.matrix.precise_adjoint(
+        np.ldexp(solution.dual.reshape(shape), units.rows),
+        np.ldexp(solution.dual_tail.reshape(shape), units.rows),
     )
+    size = size_exponents(np.ldexp(theta, units.columns))
+    exponents = units.theta_exponents(size)
     slope = stacked.potential.slope(z, theta)
     partials = stacked.potential.partials(z, theta, slope)
     return Sensitivity(
         slope=slope.reshape(solution.theta.shape),
         partials={k: np.broadcast_to(v, theta.shape) for k, v in partials.items()},
-        _rows=stacked.rows,
-        _floor=_FLOOR * np.linalg.norm(theta, axis=-1),
+        _system=stacked.system(),
+        _exponents=(units.rows + size[:, None], exponents),
+        _floor=_FLOOR * np.linalg.norm(np.ldexp(theta, -exponents), axis=-1),
         _batch=batch,
     )

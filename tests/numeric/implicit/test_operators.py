@@ -7,7 +7,7 @@ from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 from momentumflow import InputError
 from momentumflow.numeric import implicit_solution
-from momentumflow.numeric.implicit import nearest_consistent_target, operators
+from momentumflow.numeric.implicit import algebra, nearest_consistent_target
 
 RNG = np.random.default_rng(0)
 DENSE = sp.random_array((30, 200), density=0.2, rng=RNG).toarray()
@@ -25,8 +25,8 @@ KINDS = {
 @pytest.mark.parametrize("iterative", [False, True])
 def test_the_dense_answer(monkeypatch, delta, kind, iterative):
     if iterative:
-        monkeypatch.setattr(operators, "DIRECT_ROWS", 10)
-        monkeypatch.setattr(operators, "DIRECT_ROWS_MATRIX_FREE", 10)
+        monkeypatch.setattr(algebra, "DIRECT_ROWS", 10)
+        monkeypatch.setattr(algebra, "DIRECT_ENTRIES", 10)
     dense = implicit_solution((DENSE, Y), delta, 0.01)
     solution = implicit_solution((KINDS[kind], Y), delta, 0.01)
     assert solution.certified
@@ -58,6 +58,19 @@ def test_a_matrix_that_exists_only_as_a_product():
     np.testing.assert_allclose(solution.theta, dense.theta, atol=1e-12)
 
 
+@pytest.mark.parametrize("iterative", [False, True])
+def test_rows_of_every_size_are_consistent_with_their_own_product(monkeypatch, iterative):
+    """310 rows whose sizes span twenty orders of magnitude: y = X theta fits by construction."""
+    if iterative:
+        monkeypatch.setattr(algebra, "DIRECT_ENTRIES", 10)
+    rng = np.random.default_rng(1)
+    X = rng.standard_normal((310, 400)) * 10.0 ** rng.uniform(-10, 10, (310, 1))
+    solution = implicit_solution((aslinearoperator(X), X @ rng.standard_normal(400)), 1.0)
+    assert solution.certified
+    missed = np.abs(X @ solution.theta - X @ implicit_solution((X, X @ solution.theta), 1.0).theta)
+    assert np.all(missed <= 1e-9 * np.abs(X) @ np.abs(solution.theta))
+
+
 def test_many_targets_share_one_sparse_matrix():
     targets = np.stack([Y, -2 * Y])
     solution = implicit_solution((KINDS["sparse"], targets), 1e-3)
@@ -71,8 +84,8 @@ def test_many_targets_share_one_sparse_matrix():
 @pytest.mark.parametrize("iterative", [False, True])
 def test_a_noisy_target_is_detected_and_its_neighbour_offered(monkeypatch, kind, iterative):
     if iterative:
-        monkeypatch.setattr(operators, "DIRECT_ROWS", 10)
-        monkeypatch.setattr(operators, "DIRECT_ROWS_MATRIX_FREE", 10)
+        monkeypatch.setattr(algebra, "DIRECT_ROWS", 10)
+        monkeypatch.setattr(algebra, "DIRECT_ENTRIES", 10)
     noisy = Y + 1e-3 * RNG.standard_normal(30)
     with pytest.raises(InputError, match=r"expected y in the range of X.*nearest_consistent"):
         implicit_solution((KINDS[kind], noisy), 1e-3)
