@@ -5,6 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 
+def joblib() -> Any:
+    """Return joblib, whose import changes the environment of the process."""
+    import joblib
+
+    return joblib
+
+
 def matplotlib() -> Any:
     """Return matplotlib with what figures are made of; without pyplot, so without a window."""
     import matplotlib.figure

@@ -20,12 +20,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import joblib
 import numba
 import numpy as np
 import scipy
 from numpy.typing import ArrayLike
 
+from momentumflow.base import libraries
 from momentumflow.base.errors import InputError
 from momentumflow.base.version import __version__
 from momentumflow.numeric.progress import meter
@@ -176,6 +176,7 @@ def _finished(
     elif jobs == 1 or len(tasks) < 2:
         yield from (_numbered(spec, task) for task in tasks)
     else:
+        joblib = libraries.joblib()
         work = joblib.Parallel(
             n_jobs=jobs, return_as="generator_unordered", pre_dispatch="2*n_jobs"
         )

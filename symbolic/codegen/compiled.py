@@ -26,7 +26,6 @@ from sympy.printing.c import C99CodePrinter
 from sympy.printing.codeprinter import PrintMethodNotImplementedError
 from sympy.printing.numpy import JaxPrinter, NumPyPrinter
 from sympy.printing.pycode import PythonCodePrinter
-from sympy.printing.pytorch import TorchPrinter
 
 from momentumflow.base.errors import InputError
 from momentumflow.symbolic.expressions import all_of, canonical, symbol
@@ -56,8 +55,11 @@ class _JaxPrinter(_Reciprocals, JaxPrinter):
     """JAX code."""
 
 
-class _TorchPrinter(_Reciprocals, TorchPrinter):
-    """PyTorch code."""
+def _torch_printer(settings: dict[str, Any]) -> Any:
+    """Return a printer of PyTorch code: SymPy's file for it imports PyTorch where there is one."""
+    from sympy.printing.pytorch import TorchPrinter
+
+    return type("_TorchPrinter", (_Reciprocals, TorchPrinter), {})(settings)
 
 
 class _VectorPrinter(_Reciprocals, NumPyPrinter):
@@ -83,7 +85,7 @@ _PRINTERS = {
     "math": (PythonCodePrinter, "math.", "math."),
     "numpy": (_VectorPrinter, "numpy.", "np."),
     "jax": (_JaxPrinter, "jax.numpy.", "jnp."),
-    "torch": (_TorchPrinter, "torch.", "torch."),
+    "torch": (_torch_printer, "torch.", "torch."),
 }
 
 

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from .conftest import ROOT
+
 HEAVY = ("sympy", "cvxpy", "numba", "scipy", "pandas", "sklearn", "matplotlib", "typer", "rich")
 
 
@@ -32,6 +34,40 @@ def test_importing_a_room_loads_none_of_the_heavy_libraries(room):
     assert loaded & set(HEAVY) == set()
     assert "numpy" not in loaded
     assert printed == ""
+
+
+# What only some uses need: no file of ours imports it at its top, even if it is installed.
+DEFERRED = ("jax", "torch", "tensorflow", "pandas", "xarray", "matplotlib", "sklearn", "rich")
+
+
+def modules() -> list[str]:
+    """Return every module of the package that is not generated for such a library."""
+    found = []
+    for room in ("symbolic", "numeric", "verify", "momentumflow"):
+        for path in sorted((ROOT / room).rglob("*.py")):
+            name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+            found.append(name if room == "momentumflow" else f"momentumflow.{name}")
+    # marimo's cells, and `python -m momentumflow`, run when they are imported
+    return [n for n in found if not n.endswith(("_jax", "_torch", "explore.notebook", "__main__"))]
+
+
+def loaded_by_all(folder, *extra: str) -> set[str]:
+    """Import every module where each of DEFERRED can be imported and says that it was."""
+    for name in DEFERRED:
+        (folder / name).mkdir()
+        (folder / name / "__init__.py").write_text("", encoding="utf-8")
+    lines = [f"import sys; sys.path.insert(0, {str(folder)!r})"]
+    lines += [f"import {name}" for name in (*modules(), *extra)]
+    return loaded_after("\n".join(lines))[0] & set(DEFERRED)
+
+
+def test_no_module_loads_a_library_that_only_some_uses_need(tmp_path):
+    assert loaded_by_all(tmp_path) == set()
+
+
+def test_a_library_that_is_loaded_is_seen(tmp_path):
+    """Negative control: SymPy's own printer imports PyTorch wherever it is installed."""
+    assert "torch" in loaded_by_all(tmp_path, "sympy.printing.pytorch")
 
 
 def test_a_public_name_loads_what_it_needs():
