@@ -103,17 +103,15 @@ class Settling:
 
     def steps(self, gamma: float, beta: float, factor: float) -> float:
         """Return how many steps shrink what is left to `factor` of it; infinity if none do."""
-        x = sp.Symbol("x")
+        x, h = sp.Dummy("x"), sp.Dummy("h", positive=True)
         polynomial = sp.Poly(
-            characteristic_polynomial(self.method, x).subs(
+            characteristic_polynomial(self.method, x, h).subs(
                 {symbols.gamma: sp.Float(gamma), symbols.beta: sp.Float(beta)}
             ),
             x,
         )
         coefficients = [
-            np.broadcast_to(
-                sp.lambdify(symbols.h, c, "numpy")(self.curvatures), self.curvatures.shape
-            )
+            np.broadcast_to(sp.lambdify(h, c, "numpy")(self.curvatures), self.curvatures.shape)
             for c in polynomial.all_coeffs()
         ]
         slowest = max(float(np.abs(np.roots(c)).max()) for c in np.stack(coefficients, axis=1))

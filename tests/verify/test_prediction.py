@@ -1,5 +1,6 @@
 """What a prediction says when it cannot be confirmed, or is wrong."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -54,6 +55,61 @@ def test_batches_are_refused():
         predict(sparse_regression(3, 6, 2, seed=0), 0.05, np.array([0.5, 0.8]), 0.5)
 
 
+@pytest.mark.parametrize(
+    ("gamma", "beta", "options", "way"),
+    [
+        (5.0, 0.5, {}, "the run diverged, reduce {gamma} below "),
+        (0.05, 0.999, {}, "the run diverged on its way, although 0.05 is stable at the predicted"),
+        (1e-3, 0.5, {"max_steps": 2000}, "not converged after 2,000 steps: raise {max_steps} to "),
+    ],
+)
+def test_the_advice_leads_to_a_limit(gamma, beta, options, way):
+    """Each number that is named is tried: the run with it converges."""
+    problem = sparse_regression(3, 6, 2, seed=0)
+    found = predict(problem, gamma, beta, 0.5, **options)
+    assert found.verdict is Verdict.UNDECIDED
+    assert found.advice.startswith(way)
+    named = {
+        name: float(number.replace(",", "").rstrip(",."))
+        for name, number in re.findall(
+            r"{(\w+)} (?:below|to)(?: about)? ([\d.,e+-]+)", found.advice
+        )
+    }
+    assert named
+    for name, value in named.items():
+        tried = {"gamma": gamma, "beta": beta, **options}
+        tried[name] = (
+            int(value) if name == "max_steps" else 0.9 * value if "below" in way else value
+        )
+        if name in ("gamma", "beta"):
+            tried.pop("max_steps", None)
+        step, momentum = tried.pop("gamma"), tried.pop("beta")
+        assert predict(problem, step, momentum, 0.5, **tried).run.converged, (name, value)
+
+
+def test_the_advice_is_spelled_as_the_reader_does():
+    found = predict(sparse_regression(3, 6, 2, seed=0), 5.0, 0.5, 0.5)
+    assert "reduce gamma below" in found.explanation
+    assert "reduce --gamma below" in found.explained(lambda name: f"--{name}")
+
+
+def test_the_step_may_be_left_to_the_package():
+    problem = sparse_regression(3, 6, 2, seed=0)
+    found = predict(problem, "auto", 0.9, 0.5)
+    assert found.verdict is Verdict.SUPPORTED
+    assert 0 < found.to_dict()["run"]["gamma"] < 5.0
+    with pytest.raises(InputError, match="expected gamma as a number or 'auto', received 'fast'"):
+        predict(problem, "fast", 0.9, 0.5)
+
+
+def test_a_run_stops_where_the_verdict_is_certain(sound):
+    """The tolerance of the verdict, less a factor for the condition, not the limit of rounding."""
+    assert 1e-13 <= sound.run.settings["tol"] <= 1e-10
+    finest = predict(sound.problem, 0.05, 0.8, 0.5, tol=1e-13)
+    assert sound.run.steps < finest.run.steps
+    assert sound.verdict is finest.verdict is Verdict.SUPPORTED
+
+
 def test_the_run_is_that_of_the_numeric_room(sound):
-    run = momentum_descent(sound.problem, 0.05, 0.8, 0.5)
+    run = momentum_descent(sound.problem, 0.05, 0.8, 0.5, tol=sound.run.settings["tol"])
     np.testing.assert_array_equal(sound.run.theta, run.theta)
