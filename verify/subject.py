@@ -22,7 +22,7 @@ from momentumflow.symbolic import (
     leading_equation,
     modified_equation,
 )
-from momentumflow.symbolic.codegen.theory_kernels import MethodFormulas, network_formulas
+from momentumflow.symbolic.theory_kernels import MethodFormulas, network_formulas
 
 Number: TypeAlias = Any  # float or float64 array; formulas broadcast
 

@@ -6,7 +6,7 @@ from functools import cache
 
 from momentumflow.numeric.validation import choice
 from momentumflow.symbolic import HeavyBall, Nesterov
-from momentumflow.symbolic.codegen.theory_kernels import MethodFormulas
+from momentumflow.symbolic.theory_kernels import MethodFormulas
 
 # Methods that the page offers, by the name that `momentum_descent` knows.
 METHODS = {"heavy_ball": HeavyBall(), "nesterov": Nesterov()}

@@ -22,7 +22,7 @@ from momentumflow.numeric import (
 )
 from momentumflow.numeric.runs.initialisation import initial_weights
 from momentumflow.numeric.validation import choice, constrained, count, momentum_parameter, positive
-from momentumflow.symbolic.codegen.theory_kernels import MethodFormulas, network_formulas
+from momentumflow.symbolic.theory_kernels import MethodFormulas, network_formulas
 from momentumflow.verify.evidence import Verdict
 from momentumflow.verify.limit_evidence import LIMIT_TOLERANCE, relative_distance
 

@@ -35,7 +35,7 @@ from momentumflow.numeric.validation import (
     broadcast_shapes,
     floats,
 )
-from momentumflow.symbolic.codegen.theory_kernels import network_formulas
+from momentumflow.symbolic.theory_kernels import network_formulas
 
 # Accepted steps between two looks at Ctrl-C and the progress meter.
 _BUDGET = 20_000

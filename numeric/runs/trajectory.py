@@ -30,7 +30,7 @@ from momentumflow.numeric.data.labelled import (
 )
 from momentumflow.numeric.data.problems import Regression
 from momentumflow.numeric.validation import FloatArray
-from momentumflow.symbolic.codegen.theory_kernels import network_formulas
+from momentumflow.symbolic.theory_kernels import network_formulas
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,7 +8,7 @@ import pytest
 
 from momentumflow.explore.formulas import formulas
 from momentumflow.symbolic import HeavyBall
-from momentumflow.symbolic.codegen.theory_kernels import MethodFormulas, network_formulas
+from momentumflow.symbolic.theory_kernels import MethodFormulas, network_formulas
 from momentumflow.verify.subject import shipped
 
 
