@@ -21,10 +21,11 @@ import numbers
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import comb, inf, isfinite
-from typing import Any, NamedTuple, NoReturn
+from typing import Annotated, Any, NamedTuple, NoReturn, TypeAlias
 
 import sympy as sp
 
+from momentumflow.base.arguments import Door, Unfit, register
 from momentumflow.base.errors import InputError, nearest
 from momentumflow.symbolic.symbols import REGISTRY
 
@@ -482,3 +483,34 @@ def _check_terms(expr: sp.Expr) -> None:
             terms[part] = 1
         if terms[part] > _MAX_TERMS:
             raise _RefusedError(f"it has more than {_MAX_TERMS} terms when it is expanded")
+
+
+# -- doors: what a declared type of this room takes -----------------------------
+
+
+def _door(make: Callable[[Any, str], Any], kinds: Any, says: str) -> Door:
+    """Return the door that hands values of some kinds to one of the functions above."""
+
+    def take(name: str, value: Any) -> Any:
+        if not isinstance(value, kinds) or isinstance(value, bool):
+            raise Unfit
+        return make(value, name)
+
+    return Door(says, take)
+
+
+_WRITTEN = (str, sp.Expr, numbers.Real)
+_EXPRESSION = _door(
+    lambda value, name: value if isinstance(value, sp.Expr) else canonical(value, name),
+    _WRITTEN,
+    "text, a number or a SymPy expression",
+)
+_SYMBOL = _door(symbol, (str, sp.Symbol), "a name or a SymPy symbol")
+register(sp.Expr)(lambda _: _EXPRESSION)
+register(sp.Symbol)(lambda _: _SYMBOL)
+
+Formula: TypeAlias = Annotated[Any, _door(canonical, _WRITTEN, _EXPRESSION.says)]
+Exact: TypeAlias = Annotated[
+    Any, _door(lambda value, name: exact(name, value), _WRITTEN, _EXPRESSION.says)
+]
+SymbolLike: TypeAlias = Annotated[Any, _SYMBOL]

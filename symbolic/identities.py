@@ -18,17 +18,19 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
 import flint
 import sympy as sp
 from sympy.core.function import AppliedUndef
 
+from momentumflow.base.arguments import Natural, Where, checked
 from momentumflow.symbolic.expressions import expression
 from momentumflow.symbolic.point_values import NoValueError, value_at
 from momentumflow.symbolic.sample_points import obeys, random_function, random_point
 
 Step = tuple[str, Callable[[sp.Expr], sp.Expr]]
+Attempts: TypeAlias = Annotated[int, Where("in [1, 10000]", lambda n: 1 <= n <= 10_000)]
 
 _ATTEMPTS = 24  # points that are tried
 _ENOUGH = 8  # points at which both sides have to agree
@@ -63,6 +65,7 @@ class ProofError(ArithmeticError):
         self.counterexample = counterexample
 
 
+@checked
 @dataclass(frozen=True, repr=False)
 class Proof:
     """The steps that brought `lhs - rhs` to zero, each with what remained after it.
@@ -95,6 +98,7 @@ class Proof:
         return f"$\\displaystyle {self.latex()}$"
 
 
+@checked
 @dataclass(frozen=True, repr=False)
 class Identity:
     """The statement lhs = rhs, under stated assumptions and relations.
@@ -189,7 +193,9 @@ class Identity:
             None,
         )
 
-    def counterexample(self, attempts: int = 12, seed: int = 0) -> dict[Any, sp.Expr] | None:
+    def counterexample(
+        self, attempts: Attempts = 12, seed: Natural = 0
+    ) -> dict[Any, sp.Expr] | None:
         """Return a point at which the two sides differ, or None.
 
         It obeys the assumptions and the relations, and the difference exceeds

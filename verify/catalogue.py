@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Annotated
 
+from momentumflow.base.arguments import PositiveFloat, Where, checked
 from momentumflow.numeric.data.problems import Regression
-from momentumflow.numeric.validation import momentum_parameter, positive
 from momentumflow.verify.claim import Claim
 from momentumflow.verify.themes import (
     balancedness,
@@ -36,8 +37,13 @@ def claims() -> tuple[Claim, ...]:
     )
 
 
+@checked
 def data_claims(
-    problem: Regression, *, gamma: float = 1e-2, beta: float = 0.95, init: float = 0.1
+    problem: Regression,
+    *,
+    gamma: PositiveFloat = 1e-2,
+    beta: Annotated[float, Where("in [0, 1)", lambda beta: 0 <= beta < 1)] = 0.95,
+    init: PositiveFloat = 0.1,
 ) -> tuple[Claim, ...]:
     """Return the claims that the limit theorem holds on `problem`.
 
@@ -60,8 +66,4 @@ def data_claims(
     InputError
         gamma <= 0, beta outside [0, 1), init <= 0.
     """
-    # Refused here, before anything runs: inside a check it would be a verdict.
-    positive("gamma", gamma)
-    momentum_parameter(beta)
-    positive("init", init)
     return limit.on_data(lambda: problem, problem.name, gamma=gamma, beta=beta, init=init)

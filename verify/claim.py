@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from momentumflow.base.arguments import checked
 from momentumflow.base.values import html_table
 from momentumflow.symbolic.identities import Identity
 from momentumflow.verify.evidence import Evidence
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 Check = Callable[[Subject, Settings], Evidence]
 
 
+@checked
 @dataclass(frozen=True, repr=False)
 class Mutation:
     """Something wrong on purpose.
@@ -51,6 +53,7 @@ class Mutation:
         return f"Mutation({self.name!r}: {self.description})"
 
 
+@checked
 @dataclass(frozen=True, repr=False)
 class Claim:
     """A statement of the theory and all that could refute it.

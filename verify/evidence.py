@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from momentumflow.base.arguments import checked
 from momentumflow.base.values import Value
 from momentumflow.numeric.validation import FloatArray
 
@@ -25,6 +26,7 @@ class Verdict(enum.Enum):
     UNDECIDED = "no verdict"
 
     @classmethod
+    @checked
     def of(cls, parts: Iterable[Verdict]) -> Verdict:
         """Join verdicts: one refutation refutes, one gap leaves the whole open.
 
@@ -38,6 +40,7 @@ class Verdict(enum.Enum):
         return cls.SUPPORTED
 
 
+@checked
 @dataclass(frozen=True)
 class Measurement:
     """One number held against one requirement.
@@ -94,6 +97,7 @@ class Measurement:
         return f"{self.quantity}: {self.value:.3g}{spread} {sense} {self.requirement}"
 
 
+@checked
 @dataclass(frozen=True, eq=False, repr=False)
 class Evidence(Value):
     """What a check found: measurements, and the series that its figure draws."""

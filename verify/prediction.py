@@ -8,19 +8,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from momentumflow.base import libraries
+from momentumflow.base.arguments import PositiveFloat, checked
 from momentumflow.base.errors import InputError
 from momentumflow.base.numbers import plain
 from momentumflow.base.values import Value, brief
 from momentumflow.numeric import momentum_descent
 from momentumflow.numeric.data.problems import Regression
 from momentumflow.numeric.implicit import ImplicitSolution
+from momentumflow.numeric.runs.initialisation import Init
+from momentumflow.numeric.runs.kernel_modules import MethodLike
 from momentumflow.numeric.runs.settling import Settling
 from momentumflow.numeric.runs.trajectory import RunStatus, Trajectory
-from momentumflow.numeric.validation import momentum_parameter
-from momentumflow.symbolic import MomentumMethod, known_method
+from momentumflow.numeric.validation import Momentum, Positive, floats
+from momentumflow.symbolic import known_method
 from momentumflow.verify.evidence import Verdict
 from momentumflow.verify.limit_evidence import LIMIT_TOLERANCE, SOLVER_TOLERANCE, relative_distance
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+@checked
 @dataclass(frozen=True, eq=False, repr=False)
 class Prediction(Value):
     """A training run and the convex problem whose solution it should end at.
@@ -175,14 +178,15 @@ class Prediction(Value):
         return self.problem.feature_names or tuple(f"x{j}" for j in range(self.problem.d))
 
 
+@checked
 def predict(
     problem: Regression,
-    gamma: float | Literal["auto"],
-    beta: float,
-    init: ArrayLike,
+    gamma: Positive | Literal["auto"],
+    beta: Momentum,
+    init: Init,
     *,
-    method: str | MomentumMethod = "heavy_ball",
-    tol: float | None = None,
+    method: MethodLike = "heavy_ball",
+    tol: PositiveFloat | None = None,
     **options: Any,
 ) -> Prediction:
     """Run momentum descent on `problem` and solve the convex problem it should end at.
@@ -217,9 +221,7 @@ def predict(
         raise InputError("one problem", f"a batch of shape {problem.batch_shape}")
     stated = known_method(method) if isinstance(method, str) else method
     if isinstance(gamma, str):
-        if gamma != "auto":
-            raise InputError("gamma as a number or 'auto'", repr(gamma))
-        beta = float(momentum_parameter(beta))
+        beta = float(np.max(floats(beta)))
         gamma = Settling.of(problem, init, stated).prudent_step(beta)
     if tol is None:
         # theta is off by at most the residual times the condition number

@@ -19,22 +19,22 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TextIO, TypeAlias
 
 from scipy import stats
 
 from momentumflow import numeric, symbolic
 from momentumflow.base import libraries
+from momentumflow.base.arguments import FileName, Natural, PositiveFloat, Where, checked
 from momentumflow.base.errors import InputError
 from momentumflow.base.numbers import plain
-from momentumflow.numeric.validation import count
 from momentumflow.symbolic.identities import Identity
 from momentumflow.verify import runner
 from momentumflow.verify.claim import Claim, Mutation
 from momentumflow.verify.evidence import Measurement, Verdict
 from momentumflow.verify.report.findings import environment
 from momentumflow.verify.runner import Progress, chosen_claims, chosen_settings
-from momentumflow.verify.settings import Settings
+from momentumflow.verify.settings import Seeds, Settings
 from momentumflow.verify.subject import Subject, shipped
 
 if TYPE_CHECKING:
@@ -159,6 +159,7 @@ def upper_limit(alarms: int, trials: int, level: float = LEVEL) -> float:
     return float(stats.beta.ppf(level, alarms + 1, trials - alarms))
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class Repetitions:
     """The outcomes of repeated verification.
@@ -285,17 +286,18 @@ class Repetitions:
         return json.dumps(plain(found), indent=2, ensure_ascii=False) + "\n"
 
 
+@checked
 def repeat(
-    repetitions: int,
+    repetitions: Annotated[int, Where("in [1, 1000000]", lambda n: 1 <= n <= 10**6)],
     only: Iterable[str] | None = None,
     *,
     claims: Iterable[Claim] | None = None,
-    seeds: int | None = None,
+    seeds: Seeds | None = None,
     quick: bool = False,
-    tolerance_scale: float = 1.0,
-    base_seed: int = 1,
+    tolerance_scale: PositiveFloat = 1.0,
+    base_seed: Natural = 1,
     controls: bool = True,
-    state: str | Path | None = None,
+    state: FileName | None = None,
     subject: Subject | None = None,
     progress: Progress | None = None,
 ) -> Repetitions:
@@ -333,7 +335,6 @@ def repeat(
     >>> found.whole()  # repetitions, and how many of them raised an alarm
     (3, 0)
     """
-    repetitions = count("repetitions", repetitions)
     settings = chosen_settings(seeds, quick, tolerance_scale, base_seed)
     laws = tuple(c for c in chosen_claims(only, claims) if not c.question)
     if not laws:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from momentumflow.base.arguments import checked
 from momentumflow.base.values import Value
 from momentumflow.verify.claim import Claim, Mutation
 from momentumflow.verify.evidence import Evidence, Measurement, Verdict
@@ -64,6 +65,7 @@ class ControlResult(Value):
         return f"<ControlResult {self.mutation.name}: {self.outcome}>"
 
 
+@checked
 @dataclass(frozen=True, eq=False, repr=False)
 class ClaimResult(Value):
     """A claim with everything that was found about it.

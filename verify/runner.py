@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from momentumflow.base.arguments import Natural, PositiveFloat, checked
 from momentumflow.base.errors import InputError, nearest
 from momentumflow.symbolic.identities import Identity, ProofError
 from momentumflow.verify import catalogue
@@ -18,7 +19,7 @@ from momentumflow.verify.claim import Claim, Mutation
 from momentumflow.verify.evidence import Evidence, Verdict, undecided
 from momentumflow.verify.report.reports import Report
 from momentumflow.verify.results import ClaimResult, ControlResult, ProofResult
-from momentumflow.verify.settings import Settings
+from momentumflow.verify.settings import Seeds, Settings
 from momentumflow.verify.subject import Subject, shipped
 
 _LOG = logging.getLogger(__name__)
@@ -138,6 +139,7 @@ def chosen_settings(
     )
 
 
+@checked
 def check(
     name: str, *, settings: Settings | None = None, subject: Subject | None = None
 ) -> ClaimResult:
@@ -175,14 +177,15 @@ def check(
     return judge(claim, subject or shipped(), settings or Settings())
 
 
+@checked
 def run(
     only: Iterable[str] | None = None,
     *,
     claims: Iterable[Claim] | None = None,
-    seeds: int | None = None,
+    seeds: Seeds | None = None,
     quick: bool = False,
-    tolerance_scale: float = 1.0,
-    base_seed: int = 0,
+    tolerance_scale: PositiveFloat = 1.0,
+    base_seed: Natural = 0,
     subject: Subject | None = None,
     progress: Progress | None = None,
 ) -> Report:

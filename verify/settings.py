@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, replace
+from typing import Annotated, TypeAlias
 
 import numpy as np
 
-from momentumflow.numeric.validation import count, positive
+from momentumflow.base.arguments import Natural, PositiveFloat, Where, checked
+
+# A spread needs two; more than a million never ends.
+Seeds: TypeAlias = Annotated[int, Where(">= 2", lambda n: 2 <= n <= 10**6)]
 
 
+@checked
 @dataclass(frozen=True)
 class Settings:
     """How hard to look.
@@ -28,17 +33,11 @@ class Settings:
         Set for negative controls: the smallest case that tells right from wrong.
     """
 
-    seeds: int = 20
+    seeds: Seeds = 20
     quick: bool = False
-    tolerance_scale: float = 1.0
-    base_seed: int = 0
+    tolerance_scale: PositiveFloat = 1.0
+    base_seed: Natural = 0
     control: bool = False
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "seeds", count("seeds", self.seeds, minimum=2))
-        object.__setattr__(self, "base_seed", count("base_seed", self.base_seed, minimum=0))
-        scale = float(positive("tolerance_scale", self.tolerance_scale))
-        object.__setattr__(self, "tolerance_scale", scale)
 
     def rng(self, *labels: str) -> np.random.Generator:
         """Return the generator that belongs to these labels, whatever ran before."""

@@ -13,6 +13,7 @@ from functools import cache, partial, wraps
 from operator import attrgetter
 from typing import Any, TypeAlias
 
+from momentumflow.base.arguments import checked
 from momentumflow.numeric import implicit_solution, momentum_descent, momentum_flow
 from momentumflow.numeric.implicit import ImplicitSolution
 from momentumflow.numeric.runs.trajectory import Trajectory
@@ -27,6 +28,7 @@ from momentumflow.symbolic.theory_kernels import MethodFormulas, network_formula
 Number: TypeAlias = Any  # float or float64 array; formulas broadcast
 
 
+@checked
 @dataclass(frozen=True, repr=False)
 class Subject:
     """The theory and the code under judgement.

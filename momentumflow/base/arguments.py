@@ -11,6 +11,7 @@ so that this file imports neither NumPy nor SymPy.
 
 from __future__ import annotations
 
+import builtins
 import decimal
 import enum
 import functools
@@ -241,7 +242,8 @@ def _row(make: type, *, entries: bool = False, lazily: bool = False) -> _Factory
         fixed = entries and arguments[1:] != (...,)
         doors = [door_of(argument) for argument in arguments if argument is not ...]
         if fixed:
-            says = f"{len(doors)} entries, ({', '.join(door.says for door in doors)})"
+            number = "a pair" if len(doors) == 2 else f"{len(doors)} entries"
+            says = f"{number} ({', '.join(door.says for door in doors)})"
         else:
             says = f"a sequence of {doors[0].says}" if doors else "a sequence"
 
@@ -309,13 +311,17 @@ def door_of(hint: Any) -> Door:
     if factory is not None:
         return factory(typing.get_args(hint))
     if origin is None and isinstance(hint, type):
-        registered = next((b for b in hint.__mro__[:-1] if b in _FACTORIES), None)
-        if registered is not None and registered not in (int, str, tuple, dict, list):
-            return _FACTORIES[registered]((hint,))
         listed = f"one of {', '.join(map(str, hint))}" if issubclass(hint, enum.Enum) else None
         article = "an" if hint.__name__[0] in "AEIO" else "a"
         return isa(hint, listed or f"{article} {hint.__name__}")
     raise TypeError(f"expected a type that has a door, received {hint!r}.")
+
+
+class _Names(dict[str, Any]):
+    """What annotations may name; of an optional library that is not loaded, anything."""
+
+    def __missing__(self, name: str) -> Any:
+        return getattr(builtins, name, Any)
 
 
 class _Doors:
@@ -343,15 +349,16 @@ class _Doors:
     def doors(self) -> dict[str, Door | None]:
         """The door of each parameter, None where anything goes; made at the first call."""
         bases = () if self.owner is None else self.owner.__mro__
-        names: dict[str, Any] = {}
+        names = _Names()
         for base in reversed(bases):
             names |= vars(sys.modules[base.__module__])
-        names |= self.function.__globals__
         found: dict[str, Door | None] = {}
+        own = inspect.unwrap(self.function).__globals__
+        names |= own
         for name, parameter in self.parameters.items():
             hint = parameter.annotation
             if isinstance(hint, str):  # as `from __future__ import annotations` leaves it
-                hint = eval(hint, names)  # our own source, never a user's text
+                hint = eval(hint, own, names)  # our own source, never a user's text
             door = _ANYTHING if hint is parameter.empty else door_of(hint)
             found[name] = None if door is _ANYTHING else door
         return found
@@ -378,8 +385,11 @@ class _Doors:
         doors = self.doors
         made = [
             value if (door := doors[name]) is None else door(name, value)
-            for name, value in zip(names + [self.rest] * surplus, args, strict=True)
+            for name, value in zip(names, args, strict=False)
         ]
+        for i, value in enumerate(args[len(names) :]):
+            door = doors[self.rest]
+            made.append(value if door is None else door(f"{self.rest}[{i}]", value))
         for name, value in kwargs.items():
             door = doors[name if name in self.named else self.others]
             if door is not None:
@@ -403,6 +413,7 @@ def _wrapped(function: Callable[..., Any], owner: type | None) -> Callable[..., 
         made, named = entrance.through(args, kwargs)
         return function(*made, **named)
 
+    call.doors = entrance  # type: ignore[attr-defined]
     return call
 
 
@@ -430,7 +441,7 @@ def checked(target: Any) -> Any:
         if name.startswith("_") and name not in ("__init__", "__call__"):
             continue
         plain = getattr(member, "__func__", member)
-        if not isinstance(plain, types.FunctionType) or hasattr(plain, "__wrapped__"):
+        if not isinstance(plain, types.FunctionType) or hasattr(plain, "doors"):
             continue
         if len(inspect.signature(plain).parameters) > (not isinstance(member, staticmethod)):
             wrapped = _wrapped(plain, target)

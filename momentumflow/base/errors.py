@@ -47,6 +47,8 @@ def _one_line(text: str) -> str:
 def shown(value: object) -> str:
     """Return what came, in a few words: a number or a text as it is, an array by its shape."""
     kind = type(value).__name__
+    if type(value) is float and float(f"{value:g}") == value:
+        return f"{value:g}"
     if value is None or isinstance(value, bool | float | complex | str | bytes):
         return _one_line(repr(value[:_LONGEST] if isinstance(value, str | bytes) else value))
     if isinstance(value, int):

@@ -75,6 +75,9 @@ def feature_labels(names: Sequence[str] | None, d: int) -> list[str]:
         return [f"x{j}" for j in range(d)]
     if len(names) != d:
         raise InputError(f"{d} feature names", f"{len(names)}")
+    if len(set(names)) != d:
+        twice = next(name for name in names if list(names).count(name) > 1)
+        raise InputError("distinct feature names", f"{twice!r} twice")
     return list(names)
 
 

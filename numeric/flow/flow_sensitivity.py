@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from momentumflow.base.arguments import PositiveFloat, checked
 from momentumflow.base.errors import InputError
 from momentumflow.base.values import Value
 from momentumflow.numeric.data.problems import Regression
 from momentumflow.numeric.flow.flows import momentum_flow
 from momentumflow.numeric.runs.initialisation import Init
-from momentumflow.numeric.validation import FloatArray, positive
+from momentumflow.numeric.validation import FloatArray
 
 # Central differences at four steps, extrapolated: the truncation error falls
 # with the sixth power of the step, the integrator's noise (1e-13) rises with
@@ -19,6 +20,7 @@ from momentumflow.numeric.validation import FloatArray, positive
 _RELATIVE_STEP = 0.02
 
 
+@checked
 @dataclass(frozen=True, eq=False, repr=False)
 class FlowSensitivity(Value):
     """Derivatives with respect to lambda at a fixed time, and their estimated errors.
@@ -38,7 +40,10 @@ class FlowSensitivity(Value):
     error: FloatArray
 
 
-def flow_sensitivity(problem: Regression, lam: float, init: Init, t_end: float) -> FlowSensitivity:
+@checked
+def flow_sensitivity(
+    problem: Regression, lam: PositiveFloat, init: Init, t_end: PositiveFloat
+) -> FlowSensitivity:
     """Differentiate momentum gradient flow at time `t_end` with respect to lambda.
 
     Richardson extrapolation of central differences of flows at rtol 1e-13, all
@@ -65,11 +70,8 @@ def flow_sensitivity(problem: Regression, lam: float, init: Init, t_end: float) 
     """
     if problem.batch_shape:
         raise InputError("a single problem", f"a batch of shape {problem.batch_shape}")
-    centre = positive("lam", lam)
-    if centre.ndim:
-        raise InputError("lam as one number", f"shape {centre.shape}")
-    steps = _RELATIVE_STEP * float(centre) / 2.0 ** np.arange(3)
-    lams = float(centre) + np.concatenate([steps, -steps])
+    steps = _RELATIVE_STEP * lam / 2.0 ** np.arange(3)
+    lams = lam + np.concatenate([steps, -steps])
     runs = momentum_flow(problem, lams, init, t_end=t_end, rtol=1e-13)
     states = np.stack([runs.theta, runs.w_plus, runs.w_minus], axis=1)
     half = steps.size

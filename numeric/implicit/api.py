@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from momentumflow.base.arguments import Count, PositiveFloat, checked
 from momentumflow.base.errors import InputError
+from momentumflow.numeric.data.pairs import AnyMatrix, AnyProblem
 from momentumflow.numeric.data.problems import RANGE_TOLERANCE, Regression
 from momentumflow.numeric.implicit.algebra import DenseMatrix, Matrix, is_operator, matrix_of
 from momentumflow.numeric.implicit.certificate import Certificate, certify_scaled
@@ -27,32 +29,32 @@ from momentumflow.numeric.implicit.solution import ImplicitSolution, ImplicitSta
 from momentumflow.numeric.implicit.units import Units, size_exponents
 from momentumflow.numeric.validation import (
     FloatArray,
+    Positive,
+    Reals,
+    Vector,
     broadcast_shapes,
-    choice,
-    constrained,
-    count,
     float_array,
 )
 
 _log = logging.getLogger(__name__)
 
-SOLVERS = ("newton", "cvxpy")
 # A certificate this bad asks for a reason.
 _FAILED = 1e-4
 
 
+@checked
 def implicit_solution(
-    problem: Regression | tuple[Any, ArrayLike],
-    balancedness: ArrayLike | None = None,
-    reference: ArrayLike | None = None,
+    problem: AnyProblem,
+    balancedness: Positive | None = None,
+    reference: Reals | None = None,
     *,
-    solver: str = "newton",
-    log_balancedness: ArrayLike | None = None,
-    shift: ArrayLike | None = None,
+    solver: Literal["newton", "cvxpy"] = "newton",
+    log_balancedness: Reals | None = None,
+    shift: Reals | None = None,
     potential: Potential | WeightedL1 | None = None,
     start: ImplicitSolution | None = None,
-    tolerance: float = 1e-9,
-    max_iterations: int = 300,
+    tolerance: PositiveFloat = 1e-9,
+    max_iterations: Count = 300,
     cvxpy_solver: str | None = None,
 ) -> ImplicitSolution:
     r"""Solve `min D_psi(theta, reference)` subject to `X theta = y`, and certify it.
@@ -110,9 +112,6 @@ def implicit_solution(
     >>> solution.theta.round(4)  # little balancedness: the sparser fit of least l1 norm
     array([0.0006, 1.2497])
     """
-    solver = choice("solver", solver, SOLVERS)
-    tolerance = float(constrained("tolerance", tolerance, "> 0", lambda a: a > 0))
-    max_iterations = count("max_iterations", max_iterations)
     if potential is None:
         potential = hyperbolic_potential(balancedness, reference, log_balancedness, shift)
     elif any(v is not None for v in (balancedness, reference, log_balancedness, shift)):
@@ -242,7 +241,8 @@ def _check_consistent(system: DualSystem, y: FloatArray) -> None:
         )
 
 
-def nearest_consistent_target(X: Any, y: ArrayLike) -> FloatArray:
+@checked
+def nearest_consistent_target(X: AnyMatrix, y: Vector) -> FloatArray:
     """Return the y nearest to the given one that some theta fits exactly.
 
     Parameters

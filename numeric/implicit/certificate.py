@@ -17,6 +17,7 @@ import scipy.linalg
 from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator, lsmr
 
+from momentumflow.base.arguments import checked
 from momentumflow.base.values import Value
 from momentumflow.numeric.implicit.algebra import Matrix, matrix_of
 from momentumflow.numeric.implicit.potentials import Potential
@@ -36,6 +37,7 @@ _REFINEMENTS = 4
 _SMALLEST, _LARGEST = 1e-290, 1e300
 
 
+@checked
 @dataclass(frozen=True, eq=False, repr=False)
 class Certificate(Value):
     """Residuals of the optimality conditions, each of shape (batch,).

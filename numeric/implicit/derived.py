@@ -5,19 +5,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 from scipy.integrate import quad_vec
 
+from momentumflow.base.arguments import Where
 from momentumflow.base.errors import InputError
 from momentumflow.base.values import brief
-from momentumflow.numeric.implicit.potentials import Potential
-from momentumflow.numeric.validation import FloatArray, broadcast_shapes, float_array
+from momentumflow.numeric.implicit.potentials import Potential, over_coordinates
+from momentumflow.numeric.validation import FloatArray, PositiveArray, RealArray, broadcast_shapes
 
 Function = Callable[..., Any]
+Interval: TypeAlias = Annotated[
+    tuple[float, float], Where("as (low, high) with low < high", lambda ends: ends[0] < ends[1])
+]
 
 
+@over_coordinates
 @dataclass(frozen=True, eq=False, repr=False)
 class DerivedPotential(Potential):
     """A separable potential whose derivatives are given as functions.
@@ -56,21 +61,18 @@ class DerivedPotential(Potential):
     curvature: Function
     inverse: Function | None = None
     value: Function | None = None
-    parameters: tuple[FloatArray, ...] = ()
-    reference: FloatArray = field(default_factory=lambda: np.zeros(()))
-    domain: tuple[float, float] = (-np.inf, np.inf)
-    dual_domain: tuple[float, float] = (-np.inf, np.inf)
+    parameters: tuple[RealArray, ...] = ()
+    reference: RealArray = field(default_factory=lambda: np.zeros(()))
+    domain: Interval = (-np.inf, np.inf)
+    dual_domain: Interval = (-np.inf, np.inf)
     name: str = "derived potential"
-    unit: FloatArray = field(default_factory=lambda: np.ones(()))
+    unit: RealArray = field(default_factory=lambda: np.ones(()))
 
     def __post_init__(self) -> None:
-        parameters = tuple(
-            float_array(f"parameter {i + 1}", p) for i, p in enumerate(self.parameters)
-        )
-        reference = float_array("reference", self.reference)
+        reference = self.reference
         broadcast_shapes(
             reference=reference.shape,
-            **{f"parameter_{i + 1}": p.shape for i, p in enumerate(parameters)},
+            **{f"parameter_{i + 1}": p.shape for i, p in enumerate(self.parameters)},
         )
         low, high = self.domain
         if not np.all((reference > low) & (reference < high)):
@@ -78,9 +80,6 @@ class DerivedPotential(Potential):
                 f"a reference point inside the domain ({low:g}, {high:g})",
                 "one on or outside its boundary",
             )
-        object.__setattr__(self, "parameters", parameters)
-        object.__setattr__(self, "reference", reference)
-        object.__setattr__(self, "unit", float_array("unit", self.unit))
 
     def _shown(self) -> dict[str, str]:
         return {"name": self.name, "parameters": brief(self.parameters)} | {
@@ -105,7 +104,7 @@ class DerivedPotential(Potential):
     def take(self, index: Any) -> DerivedPotential:
         return self._map(lambda a: a[index])
 
-    def scaled(self, scale: FloatArray) -> DerivedPotential:
+    def scaled(self, scale: PositiveArray) -> DerivedPotential:
         return replace(self, unit=np.broadcast_to(self.unit * scale, self.shape))
 
     def _call(self, function: Function, x: FloatArray) -> FloatArray:

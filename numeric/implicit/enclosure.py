@@ -15,24 +15,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import flint
 import numpy as np
 import scipy.linalg
-from numpy.typing import ArrayLike
 
+from momentumflow.base.arguments import Where, checked
 from momentumflow.base.errors import InputError
 from momentumflow.base.values import Value
+from momentumflow.numeric.data.pairs import AnyProblem
 from momentumflow.numeric.data.problems import Regression
 from momentumflow.numeric.implicit.entropies import KullbackLeibler
 from momentumflow.numeric.implicit.potentials import HyperbolicEntropy
 from momentumflow.numeric.implicit.solution import ImplicitSolution
-from momentumflow.numeric.validation import FloatArray, count, float_array
+from momentumflow.numeric.validation import FloatArray, float_array
 
 _MAX_NEWTON = 400
 
 
+@checked
 @dataclass(frozen=True, eq=False, repr=False)
 class Enclosure(Value):
     """A proof that the exact solution lies within `radius` of `solution.theta`.
@@ -82,15 +84,18 @@ class Enclosure(Value):
 
     def decimal(self, index: int) -> str:
         """Return coordinate `index` in decimal, with as many digits as are proved."""
+        if not -len(self.intervals) <= index < len(self.intervals):
+            raise InputError(f"the index of one of {len(self.intervals)} coordinates", f"{index}")
         text: str = self.balls[index].str(self.digits, radius=False)
         return text
 
 
+@checked
 def enclose(
-    problem: Regression | tuple[ArrayLike, ArrayLike],
+    problem: AnyProblem,
     solution: ImplicitSolution,
     *,
-    digits: int = 30,
+    digits: Annotated[int, Where("in [1, 10000]", lambda digits: 1 <= digits <= 10_000)] = 30,
 ) -> Enclosure:
     """Enclose the exact solution rigorously, to `digits` digits.
 
@@ -117,7 +122,6 @@ def enclose(
     ----------
     R. Krawczyk, Computing 4 (1969), doi:10.1007/BF02234767.
     """
-    digits = count("digits", digits)
     X, y = (problem.X, problem.y) if isinstance(problem, Regression) else problem
     matrix, target = float_array("X", X, ndim_min=2), float_array("y", y, ndim_min=1)
     if matrix.ndim != 2 or solution.theta.ndim != 1:

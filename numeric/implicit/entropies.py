@@ -4,26 +4,38 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from momentumflow.numeric.implicit.potentials import EPS, LOG_CAP, TINY, Potential, expm1_minus
+from momentumflow.base.arguments import Where
+from momentumflow.numeric.implicit.potentials import (
+    EPS,
+    LOG_CAP,
+    TINY,
+    Potential,
+    expm1_minus,
+    over_coordinates,
+)
 from momentumflow.numeric.validation import (
     FloatArray,
+    Positive,
+    PositiveArray,
+    RealArray,
+    Reals,
     broadcast_shapes,
-    constrained,
-    count,
-    float_array,
-    positive,
+    floats,
+    reals,
 )
 
 # The logarithm at which a coordinate stops shrinking, in scaled units: below TINY
 # in the user's.
 _LOG_TINY = -690.0
+# Beyond a few dozen layers alpha^D leaves floating point.
+Depth: TypeAlias = Annotated[int, Where("in [3, 1000]", lambda D: 3 <= D <= 1000)]
 
 
+@over_coordinates
 @dataclass(frozen=True, eq=False, repr=False)
 class KullbackLeibler(Potential):
     """The entropy of theta = u^2: `sum theta ln(theta/reference) - theta + reference`.
@@ -43,18 +55,14 @@ class KullbackLeibler(Potential):
     networks", arXiv 2310.02535.
     """
 
-    log_reference: FloatArray
+    log_reference: RealArray
     name = "Kullback-Leibler divergence"
     domain = (0.0, np.inf)
 
-    def __post_init__(self) -> None:
-        value = float_array("log_reference", self.log_reference)
-        object.__setattr__(self, "log_reference", value)
-
     @classmethod
-    def from_reference(cls, reference: ArrayLike) -> KullbackLeibler:
+    def from_reference(cls, reference: Positive) -> KullbackLeibler:
         """Make the divergence from a positive reference point, shape (..., d)."""
-        return cls(np.log(positive("reference", reference)))
+        return cls(np.log(floats(reference)))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -66,7 +74,7 @@ class KullbackLeibler(Potential):
     def take(self, index: Any) -> KullbackLeibler:
         return KullbackLeibler(self.log_reference[index])
 
-    def scaled(self, scale: FloatArray) -> KullbackLeibler:
+    def scaled(self, scale: PositiveArray) -> KullbackLeibler:
         return KullbackLeibler(self.log_reference - np.log(scale))
 
     def primal(self, z: FloatArray, tail: FloatArray | float = 0.0) -> FloatArray:
@@ -127,6 +135,7 @@ class KullbackLeibler(Potential):
             return np.exp(self.log_reference)
 
 
+@over_coordinates
 @dataclass(frozen=True, eq=False, repr=False)
 class DepthEntropy(Potential):
     r"""The entropy of a depth-D diagonal network, `theta = w_+^D - w_-^D`, D >= 3.
@@ -150,24 +159,18 @@ class DepthEntropy(Potential):
     arXiv 2002.09277, theorem 3, for gradient flow.
     """
 
-    depth: int
-    log_height: FloatArray
-    rate: FloatArray
-    shift: FloatArray
+    depth: Depth
+    log_height: RealArray
+    rate: PositiveArray
+    shift: Annotated[FloatArray, reals("in (-1, 1)", lambda a: np.abs(a) < 1)]
     name = "depth entropy"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "depth", count("depth", self.depth, minimum=3))
-        object.__setattr__(self, "log_height", float_array("log_height", self.log_height))
-        object.__setattr__(self, "rate", positive("rate", self.rate))
-        shift = constrained("shift", self.shift, "in (-1, 1)", lambda a: np.abs(a) < 1)
-        object.__setattr__(self, "shift", shift)
-        broadcast_shapes(log_height=self.log_height.shape, rate=self.rate.shape, shift=shift.shape)
+        shapes = {name: getattr(self, name).shape for name in ("log_height", "rate", "shift")}
+        broadcast_shapes(**shapes)
 
     @classmethod
-    def from_scale(
-        cls, alpha: ArrayLike, depth: int = 3, reference: ArrayLike = 0.0
-    ) -> DepthEntropy:
+    def from_scale(cls, alpha: Positive, depth: Depth = 3, reference: Reals = 0.0) -> DepthEntropy:
         """Make the entropy of weights that start at alpha > 0, shape (..., d).
 
         Parameters
@@ -183,10 +186,9 @@ class DepthEntropy(Potential):
         ----------
         Woodworth et al., COLT 2020, arXiv 2002.09277.
         """
-        scale = positive("alpha", alpha)
-        depth = count("depth", depth, minimum=3)
-        point = float_array("reference", reference)
-        rate = depth * (depth - 2) * scale ** (depth - 2)
+        scale, point = floats(alpha), floats(reference)
+        with np.errstate(over="ignore"):  # then refused as infinite
+            rate = depth * (depth - 2) * scale ** (depth - 2)
         centred = cls(depth, depth * np.log(scale), rate, np.zeros(()))
         broadcast_shapes(alpha=scale.shape, reference=point.shape)
         return cls(depth, centred.log_height, rate, centred.mirror(point) * rate)
@@ -209,7 +211,7 @@ class DepthEntropy(Potential):
     def take(self, index: Any) -> DepthEntropy:
         return self._map(lambda a: a[index])
 
-    def scaled(self, scale: FloatArray) -> DepthEntropy:
+    def scaled(self, scale: PositiveArray) -> DepthEntropy:
         return replace(self, log_height=self.log_height - np.log(scale))
 
     @property
@@ -319,6 +321,7 @@ def _power_difference(a: FloatArray, b: FloatArray, q: float) -> FloatArray:
     return base * np.expm1(-q * (np.log1p(-b) - np.log1p(-a)))
 
 
+@over_coordinates
 @dataclass(frozen=True, eq=False, repr=False)
 class WeightedL2(Potential):
     """`sum weights (theta - reference)^2 / 2`: the limit Delta -> infinity.
@@ -333,16 +336,12 @@ class WeightedL2(Potential):
         Default 0.
     """
 
-    weights: FloatArray
-    reference: FloatArray = field(default_factory=lambda: np.zeros(()))
+    weights: PositiveArray
+    reference: RealArray = field(default_factory=lambda: np.zeros(()))
     name = "weighted squared l2 norm"
 
     def __post_init__(self) -> None:
-        weights = positive("weights", self.weights)
-        reference = float_array("reference", self.reference)
-        broadcast_shapes(weights=weights.shape, reference=reference.shape)
-        object.__setattr__(self, "weights", weights)
-        object.__setattr__(self, "reference", reference)
+        broadcast_shapes(weights=self.weights.shape, reference=self.reference.shape)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -356,7 +355,7 @@ class WeightedL2(Potential):
     def take(self, index: Any) -> WeightedL2:
         return WeightedL2(self.weights[index], self.reference[index])
 
-    def scaled(self, scale: FloatArray) -> WeightedL2:
+    def scaled(self, scale: PositiveArray) -> WeightedL2:
         return WeightedL2(self.weights * scale, self.reference / scale)
 
     def primal(self, z: FloatArray, tail: FloatArray | float = 0.0) -> FloatArray:

@@ -7,14 +7,16 @@ of the multipliers and the slack of the rest prove optimality.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from momentumflow.base.errors import InputError
+from momentumflow.base.arguments import PositiveFloat, checked
+from momentumflow.base.errors import InputError, shown
 from momentumflow.base.values import Value
+from momentumflow.numeric.data.pairs import AnyProblem
 from momentumflow.numeric.data.problems import Regression
 from momentumflow.numeric.implicit.api import implicit_solution
 from momentumflow.numeric.implicit.model import (
@@ -25,11 +27,12 @@ from momentumflow.numeric.implicit.model import (
 )
 from momentumflow.numeric.implicit.potentials import Potential, hyperbolic_potential
 from momentumflow.numeric.implicit.solution import ImplicitSolution, ImplicitStatus
-from momentumflow.numeric.validation import FloatArray, float_array
+from momentumflow.numeric.validation import FloatArray, Positive, Reals, float_array
 
 _ACTIVE_SET_CHANGES = 50
 
 
+@checked
 @dataclass(frozen=True, eq=False, repr=False)
 class ConstrainedSolution(Value):
     """The minimiser under `X theta = y` and further affine constraints.
@@ -60,6 +63,7 @@ class ConstrainedSolution(Value):
         return self.status is ImplicitStatus.CERTIFIED
 
 
+@checked
 class ImplicitModel:
     r"""`min D_psi(theta, reference)` subject to `X theta = y`, to be extended.
 
@@ -87,12 +91,12 @@ class ImplicitModel:
 
     def __init__(
         self,
-        problem: Regression | tuple[Any, ArrayLike],
-        balancedness: ArrayLike | None = None,
-        reference: ArrayLike | None = None,
+        problem: AnyProblem,
+        balancedness: Positive | None = None,
+        reference: Reals | None = None,
         *,
-        log_balancedness: ArrayLike | None = None,
-        shift: ArrayLike | None = None,
+        log_balancedness: Reals | None = None,
+        shift: Reals | None = None,
         potential: Potential | None = None,
     ) -> None:
         X, y = (problem.X, problem.y) if isinstance(problem, Regression) else problem
@@ -128,10 +132,10 @@ class ImplicitModel:
 
     def solve(
         self,
-        constraints: list[Any] | tuple[Any, ...] = (),
+        constraints: Sequence[Any] = (),
         *,
         cvxpy_solver: str | None = None,
-        tolerance: float = 1e-9,
+        tolerance: PositiveFloat = 1e-9,
     ) -> ConstrainedSolution:
         """Minimise under the model's constraints and `constraints`.
 
@@ -164,7 +168,9 @@ class ImplicitModel:
 
     def _check_affine(self, constraint: Any) -> None:
         kinds = ("Zero", "Equality", "NonPos", "Inequality")
-        known = type(constraint).__name__ in kinds and constraint.expr.is_affine()
+        if type(constraint).__name__ not in kinds:
+            raise InputError("constraints as CVXPY makes them", shown(constraint))
+        known = constraint.expr.is_affine()
         own = {v.id for v in self._form.theta.variables()}
         if not known or not {v.id for v in constraint.expr.variables()} <= own:
             raise InputError(

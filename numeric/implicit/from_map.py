@@ -7,24 +7,26 @@ from typing import Any
 
 import numpy as np
 import sympy as sp
-from numpy.typing import ArrayLike
 
+from momentumflow.base.arguments import checked
+from momentumflow.base.arrays import floats
 from momentumflow.base.errors import InputError
-from momentumflow.numeric.implicit.derived import DerivedPotential
-from momentumflow.numeric.validation import FloatArray, float_array
+from momentumflow.numeric.implicit.derived import DerivedPotential, Interval
+from momentumflow.numeric.validation import FloatArray, Reals
 from momentumflow.symbolic.codegen.compiled import kernel
-from momentumflow.symbolic.expressions import canonical
+from momentumflow.symbolic.expressions import Formula
 from momentumflow.symbolic.networks.diagonal_network import SeparableNetwork
 from momentumflow.symbolic.networks.mirror_flows import MirrorFlow, mirror_flow, mu
 from momentumflow.symbolic.symbols import theta
 
 
+@checked
 def potential_of_map(
-    parameter: Any,
-    start: Mapping[str, ArrayLike],
+    parameter: Formula | SeparableNetwork,
+    start: Mapping[str, Reals],
     *,
-    domain: tuple[float, float] = (-np.inf, np.inf),
-    dual_domain: tuple[float, float] = (-np.inf, np.inf),
+    domain: Interval = (-np.inf, np.inf),
+    dual_domain: Interval = (-np.inf, np.inf),
 ) -> DerivedPotential:
     """Derive the potential under which gradient flow on `theta = G(w)` is a mirror flow.
 
@@ -56,14 +58,12 @@ def potential_of_map(
         A map without a closed mirror flow, missing or surplus weights, a
         weight that starts at zero.
     """
-    if isinstance(parameter, SeparableNetwork):
-        parameter = parameter.parameter
-    expr = canonical(parameter, "a map of the weights")
+    expr = parameter.parameter if isinstance(parameter, SeparableNetwork) else parameter
     names = sorted(expr.free_symbols, key=str)
     if set(start) != {str(name) for name in names}:
         wanted = ", ".join(map(str, names))
         raise InputError(f"a start for {wanted}", f"{', '.join(start) or 'none'}")
-    values = [float_array(str(name), start[str(name)]) for name in names]
+    values = [floats(start[str(name)]) for name in names]
     # A weight that starts below zero is the mirror image of one that starts above.
     signs = [-1 if np.all(value < 0) else 1 for value in values]
     flipped = {name: sign * name for name, sign in zip(names, signs, strict=True)}

@@ -13,17 +13,25 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy.optimize import linprog
 
+from momentumflow.base.arguments import checked
 from momentumflow.base.errors import InputError
 from momentumflow.base.values import Value
 from momentumflow.numeric.implicit import compensated
 from momentumflow.numeric.implicit.algebra import DenseMatrix
 from momentumflow.numeric.implicit.certificate import Certificate, weighted_least_norm
 from momentumflow.numeric.implicit.entropies import KullbackLeibler, WeightedL2
-from momentumflow.numeric.implicit.potentials import HyperbolicEntropy
-from momentumflow.numeric.validation import FloatArray, broadcast_shapes, float_array, positive
+from momentumflow.numeric.implicit.potentials import HyperbolicEntropy, over_coordinates
+from momentumflow.numeric.validation import (
+    FloatArray,
+    Matrix,
+    Positive,
+    PositiveArray,
+    Vector,
+    broadcast_shapes,
+    floats,
+)
 
 _EPS = float(np.finfo(np.float64).eps)
 # Iterative refinement (Gleixner, Steffy, Wolter, INFORMS J. Computing 28 (2016),
@@ -31,6 +39,7 @@ _EPS = float(np.finfo(np.float64).eps)
 _ROUNDS, _ZOOM, _SHARP = 4, 2.0**25, 1e-11
 
 
+@over_coordinates
 @dataclass(frozen=True, eq=False, repr=False)
 class WeightedL1(Value):
     """`sum weights |theta|`, or different weights for the two signs.
@@ -43,17 +52,15 @@ class WeightedL1(Value):
         Positive; of the negative part. Default `weights`.
     """
 
-    weights: FloatArray
-    negative_weights: FloatArray = None  # type: ignore[assignment]
+    weights: PositiveArray
+    negative_weights: PositiveArray = None  # type: ignore[assignment]
     name = "weighted l1 norm"
 
     def __post_init__(self) -> None:
-        up = positive("weights", self.weights)
-        down = up if self.negative_weights is None else self.negative_weights
-        down = positive("negative_weights", down)
-        broadcast_shapes(weights=up.shape, negative_weights=down.shape)
-        object.__setattr__(self, "weights", up)
-        object.__setattr__(self, "negative_weights", down)
+        down: Any = self.negative_weights
+        if down is None:
+            object.__setattr__(self, "negative_weights", self.weights)
+        broadcast_shapes(weights=self.weights.shape, negative_weights=self.negative_weights.shape)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -79,6 +86,7 @@ class WeightedL1(Value):
         return np.where(theta >= 0, self.weights * theta, -down * theta)
 
 
+@checked
 def rich_limit(entropy: HyperbolicEntropy) -> WeightedL1:
     r"""Return the weighted l1 norm that the entropy approaches as Delta -> 0.
 
@@ -115,6 +123,7 @@ def rich_limit(entropy: HyperbolicEntropy) -> WeightedL1:
     return WeightedL1(up, down)
 
 
+@checked
 def kernel_limit(entropy: HyperbolicEntropy) -> WeightedL2:
     """Return the weighted l2 norm that the entropy approaches as Delta -> infinity.
 
@@ -134,8 +143,9 @@ def kernel_limit(entropy: HyperbolicEntropy) -> WeightedL2:
     return WeightedL2(np.exp(-entropy.log_balancedness), entropy.reference_point())
 
 
+@checked
 def linear_program(
-    cost: ArrayLike, A: ArrayLike, b: ArrayLike, temperature: ArrayLike
+    cost: Vector, A: Matrix, b: Vector, temperature: Positive
 ) -> tuple[tuple[FloatArray, FloatArray], KullbackLeibler]:
     """Return the problem and potential of an entropy-regularised linear program.
 
@@ -168,11 +178,11 @@ def linear_program(
     -----
     Wang, Ghosal, Mazumder, arXiv 2310.02535.
     """
-    costs = float_array("cost", cost, ndim_min=1)
-    T = positive("temperature", temperature)
+    costs, T = floats(cost), floats(temperature)
     broadcast_shapes(cost=costs.shape[:-1], temperature=T.shape)
-    matrix, right = float_array("A", A, ndim_min=2), float_array("b", b, ndim_min=1)
-    return (matrix, right), KullbackLeibler(-costs / T[..., None])
+    with np.errstate(over="ignore"):  # then refused as infinite
+        log_reference = -costs / T[..., None]
+    return (floats(A), floats(b)), KullbackLeibler(log_reference)
 
 
 def solve_basis_pursuit(

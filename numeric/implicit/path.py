@@ -7,23 +7,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
+from momentumflow.base.arguments import PositiveFloat, checked
 from momentumflow.base.errors import InputError
 from momentumflow.base.values import Value
 from momentumflow.numeric.data.labelled import attributes, dataset, feature_labels
-from momentumflow.numeric.data.problems import Regression
+from momentumflow.numeric.data.pairs import AnyProblem
 from momentumflow.numeric.implicit.api import implicit_solution
 from momentumflow.numeric.implicit.entropies import WeightedL2
 from momentumflow.numeric.implicit.limit_problems import WeightedL1
 from momentumflow.numeric.implicit.solution import ImplicitSolution
-from momentumflow.numeric.validation import FloatArray, positive
+from momentumflow.numeric.validation import FloatArray, Positive, floats
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
 
+@checked
 @dataclass(frozen=True, eq=False, repr=False)
 class RegularisationPath(Value):
     """Solutions of one problem over a grid of balancedness, with both limits.
@@ -83,11 +84,12 @@ class RegularisationPath(Value):
         return pd.DataFrame(self.theta, index=grid, columns=labels)
 
 
+@checked
 def regularisation_path(
-    problem: Regression | tuple[Any, ArrayLike],
-    balancedness: ArrayLike | None = None,
+    problem: AnyProblem,
+    balancedness: Positive | None = None,
     *,
-    tolerance: float = 1e-9,
+    tolerance: PositiveFloat = 1e-9,
 ) -> RegularisationPath:
     """Solve one problem for a grid of balancedness, reference point zero.
 
@@ -117,7 +119,7 @@ def regularisation_path(
         size = float(np.abs(least.theta).max())
         grid = size * np.geomspace(1e-12, 1e4, 61)
     else:
-        grid = positive("balancedness", balancedness)
+        grid = floats(balancedness)
         if grid.ndim != 1:
             raise InputError("balancedness as a one-dimensional grid", f"shape {grid.shape}")
     solutions = implicit_solution(problem, grid[:, None], tolerance=tolerance)

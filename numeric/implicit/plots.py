@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from momentumflow.base.arguments import checked
+from momentumflow.base.errors import InputError, shown
 from momentumflow.numeric.implicit.path import RegularisationPath
 
 
-def plot_path(path: RegularisationPath, axes: Any = None) -> Any:
+@checked
+def plot_path(path: RegularisationPath, axes: Sequence[Any] | None = None) -> Any:
     """Draw the coordinates along the path, with both limits, and both norms.
 
     Parameters
@@ -26,6 +30,8 @@ def plot_path(path: RegularisationPath, axes: Any = None) -> Any:
 
     if axes is None:
         _, axes = plt.subplots(1, 2, figsize=(9.0, 3.6), layout="constrained")
+    if len(axes) != 2 or not all(hasattr(one, "plot") for one in axes):
+        raise InputError("axes as a pair of matplotlib Axes", shown(axes))
     left, right = axes
     grid = path.balancedness
     # Colour the coordinates that basis pursuit selects; the rest are context.

@@ -15,20 +15,26 @@ The solution of `min D_psi(theta, reference)` subject to `X theta = y` is
 
 from __future__ import annotations
 
+import functools
+import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from momentumflow.base.errors import InputError
+from momentumflow.base.arguments import checked
+from momentumflow.base.errors import InputError, shown
 from momentumflow.base.values import Value
 from momentumflow.numeric.validation import (
     FloatArray,
+    Positive,
+    PositiveArray,
+    RealArray,
+    Reals,
     broadcast_shapes,
-    float_array,
-    positive,
+    floats,
 )
 
 EPS = float(np.finfo(np.float64).eps)
@@ -39,8 +45,58 @@ LOG_CAP = 250.0
 TINY = 1e-260
 LOG_TINY = float(np.log(TINY))
 _LOG2 = float(np.log(2.0))
+# Methods whose arrays have one entry for each coordinate.
+_OF_ARRAYS = {
+    *("scaled", "primal", "slope", "relaxed", "relaxed_tangent", "partials"),
+    *("mirror", "mirror_miss", "divergence", "fenchel_gap", "value"),
+}
+_SELECTIONS = {"take", "broadcast_to"}
+T = TypeVar("T")
 
 
+def _fitting(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let in arrays that broadcast against the parameters; overflow is infinity, not a warning."""
+
+    @functools.wraps(function)
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        named = {f"array {i + 1}": a.shape for i, a in enumerate(args) if hasattr(a, "shape")}
+        named |= {name: a.shape for name, a in kwargs.items() if hasattr(a, "shape")}
+        shape = broadcast_shapes(parameters=self.shape, **named)
+
+        def whole(a: Any) -> Any:
+            return a if getattr(a, "shape", shape) == shape else np.broadcast_to(a, shape)
+
+        with np.errstate(all="ignore"):
+            return function(self, *map(whole, args), **{k: whole(a) for k, a in kwargs.items()})
+
+    return call
+
+
+def _selecting(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Refuse an index or a shape that does not go with the parameters."""
+
+    @functools.wraps(function)
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(self, *args, **kwargs)
+        except (IndexError, TypeError, ValueError, RecursionError):
+            parameter = list(inspect.signature(function).parameters)[1]
+            expected = f"{parameter} that goes with parameters of shape {self.shape}"
+            raise InputError(expected, shown(next(iter((*args, *kwargs.values()))))) from None
+
+    return call
+
+
+def over_coordinates(cls: type[T]) -> type[T]:
+    """Check the arguments of a class whose parameters have one entry a coordinate."""
+    for names, guard in ((_OF_ARRAYS, _fitting), (_SELECTIONS, _selecting)):
+        for name in names & vars(cls).keys():
+            if inspect.isfunction(member := vars(cls)[name]):
+                setattr(cls, name, guard(member))
+    return checked(cls)
+
+
+@over_coordinates
 class Potential(Value, ABC):
     """A separable mirror potential together with its reference point.
 
@@ -68,7 +124,7 @@ class Potential(Value, ABC):
         """Return the potential of the sub-batch (or coordinates) that `index` selects."""
 
     @abstractmethod
-    def scaled(self, scale: FloatArray) -> Self:
+    def scaled(self, scale: PositiveArray) -> Self:
         """Return the potential of `theta / scale` in the same mirror coordinate z."""
 
     # -- dual half ---------------------------------------------------------
@@ -160,6 +216,7 @@ class Potential(Value, ABC):
         """Return the reference point theta_tilde_0, shape (..., d)."""
 
 
+@over_coordinates
 @dataclass(frozen=True, eq=False, repr=False)
 class HyperbolicEntropy(Potential):
     r"""The hyperbolic entropy of diagonal linear networks, theta = u * v.
@@ -183,20 +240,16 @@ class HyperbolicEntropy(Potential):
     al., arXiv 2002.09277, for the same entropy at zero momentum.
     """
 
-    log_balancedness: FloatArray
-    shift: FloatArray
+    log_balancedness: RealArray
+    shift: RealArray
     name = "hyperbolic entropy"
 
     def __post_init__(self) -> None:
-        log_delta = float_array("log_balancedness", self.log_balancedness)
-        shift = float_array("shift", self.shift)
-        broadcast_shapes(log_balancedness=log_delta.shape, shift=shift.shape)
-        object.__setattr__(self, "log_balancedness", log_delta)
-        object.__setattr__(self, "shift", shift)
+        broadcast_shapes(log_balancedness=self.log_balancedness.shape, shift=self.shift.shape)
 
     @classmethod
     def from_balancedness(
-        cls, balancedness: ArrayLike, reference: ArrayLike | None = None
+        cls, balancedness: Positive, reference: Reals | None = None
     ) -> HyperbolicEntropy:
         """Make the entropy of a balancedness Delta > 0 and a reference point (default 0).
 
@@ -229,7 +282,7 @@ class HyperbolicEntropy(Potential):
     def take(self, index: Any) -> HyperbolicEntropy:
         return HyperbolicEntropy(self.log_balancedness[index], self.shift[index])
 
-    def scaled(self, scale: FloatArray) -> HyperbolicEntropy:
+    def scaled(self, scale: PositiveArray) -> HyperbolicEntropy:
         return HyperbolicEntropy(self.log_balancedness - np.log(scale), self.shift)
 
     def primal(self, z: FloatArray, tail: FloatArray | float = 0.0) -> FloatArray:
@@ -350,11 +403,12 @@ def _scaled_expm1_minus(log_scale: FloatArray, x: FloatArray) -> FloatArray:
     return np.where(near, inside, outside)
 
 
+@checked
 def hyperbolic_potential(
-    balancedness: ArrayLike | None,
-    reference: ArrayLike | None,
-    log_balancedness: ArrayLike | None,
-    shift: ArrayLike | None,
+    balancedness: Positive | None,
+    reference: Reals | None,
+    log_balancedness: Reals | None,
+    shift: Reals | None,
 ) -> HyperbolicEntropy:
     """Make the entropy from whichever description the caller has.
 
@@ -369,15 +423,15 @@ def hyperbolic_potential(
     if reference is not None and shift is not None:
         raise InputError("at most one of reference and shift", "both")
     if log_balancedness is not None:
-        log_delta = float_array("log_balancedness", log_balancedness)
+        log_delta = floats(log_balancedness)
     else:
         assert balancedness is not None
-        log_delta = np.log(positive("balancedness", balancedness))
+        log_delta = np.log(floats(balancedness))
     if shift is not None:
-        return HyperbolicEntropy(log_delta, float_array("shift", shift))
+        return HyperbolicEntropy(log_delta, floats(shift))
     centred = HyperbolicEntropy(log_delta, np.zeros(()))
     if reference is None:
         return centred
-    point = float_array("reference", reference)
+    point = floats(reference)
     broadcast_shapes(balancedness=log_delta.shape, reference=point.shape)
     return HyperbolicEntropy(log_delta, 2 * centred.mirror(point))

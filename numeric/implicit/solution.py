@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from momentumflow.base.arguments import checked
 from momentumflow.base.values import Value, brief
 from momentumflow.numeric.data.labelled import batch_axes, dataset, feature_labels, names_of
+from momentumflow.numeric.implicit.limit_problems import WeightedL1
+from momentumflow.numeric.implicit.potentials import Potential
 from momentumflow.numeric.validation import FloatArray
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
-
-    from momentumflow.numeric.implicit.limit_problems import WeightedL1
-    from momentumflow.numeric.implicit.potentials import Potential
 
 
 class ImplicitStatus(Enum):
@@ -43,6 +43,7 @@ class ImplicitStatus(Enum):
     )
 
 
+@checked
 @dataclass(frozen=True, eq=False, repr=False)
 class ImplicitSolution(Value):
     """The minimiser of `D_psi(theta, reference)` subject to `X theta = y`.

@@ -15,19 +15,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from momentumflow.base.arguments import checked
 from momentumflow.base.errors import InputError
 from momentumflow.base.values import Value
-from momentumflow.numeric.data.problems import Regression
+from momentumflow.numeric.data.pairs import AnyProblem
 from momentumflow.numeric.implicit.api import stack
 from momentumflow.numeric.implicit.dual_systems import DualSystem
 from momentumflow.numeric.implicit.potentials import Potential
 from momentumflow.numeric.implicit.solution import ImplicitSolution
 from momentumflow.numeric.implicit.units import size_exponents
-from momentumflow.numeric.validation import FloatArray, float_array
+from momentumflow.numeric.validation import FloatArray, Reals, float_array
 
 _FLOOR = 8 * float(np.finfo(np.float64).eps)
 
 
+@checked
 @dataclass(frozen=True, eq=False, repr=False)
 class Sensitivity(Value):
     """Derivatives of a solution, as linear maps and as matrices.
@@ -55,7 +57,7 @@ class Sensitivity(Value):
         matrix = self._system.matrix
         return self.slope, self.partials, getattr(matrix, "X", matrix), *self._exponents
 
-    def along_target(self, dy: ArrayLike) -> FloatArray:
+    def along_target(self, dy: Reals) -> FloatArray:
         """Return d theta along a change dy of y, shapes (..., n) -> (..., d).
 
         Of dy only the part in the range of X counts.
@@ -64,7 +66,7 @@ class Sensitivity(Value):
         right = self._flat("dy", dy, n)[..., None]
         return self._respond(np.zeros((right.shape[0], d, 1)), right)[..., 0]
 
-    def along(self, name: str, dp: ArrayLike) -> FloatArray:
+    def along(self, name: str, dp: Reals) -> FloatArray:
         """Return d theta along a change dp of the parameter `name`, shape (..., d)."""
         direct = self._flat("dp", dp, self._system.matrix.d) * self._partial(name)
         return self._respond(direct[..., None], self._pull(direct[..., None]))[..., 0]
@@ -110,9 +112,8 @@ class Sensitivity(Value):
         return response.reshape((*self._batch, *response.shape[1:]))
 
 
-def sensitivity(
-    problem: Regression | tuple[Any, ArrayLike], solution: ImplicitSolution
-) -> Sensitivity:
+@checked
+def sensitivity(problem: AnyProblem, solution: ImplicitSolution) -> Sensitivity:
     """Return the derivatives of a certified solution.
 
     Parameters

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
 
+from momentumflow.base.arguments import checked
 from momentumflow.base.errors import InputError
 from momentumflow.numeric.data.problems import Regression
-from momentumflow.numeric.validation import FloatArray, constrained, float_array
+from momentumflow.numeric.validation import FloatArray, NonNegative, Vector, floats
 
 
-def sharpness(problem: Regression, theta: ArrayLike, balancedness: ArrayLike) -> FloatArray:
+@checked
+def sharpness(problem: Regression, theta: Vector, balancedness: NonNegative) -> FloatArray:
     r"""Return the largest eigenvalue of the Hessian of the loss in (u, v), where X theta = y.
 
     At an interpolating solution the Hessian is `J^T X^T X J / n` with
@@ -45,7 +46,8 @@ def sharpness(problem: Regression, theta: ArrayLike, balancedness: ArrayLike) ->
     return largest
 
 
-def curvatures(problem: Regression, theta: ArrayLike, balancedness: ArrayLike) -> FloatArray:
+@checked
+def curvatures(problem: Regression, theta: Vector, balancedness: NonNegative) -> FloatArray:
     """Return all eigenvalues of that Hessian that are not zero, rising; the last is the sharpness.
 
     Parameters
@@ -69,10 +71,9 @@ def curvatures(problem: Regression, theta: ArrayLike, balancedness: ArrayLike) -
     return found
 
 
-def _factor(problem: Regression, theta: ArrayLike, balancedness: ArrayLike) -> FloatArray:
+def _factor(problem: Regression, theta: Vector, balancedness: NonNegative) -> FloatArray:
     """Return the matrix whose squared singular values are the eigenvalues."""
-    parameter = float_array("theta", theta, ndim_min=1)
-    delta = constrained("balancedness", balancedness, ">= 0", lambda a: a >= 0)
+    parameter, delta = floats(theta), floats(balancedness)
     for name, array in (("theta", parameter), ("balancedness", delta)):
         if array.shape[-1:] != (problem.d,):
             raise InputError(f"{name} with a last axis of {problem.d}", f"shape {array.shape}")

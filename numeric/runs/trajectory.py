@@ -13,11 +13,12 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from momentumflow.base.arguments import checked
 from momentumflow.base.errors import InputError
 from momentumflow.base.values import Value, brief
 from momentumflow.numeric.data.labelled import (
@@ -92,6 +93,7 @@ def one_or_array(items: list[Any], shape: tuple[int, ...]) -> Any:
     return array.reshape(shape) if shape else array[0]
 
 
+@checked
 @dataclass(frozen=True, eq=False, repr=False)
 class Path(Value):
     """Recorded states of a run; the first is the initialisation.
@@ -152,6 +154,7 @@ class Path(Value):
         return self.to_xarray(feature_names).to_dataframe()
 
 
+@checked
 @dataclass(frozen=True, eq=False, repr=False)
 class SignChanges(Value):
     """Where the weights of one flow crossed zero.
@@ -178,6 +181,7 @@ class SignChanges(Value):
         )
 
 
+@checked
 @dataclass(frozen=True, eq=False, repr=False)
 class Trajectory(Value):
     """The end of one run, or of a batch of runs (leading axes `...`).
@@ -321,7 +325,9 @@ class Trajectory(Value):
         distance = np.maximum(np.abs(self.S_plus - plus), np.abs(self.S_minus - minus))
         return np.asarray(distance.max(axis=-1))
 
-    def predicted_limit(self, solver: str = "newton", **options: Any) -> ImplicitSolution:
+    def predicted_limit(
+        self, solver: Literal["newton", "cvxpy"] = "newton", **options: Any
+    ) -> ImplicitSolution:
         """Solve the convex problem that this run's remainders determine.
 
         Parameters

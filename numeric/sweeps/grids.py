@@ -18,14 +18,23 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numba
 import numpy as np
 import scipy
-from numpy.typing import ArrayLike
 
 from momentumflow.base import libraries
+from momentumflow.base.arguments import (
+    Count,
+    Door,
+    FileName,
+    Natural,
+    PositiveFloat,
+    Unfit,
+    Where,
+    checked,
+)
 from momentumflow.base.errors import InputError
 from momentumflow.base.version import __version__
 from momentumflow.numeric.progress import meter
@@ -39,7 +48,7 @@ from momentumflow.numeric.sweeps.specification import (
 )
 from momentumflow.numeric.sweeps.store import SweepStore
 from momentumflow.numeric.sweeps.tasks import run_task
-from momentumflow.numeric.validation import FloatArray
+from momentumflow.numeric.validation import FloatArray, Momentum, NonNegative, Positive
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -48,27 +57,34 @@ _log = logging.getLogger(__name__)
 _WATCH_SECONDS = 0.5
 
 
+def _client(name: str, value: Any) -> Any:
+    if not any(kind.__module__.startswith("distributed.") for kind in type(value).__mro__):
+        raise Unfit
+    return value
+
+
+@checked
 def sweep(
     *,
-    gamma: ArrayLike | None = None,
-    beta: ArrayLike | None = None,
-    lam: ArrayLike | None = None,
-    alpha: ArrayLike = 0.1,
-    n: int | Sequence[int] = 20,
-    d: int | Sequence[int] = 30,
-    sparsity: int | Sequence[int] = 5,
-    noise: ArrayLike = 0.0,
-    batch_size: int | Sequence[int] | None = None,
-    seeds: int | Sequence[int] = 10,
+    gamma: Positive | None = None,
+    beta: Momentum | None = None,
+    lam: Positive | None = None,
+    alpha: Positive = 0.1,
+    n: Count | Sequence[Count] = 20,
+    d: Count | Sequence[Count] = 30,
+    sparsity: Count | Sequence[Count] = 5,
+    noise: NonNegative = 0.0,
+    batch_size: Count | Sequence[Count] | None = None,
+    seeds: Count | Sequence[Natural] = 10,
     method: MethodLike | Sequence[MethodLike] = "heavy_ball",
     predict: bool = False,
-    max_steps: int = 1_000_000,
-    tol: float = 1e-10,
-    root_seed: int = 0,
-    chunk: int = 256,
-    store: str | Path | None = None,
-    jobs: int = -1,
-    client: Any = None,
+    max_steps: Count = 1_000_000,
+    tol: PositiveFloat = 1e-10,
+    root_seed: Natural = 0,
+    chunk: Count = 256,
+    store: FileName | None = None,
+    jobs: Annotated[int, Where("as -1 or a number of workers", lambda n: 0 < abs(n) < 4096)] = -1,
+    client: Annotated[Any, Door("a dask.distributed.Client", _client)] | None = None,
     progress: bool | None = None,
 ) -> xr.Dataset:
     """Run a grid of trainings and return their measures, labelled.

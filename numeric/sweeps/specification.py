@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +15,13 @@ from numpy.typing import ArrayLike, NDArray
 from momentumflow.base.errors import InputError
 from momentumflow.numeric.runs.kernel_modules import MethodLike, name_of, update_rule
 from momentumflow.numeric.runs.trajectory import RunStatus
-from momentumflow.numeric.validation import constrained, count, positive
+from momentumflow.numeric.validation import floats
 
 # Problem axes first: runs that share a problem are neighbours, and share lanes.
 PROBLEM_AXES = ("n", "d", "sparsity", "noise", "seed")
 
 STATUS_CODE = {status: code for code, status in enumerate(RunStatus)}
+_MOST_RUNS = 10**8  # of one sweep: the table of its measures would fill the memory
 MISSING = -1  # the status of a run that was never made
 MEASURES: dict[str, str] = {
     "status": "code of RunStatus: " + ", ".join(f"{c} {s.name}" for s, c in STATUS_CODE.items()),
@@ -124,23 +126,16 @@ def specify(
     axes: dict[str, list[Any]] = {
         name: _counts(name, given[name]) for name in ("n", "d", "sparsity")
     }
-    axes["noise"] = _reals("noise", given["noise"], ">= 0", lambda a: a >= 0)
-    axes["seed"] = (
-        list(range(count("seeds", seeds)))
-        if isinstance(seeds, int)
-        else _counts("seeds", seeds, minimum=0)
-    )
+    axes["noise"] = _reals("noise", given["noise"])
+    if isinstance(seeds, int) and seeds > _MOST_RUNS:
+        raise InputError(f"at most {_MOST_RUNS:.0e} problems", f"seeds = {seeds}")
+    axes["seed"] = list(range(seeds)) if isinstance(seeds, int) else _counts("seeds", seeds)
     if batch_size is not None:
         axes["batch_size"] = _counts("batch_size", batch_size)
     axes["method"] = []  # neighbours after the problem: runs of one method share lanes
     for name, value in stated.items():
-        requirement, holds = (
-            ("in [0, 1)", lambda a: (a >= 0) & (a < 1))
-            if name == "beta"
-            else ("> 0", lambda a: a > 0)
-        )
-        axes[name] = _reals(name, value, requirement, holds)
-    axes["alpha"] = _reals("alpha", given["alpha"], "> 0", lambda a: a > 0)
+        axes[name] = _reals(name, value)
+    axes["alpha"] = _reals("alpha", given["alpha"])
     if max(axes["n"]) >= min(axes["d"]):
         raise InputError("every n below every d", f"n = {max(axes['n'])}, d = {min(axes['d'])}")
     if max(axes["sparsity"]) > min(axes["d"]):
@@ -155,21 +150,20 @@ def specify(
     # beta is 0 in every run if it is given as 0, or follows as 0 from gamma = lam
     first, second = (set(axes[name]) for name in stated)
     momentum = set(axes["beta"]) != {0.0} if "beta" in stated else len(first | second) > 1
-    listed = list(method) if isinstance(method, (list, tuple)) else [method]
+    listed: list[Any] = list(method) if isinstance(method, (list, tuple)) else [method]
     if not listed:
         raise InputError("a method, or a non-empty sequence of methods", "an empty one")
     methods = tuple(update_rule(one, momentum) for one in listed)
     names = [name_of(one) for one in methods]
     labels = names if len(set(names)) == len(names) else [_statement(one) for one in methods]
     axes["method"] = _axis("method", np.array(labels, dtype=object)).tolist()
+    runs = math.prod(map(len, axes.values()))
+    if runs > _MOST_RUNS:
+        raise InputError(f"at most {_MOST_RUNS:.0e} runs", f"{runs}", "cut the grid into several")
     return SweepSpec(
         axes=axes,
         methods=methods,
-        predict=bool(given["predict"]),
-        max_steps=count("max_steps", given["max_steps"]),
-        tol=float(positive("tol", given["tol"])),
-        root_seed=count("root_seed", given["root_seed"], minimum=0),
-        chunk=count("chunk", given["chunk"]),
+        **{name: given[name] for name in ("predict", "max_steps", "tol", "root_seed", "chunk")},
     )
 
 
@@ -182,14 +176,14 @@ def step_and_momentum(setting: Mapping[str, Any]) -> tuple[float, float]:
     return setting["gamma"], setting["beta"]
 
 
-def _reals(name: str, value: ArrayLike, requirement: str, holds: Any) -> list[float]:
-    return _axis(name, np.atleast_1d(constrained(name, value, requirement, holds))).tolist()
+def _reals(name: str, value: ArrayLike) -> list[float]:
+    return _axis(name, np.atleast_1d(floats(value))).tolist()
 
 
-def _counts(name: str, value: int | Sequence[int], minimum: int = 1) -> list[int]:
+def _counts(name: str, value: int | Sequence[int]) -> list[int]:
     values = [value] if isinstance(value, int) else list(value)
-    _axis(name, np.asarray(values))
-    return [count(name, v, minimum=minimum) for v in values]
+    _axis(name, np.asarray(values, dtype=object))
+    return values
 
 
 def _axis(name: str, values: NDArray[Any]) -> NDArray[Any]:

@@ -27,8 +27,10 @@ from sympy.printing.codeprinter import PrintMethodNotImplementedError
 from sympy.printing.numpy import JaxPrinter, NumPyPrinter
 from sympy.printing.pycode import PythonCodePrinter
 
+from momentumflow.base.arguments import checked
+from momentumflow.base.arrays import RealsOrNaN
 from momentumflow.base.errors import InputError
-from momentumflow.symbolic.expressions import all_of, canonical, symbol
+from momentumflow.symbolic.expressions import Formula, SymbolLike
 from momentumflow.symbolic.symbols import REGISTRY
 
 # The registry lists several spellings of a symbol; the identifier is the one to print.
@@ -217,6 +219,7 @@ def _split_list(text: str) -> tuple[str, ...]:
     return (*parts, inner[start:].strip())
 
 
+@checked
 @dataclass(frozen=True, repr=False)
 class Kernel:
     """A vectorised NumPy function with readable source; made by `kernel`.
@@ -254,7 +257,7 @@ class Kernel:
         """The compiled function itself, which takes its arguments as they are."""
         return self._function
 
-    def __call__(self, *values: ArrayLike) -> Any:
+    def __call__(self, *values: RealsOrNaN) -> Any:
         """Evaluate at `values`, in the order of `arguments`."""
         if len(values) != len(self.arguments):
             raise InputError(
@@ -298,9 +301,10 @@ def _filled(result: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:
     return array if array.shape == shape else np.broadcast_to(array, shape).copy()
 
 
+@checked
 def kernel(
-    expressions: sp.Expr | str | Iterable[sp.Expr | str],
-    arguments: Sequence[sp.Symbol | str],
+    expressions: Formula | Iterable[Formula],
+    arguments: Sequence[SymbolLike],
     *,
     name: str = "kernel",
 ) -> Kernel:
@@ -336,12 +340,11 @@ def kernel(
     >>> theta([1.0, 2.0], 1)
     array([0.  , 0.75])
     """
-    single = isinstance(expressions, sp.Expr | str | int | float)
-    listed = all_of([expressions] if single else expressions, canonical, "the expressions")
-    symbols = all_of(arguments, symbol, "the arguments")
-    if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
+    single = isinstance(expressions, sp.Expr)
+    listed: Any = (expressions,) if single else expressions
+    if not name.isidentifier() or keyword.iskeyword(name):
         raise InputError("a function name that is a Python identifier", repr(name))
-    emitted = emit(listed, symbols, modules="numpy")
+    emitted = emit(listed, arguments, modules="numpy")
     source = _function_source(name, emitted)
     return Kernel(name, emitted.arguments, source, single=single)
 

@@ -13,6 +13,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from momentumflow.base.arguments import FileName, checked
+from momentumflow.base.choices import Backend
 from momentumflow.base.errors import InputError
 from momentumflow.base.files import write_whole
 from momentumflow.symbolic.codegen.compiled import emit, identifier
@@ -173,11 +175,12 @@ def render_flow(network: SeparableNetwork) -> str:
     )
 
 
+@checked
 def write_kernels(
-    directory: str | Path,
+    directory: FileName,
     method: MomentumMethod | None = None,
     network: SeparableNetwork | None = None,
-    backend: str = "numba",
+    backend: Backend = "numba",
 ) -> Path:
     """Write an importable module of kernels.
 

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import sympy as sp
 
+from momentumflow.base.arguments import checked
 from momentumflow.base.errors import InputError
 from momentumflow.symbolic import symbols
 from momentumflow.symbolic.equations.inertial_regime import inertial_scaling, inertial_series
@@ -33,6 +34,7 @@ from momentumflow.symbolic.rings import factored
 from momentumflow.symbolic.trees.rooted_trees import FIELD, VELOCITY
 
 
+@checked
 def friction(method: MomentumMethod) -> sp.Expr:
     r"""Return the coefficient mu of `f - w'` to all orders: `ln(1/beta)/eps` for heavy ball.
 
@@ -78,6 +80,7 @@ def inertial_root(method: MomentumMethod) -> sp.Expr:
     raise InputError("a left side whose second root has a closed form", str(method))
 
 
+@checked
 def friction_identities(method: MomentumMethod) -> tuple[Identity, ...]:
     """Return steps 1 to 3 of the proof as identities, for this method.
 
@@ -137,6 +140,7 @@ def friction_identities(method: MomentumMethod) -> tuple[Identity, ...]:
     )
 
 
+@checked
 def uniqueness_defect(method: MomentumMethod, order: int) -> list[sp.Expr]:
     """Return derived minus claimed coefficients of `f` and `-v`, `eps^0 ... eps^order`.
 

@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 import flint
 import sympy as sp
 
+from momentumflow.base.arguments import checked
 from momentumflow.base.errors import InputError
 from momentumflow.symbolic import symbols
 from momentumflow.symbolic.equations.inertial_regime import InertialSeries, inertial_series
@@ -43,6 +44,7 @@ class EnergyPart(ScalarSum):
     terms: tuple[tuple[Tree, sp.Expr], ...]
 
 
+@checked
 @dataclass(frozen=True, repr=False)
 class Energy:
     """`dE/dt = -R + O(eps^(order+1))` along the inertial equation.
@@ -72,6 +74,7 @@ class Energy:
         )
 
 
+@checked
 def energy(method: MomentumMethod, order: int = 1) -> Energy:
     """Return an energy of the inertial equation and its dissipation through `eps^order`.
 

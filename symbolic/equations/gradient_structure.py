@@ -13,6 +13,7 @@ from enum import Enum
 
 import sympy as sp
 
+from momentumflow.base.arguments import checked
 from momentumflow.base.choices import Followed
 from momentumflow.base.errors import InputError
 from momentumflow.symbolic.equations.modified_equations import memoryless_map, modified_equation
@@ -32,6 +33,7 @@ class GradientStatus(Enum):
     OBSTRUCTED = "a gradient only through the order before the obstruction; the loss is cut there"
 
 
+@checked
 @dataclass(frozen=True)
 class Obstruction:
     """Two rootings of one free tree whose coefficients differ.
@@ -55,6 +57,7 @@ class Obstruction:
         )
 
 
+@checked
 @dataclass(frozen=True, repr=False)
 class ModifiedLoss(ScalarSum):
     """U with `w' = -grad U` (or `w_{k+1} - w_k = -grad U`).
@@ -86,6 +89,7 @@ class ModifiedLoss(ScalarSum):
         return text
 
 
+@checked
 def modified_loss(method: MomentumMethod, order: int, of: Followed = "flow") -> ModifiedLoss:
     """Return the loss whose gradient flow (or step) the method follows on the slow manifold.
 

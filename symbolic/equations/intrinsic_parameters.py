@@ -17,6 +17,7 @@ from typing import Any
 
 import sympy as sp
 
+from momentumflow.base.arguments import checked
 from momentumflow.base.errors import InputError
 from momentumflow.base.values import FrozenMapping
 from momentumflow.symbolic import symbols
@@ -27,13 +28,14 @@ from momentumflow.symbolic.equations.inertial_regime import (
     inertial_series,
 )
 from momentumflow.symbolic.equations.modified_equations import check_order
-from momentumflow.symbolic.expressions import canonical, substituted, symbol
+from momentumflow.symbolic.expressions import Formula, SymbolLike, canonical, substituted, symbol
 from momentumflow.symbolic.methods.momentum_methods import MomentumMethod
 from momentumflow.symbolic.printing import as_latex, as_text
 from momentumflow.symbolic.rings import factored
 from momentumflow.symbolic.trees.rooted_trees import FIELD
 
 
+@checked
 @dataclass(frozen=True, repr=False)
 class AccelerationRule:
     """How to walk the same path `rho` times faster.
@@ -60,7 +62,9 @@ class AccelerationRule:
         found = symbol(parameter, "a parameter")
         return self.parameters.get(found, found)
 
-    def apply(self, values: Mapping[Any, Any], factor: Any) -> dict[sp.Symbol, sp.Expr]:
+    def apply(
+        self, values: Mapping[SymbolLike, Formula], factor: Formula
+    ) -> dict[sp.Symbol, sp.Expr]:
         """Return the parameters for a path walked `factor` times faster.
 
         Parameters
@@ -92,6 +96,7 @@ class AccelerationRule:
         return f"({old}) -> ({new}), leaving {self.invariant}"
 
 
+@checked
 def intrinsic_parameter(method: MomentumMethod) -> sp.Expr:
     """Return lambda in the method's parameters: `gamma/(1-beta)^2` for heavy ball.
 
@@ -121,6 +126,7 @@ def intrinsic_parameter(method: MomentumMethod) -> sp.Expr:
     return inertial_scaling(method).intrinsic
 
 
+@checked
 def time_step(method: MomentumMethod) -> sp.Expr:
     """Return eps, the time that one step takes in the inertial regime.
 
@@ -141,7 +147,8 @@ def time_step(method: MomentumMethod) -> sp.Expr:
     return inertial_scaling(method).time_step
 
 
-def refined_parameter(method: MomentumMethod, order: Any = 1) -> sp.Expr:
+@checked
+def refined_parameter(method: MomentumMethod, order: int = 1) -> sp.Expr:
     r"""Return lambda corrected through `eps^order`: `gamma (1+beta) / (2 (1-beta)^2)` at order 1.
 
     The modified equation has `w'' = mu (f - w') + ...` with `mu` a series in
@@ -184,6 +191,7 @@ def refined_parameter(method: MomentumMethod, order: Any = 1) -> sp.Expr:
     return factored(scaling.intrinsic * correction)
 
 
+@checked
 def acceleration_rule(method: MomentumMethod, rho: sp.Symbol = symbols.rho) -> AccelerationRule:
     """Return the parameters that walk the same path rho times faster.
 

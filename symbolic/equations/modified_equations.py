@@ -13,12 +13,14 @@ The coefficients are exact and derived from the update rule alone; see
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import sympy as sp
 
+from momentumflow.base.arguments import checked
+from momentumflow.base.arrays import Reals
 from momentumflow.base.choices import Regime
 from momentumflow.base.errors import InputError
 from momentumflow.symbolic import symbols
@@ -28,6 +30,7 @@ from momentumflow.symbolic.equations.inertial_regime import (
     inertial_series,
 )
 from momentumflow.symbolic.equations.slow_regime import SlowSeries, slow_series
+from momentumflow.symbolic.expressions import Formula, SymbolLike
 from momentumflow.symbolic.methods.momentum_methods import MomentumMethod
 from momentumflow.symbolic.series.tree_series import LazyCoefficients, TreeSeries
 from momentumflow.symbolic.trees.rooted_trees import VELOCITY, Tree, number_of_trees
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
 MAX_ORDER = {"slow": 15, "inertial": 10}
 
 
+@checked
 class ModifiedEquation(TreeSeries):
     """The differential equation that a method follows, truncated.
 
@@ -108,7 +112,10 @@ class ModifiedEquation(TreeSeries):
         )
 
     def rhs(
-        self, loss: Any, variables: Sequence[Any] | None = None, **parameters: Any
+        self,
+        loss: Formula | Callable[..., Any],
+        variables: Sequence[SymbolLike] | None = None,
+        **parameters: Reals,
     ) -> RightHandSide:
         """Return the right-hand side for a concrete loss, on float64 arrays.
 
@@ -134,6 +141,7 @@ class ModifiedEquation(TreeSeries):
         return right_hand_side(self, loss, variables, parameters)
 
 
+@checked
 class MemorylessMap(TreeSeries):
     """The one-step map `w_{k+1} - w_k = ...` of the slow manifold, truncated.
 
@@ -155,7 +163,10 @@ class MemorylessMap(TreeSeries):
         return (*super()._identity(), self.method)
 
     def iteration(
-        self, loss: Any, variables: Sequence[Any] | None = None, **parameters: Any
+        self,
+        loss: Formula | Callable[..., Any],
+        variables: Sequence[SymbolLike] | None = None,
+        **parameters: Reals,
     ) -> Iteration:
         """Return the map for a concrete loss, on float64 arrays.
 
@@ -193,6 +204,7 @@ class MemorylessMap(TreeSeries):
         return iteration(self, loss, variables, parameters)
 
 
+@checked
 @dataclass(frozen=True, repr=False)
 class FirstOrderForm:
     """A system `w' = ..., v' = ...` with the initial velocity `v(0)`.
@@ -257,6 +269,7 @@ def check_order(order: Any, regime: str) -> int:
     return number
 
 
+@checked
 def modified_equation(
     method: MomentumMethod, order: int, regime: Regime = "inertial"
 ) -> ModifiedEquation:
@@ -288,7 +301,6 @@ def modified_equation(
     >>> print(modified_equation(HeavyBall(), 2, "slow"))
     w' = gamma/(1 - beta) f - gamma**2*(1 + beta)/(2*(1 - beta)**3) f'f
     """
-    _check_method(method)
     if regime == "slow":
         return _slow_equation(method, check_order(order, regime))
     if regime == "inertial":
@@ -296,6 +308,7 @@ def modified_equation(
     raise InputError("regime to be 'inertial' or 'slow'", repr(regime))
 
 
+@checked
 def leading_equation(method: MomentumMethod) -> ModifiedEquation:
     """Return the inertial equation at eps = 0: `lambda w'' + w' = f` for heavy ball.
 
@@ -323,10 +336,10 @@ def leading_equation(method: MomentumMethod) -> ModifiedEquation:
     >>> print(leading_equation(HeavyBall()))
     w'' = 1/lambda (f - v)
     """
-    _check_method(method)
     return _inertial_equation(method, 0)
 
 
+@checked
 def memoryless_map(method: MomentumMethod, order: int) -> MemorylessMap:
     """Return the one-step map `w_{k+1} = w_k + ...` that the slow manifold carries.
 
@@ -357,17 +370,9 @@ def memoryless_map(method: MomentumMethod, order: int) -> MemorylessMap:
     >>> print(memoryless_map(HeavyBall(), 2))
     w_{k+1} - w_k = gamma/(1 - beta) f - beta*gamma**2/(1 - beta)**3 f'f
     """
-    _check_method(method)
     series = slow_series(method.recurrence, check_order(order, "slow"))
     coefficients = _slow_coefficients(series, series.map, method.step)
     return MemorylessMap(method, order, coefficients)
-
-
-def _check_method(method: Any) -> None:
-    if not isinstance(method, MomentumMethod):
-        raise InputError(
-            "a momentum method such as HeavyBall()", repr(method), "state it as a MomentumMethod"
-        )
 
 
 def _slow_equation(method: MomentumMethod, order: int) -> ModifiedEquation:

@@ -13,10 +13,10 @@ gradient descent, where it reads `ln(1 - gamma h)/h` times the gradient).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import sympy as sp
 
+from momentumflow.base.arguments import checked
 from momentumflow.base.errors import InputError
 from momentumflow.symbolic import symbols
 from momentumflow.symbolic.equations.modified_equations import check_order
@@ -25,6 +25,7 @@ from momentumflow.symbolic.methods.momentum_methods import MomentumMethod
 from momentumflow.symbolic.rings import SeriesRing, factored
 
 
+@checked
 @dataclass(frozen=True, repr=False)
 class PrincipalFlow:
     """`w' = rate(h) w` on each eigenspace of the Hessian, one step per unit time.
@@ -78,6 +79,7 @@ def characteristic_polynomial(method: MomentumMethod, x: sp.Symbol, curvature: s
     return sp.expand(left + method.step * curvature * right)
 
 
+@checked
 def principal_flow(method: MomentumMethod, curvature: sp.Symbol = symbols.h) -> PrincipalFlow:
     """Return the flow that a method follows on quadratics, all orders at once.
 
@@ -128,7 +130,8 @@ def _is_one_at_rest(root: sp.Expr, method: MomentumMethod) -> bool:
     return bool(sp.simplify(root.subs(method.step, 0).subs(values) - 1) == 0)
 
 
-def slow_root_series(method: MomentumMethod, order: Any) -> list[sp.Expr]:
+@checked
+def slow_root_series(method: MomentumMethod, order: int) -> list[sp.Expr]:
     """Return the coefficients of `(gamma h)^n`, n = 1 ... order, in `ln r`.
 
     A fixed-slope iteration on the characteristic polynomial, independent of the tree

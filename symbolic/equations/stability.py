@@ -17,12 +17,14 @@ from __future__ import annotations
 
 import sympy as sp
 
+from momentumflow.base.arguments import checked
 from momentumflow.base.errors import InputError
 from momentumflow.symbolic.equations.quadratic import characteristic_polynomial
 from momentumflow.symbolic.methods.momentum_methods import MomentumMethod
 from momentumflow.symbolic.rings import factored
 
 
+@checked
 def stability_limit(method: MomentumMethod) -> sp.Expr:
     """Return the bound on gamma h below which the method converges on `h w^2 / 2`, h > 0.
 

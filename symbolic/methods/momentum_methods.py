@@ -17,9 +17,10 @@ from typing import Any
 
 import sympy as sp
 
+from momentumflow.base.arguments import checked
 from momentumflow.base.errors import InputError, nearest
 from momentumflow.symbolic import symbols
-from momentumflow.symbolic.expressions import exact, symbol
+from momentumflow.symbolic.expressions import Exact, SymbolLike, exact, symbol
 from momentumflow.symbolic.methods.recurrences import (
     Recurrence,
     check_recurrence,
@@ -30,6 +31,7 @@ from momentumflow.symbolic.methods.recurrences import (
 AT_REST = Recurrence.of({0: 1, -1: -1}, [])  # w_{-1} = w_0
 
 
+@checked
 @dataclass(frozen=True, repr=False)
 class MomentumMethod:
     """A momentum method: a checked recurrence, and how it starts.
@@ -94,8 +96,8 @@ class MomentumMethod:
     @classmethod
     def from_recurrence(
         cls,
-        left: Mapping[int, Any],
-        gradients: Iterable[tuple[Any, Mapping[int, Any]]],
+        left: Mapping[int, Exact],
+        gradients: Iterable[tuple[Exact, Mapping[int, Exact]]],
         *,
         name: str = "momentum method",
         start: Recurrence | None = None,
@@ -184,7 +186,7 @@ class MomentumMethod:
         """The update rule as a SymPy equation in `w[k+j]` and `f`."""
         return self.recurrence.equation(self.step)
 
-    def with_values(self, values: Mapping[Any, Any]) -> MomentumMethod:
+    def with_values(self, values: Mapping[SymbolLike, Exact]) -> MomentumMethod:
         """Return the method with some of its parameters replaced by exact values.
 
         Parameters
@@ -234,6 +236,7 @@ def _called(method: MomentumMethod, **arguments: Any) -> str:
     return f"{type(method).__name__}({', '.join(texts)})"
 
 
+@checked
 class HeavyBall(MomentumMethod):
     """Polyak's heavy ball: `w_{k+1} = w_k + beta (w_k - w_{k-1}) + gamma f(w_k)`.
 
@@ -251,7 +254,7 @@ class HeavyBall(MomentumMethod):
     heavy ball: beta*w[k - 1] + (-beta - 1)*w[k] + w[k + 1] = gamma*f(w[k])
     """
 
-    def __init__(self, *, beta: Any = symbols.beta, gamma: sp.Symbol = symbols.gamma) -> None:
+    def __init__(self, *, beta: Exact = symbols.beta, gamma: sp.Symbol = symbols.gamma) -> None:
         b = _momentum(beta)
         left = {1: 1, 0: -(1 + b), -1: b}
         super().__init__("heavy ball", Recurrence.of(left, [(1, {0: 1})]), step=gamma)
@@ -260,10 +263,11 @@ class HeavyBall(MomentumMethod):
         return _called(self, beta=_coefficient(self.recurrence, -1))
 
 
+@checked
 class Nesterov(MomentumMethod):
     """Nesterov's method: heavy ball with the gradient taken at `w_k + beta (w_k - w_{k-1})`."""
 
-    def __init__(self, *, beta: Any = symbols.beta, gamma: sp.Symbol = symbols.gamma) -> None:
+    def __init__(self, *, beta: Exact = symbols.beta, gamma: sp.Symbol = symbols.gamma) -> None:
         b = _momentum(beta)
         left = {1: 1, 0: -(1 + b), -1: b}
         super().__init__("Nesterov", Recurrence.of(left, [(1, {0: 1 + b, -1: -b})]), step=gamma)
@@ -272,6 +276,7 @@ class Nesterov(MomentumMethod):
         return _called(self, beta=_coefficient(self.recurrence, -1))
 
 
+@checked
 class GradientDescent(MomentumMethod):
     """Gradient descent: `w_{k+1} = w_k + gamma f(w_k)`."""
 
@@ -284,6 +289,7 @@ class GradientDescent(MomentumMethod):
         return _called(self)
 
 
+@checked
 class QuasiHyperbolic(MomentumMethod):
     """Quasi-hyperbolic momentum of Ma and Yarats (ICLR 2019, arXiv 1810.06801).
 
@@ -298,8 +304,8 @@ class QuasiHyperbolic(MomentumMethod):
     def __init__(
         self,
         *,
-        beta: Any = symbols.beta,
-        nu: Any = symbols.nu,
+        beta: Exact = symbols.beta,
+        nu: Exact = symbols.nu,
         gamma: sp.Symbol = symbols.gamma,
     ) -> None:
         b, n = _momentum(beta), exact("nu", nu)

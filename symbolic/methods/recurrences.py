@@ -8,18 +8,23 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
 import sympy as sp
 
+from momentumflow.base.arguments import Where, checked
 from momentumflow.base.errors import InputError
 from momentumflow.symbolic import symbols
-from momentumflow.symbolic.expressions import exact, read, substituted
+from momentumflow.symbolic.expressions import Exact, Formula, SymbolLike, exact, read, substituted
 
 # Parameter values at which the stability of a recurrence with symbols is tried.
 _TRIALS = (sp.Rational(1, 2), sp.Rational(1, 10), sp.Rational(9, 10), sp.Rational(99, 100))
 _ROOT_MARGIN = sp.Rational(1, 10**9)
 _MAX_SHIFT = 32
+Shift: TypeAlias = Annotated[
+    int, Where(f"between -{_MAX_SHIFT} and {_MAX_SHIFT}", lambda j: abs(j) <= _MAX_SHIFT)
+]
+Power: TypeAlias = Annotated[int, Where("in [0, 1000]", lambda m: 0 <= m <= 1000)]
 
 # What stands for the iterates, the field and the number of the step in an equation.
 _NOTATION = ("w", "f", "k")
@@ -35,6 +40,7 @@ class GradientPoint:
     at: tuple[tuple[int, sp.Expr], ...]
 
 
+@checked
 @dataclass(frozen=True, repr=False)
 class Recurrence:
     """`sum_j left[j] w_{k+j} = gamma sum_i weight_i f(sum_j at_ij w_{k+j})`.
@@ -65,8 +71,8 @@ class Recurrence:
     @classmethod
     def of(
         cls,
-        left: Mapping[int, Any],
-        gradients: Iterable[tuple[Any, Mapping[int, Any]]],
+        left: Mapping[int, Exact],
+        gradients: Iterable[tuple[Exact, Mapping[int, Exact]]],
     ) -> Recurrence:
         """Return the recurrence with these coefficients; zero ones are dropped.
 
@@ -102,11 +108,11 @@ class Recurrence:
         """The parameters that occur in the coefficients."""
         return set().union(*(c.free_symbols for c in self.coefficients))
 
-    def left_moment(self, m: int) -> sp.Expr:
+    def left_moment(self, m: Power) -> sp.Expr:
         """Return `c_m = sum_j a_j j^m / m!`, so that `A(e^D) = sum_m c_m D^m`."""
         return _moment(self.left, m)
 
-    def point_moment(self, i: int, m: int) -> sp.Expr:
+    def point_moment(self, i: int, m: Power) -> sp.Expr:
         """Return the coefficient of `D^m` in `B_i(e^D)`.
 
         Parameters
@@ -116,6 +122,8 @@ class Recurrence:
         m : int
             Power of D.
         """
+        if not 0 <= i < len(self.gradients):
+            raise InputError(f"one of {len(self.gradients)} gradient points", f"i = {i}")
         return _moment(self.gradients[i].at, m)
 
     @property
@@ -128,7 +136,7 @@ class Recurrence:
         lowest = min(j for j, _ in self.left)
         return sp.Add(*(a * x ** (j - lowest) for j, a in self.left))
 
-    def shifted(self, by: int) -> Recurrence:
+    def shifted(self, by: Shift) -> Recurrence:
         """Return the same recurrence written for `k + by`."""
         return Recurrence(
             tuple((j + by, a) for j, a in self.left),
@@ -157,7 +165,7 @@ class Recurrence:
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {sp.latex(self.equation())}$"
 
-    def subs(self, values: Mapping[sp.Symbol, sp.Expr]) -> Recurrence:
+    def subs(self, values: Mapping[SymbolLike, Formula]) -> Recurrence:
         """Return the recurrence with parameters replaced."""
         return Recurrence.of(
             {j: substituted(a, values) for j, a in self.left},

@@ -13,6 +13,7 @@ from functools import cached_property
 
 import sympy as sp
 
+from momentumflow.base.arguments import checked
 from momentumflow.base.errors import InputError
 from momentumflow.symbolic.expressions import all_of, canonical, read, symbol
 from momentumflow.symbolic.identities import Identity
@@ -42,6 +43,7 @@ w_previous, w_now, w_next = sp.symbols("w_{k-1} w_k w_{k+1}", nonzero=True)
 sign = sp.Symbol("s", integer=True, nonzero=True)
 
 
+@checked
 @dataclass(frozen=True, repr=False)
 class SeparableNetwork:
     """theta_j = G(w_{1j}, ..., w_{mj}): the same scalar map G in every coordinate j.
@@ -138,6 +140,7 @@ class SeparableNetwork:
         return tuple(rates)
 
 
+@checked
 @dataclass(frozen=True)
 class DiagonalNetwork:
     """The two-layer diagonal linear network theta = u v (PPF, section 2).

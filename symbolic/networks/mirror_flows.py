@@ -27,10 +27,11 @@ from typing import Any
 
 import sympy as sp
 
+from momentumflow.base.arguments import checked
 from momentumflow.base.errors import InputError
 from momentumflow.base.values import FrozenMapping
 from momentumflow.symbolic import symbols
-from momentumflow.symbolic.expressions import all_of, canonical, symbol
+from momentumflow.symbolic.expressions import Formula, SymbolLike, all_of, canonical, symbol
 from momentumflow.symbolic.identities import Identity
 from momentumflow.symbolic.networks.diagonal_network import PPF, SeparableNetwork
 from momentumflow.symbolic.point_values import NoValueError, value_at
@@ -51,6 +52,7 @@ class MirrorStatus(Enum):
     UNDECIDED = "brackets do not vanish but leave theta alone; look at brackets of higher order"
 
 
+@checked
 @dataclass(frozen=True, repr=False)
 class Commutation:
     """The Lie brackets of the gradients of a parametrisation.
@@ -80,7 +82,8 @@ class Commutation:
         return "$\\displaystyle\\begin{aligned}" + " \\\\ ".join(rows) + "\\end{aligned}$"
 
 
-def commutation(maps: Sequence[Any], weights: Sequence[sp.Symbol]) -> Commutation:
+@checked
+def commutation(maps: Sequence[Formula], weights: Sequence[SymbolLike]) -> Commutation:
     """Decide symbolically whether gradient flow on the weights is a mirror flow on theta.
 
     Parameters
@@ -197,6 +200,7 @@ def iterates_of(weight: sp.Symbol) -> tuple[sp.Symbol, sp.Symbol, sp.Symbol]:
     return first, second, third
 
 
+@checked
 @dataclass(frozen=True, repr=False)
 class MirrorFlow:
     """The mirror flow that gradient flow on the weights of one coordinate makes.
@@ -348,8 +352,12 @@ class MirrorFlow:
         return "$\\displaystyle\\begin{aligned}" + " \\\\ ".join(rows) + "\\end{aligned}$"
 
 
+@checked
 def mirror_flow(
-    parameter: Any, weights: Sequence[sp.Symbol] | None = None, *, equal_start: bool = False
+    parameter: Formula | SeparableNetwork,
+    weights: Sequence[SymbolLike] | None = None,
+    *,
+    equal_start: bool = False,
 ) -> MirrorFlow:
     """Derive the mirror flow of a separable parametrisation `theta_j = G(w_{1j}, ..., w_{mj})`.
 

@@ -12,12 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import numpy as np
 import sympy as sp
 from numpy.typing import ArrayLike, NDArray
 
+from momentumflow.base.arguments import Where, checked
+from momentumflow.base.arrays import Vector
 from momentumflow.base.errors import InputError
 from momentumflow.base.values import Value
 from momentumflow.symbolic import symbols
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from momentumflow.symbolic.series.tree_series import TreeSeries
 
 Array = NDArray[np.float64]
+Steps: TypeAlias = Annotated[int, Where("in [0, 10^7]", lambda n: 0 <= n <= 10**7)]
 Loss: TypeAlias = Any  # a SymPy expression, or a gradient as a function of arrays
 
 _KINKS = (
@@ -217,6 +220,7 @@ class Field:
         return list(self.source.function(*(w[..., i] for i in range(self.components or 0))))
 
 
+@checked
 @dataclass(frozen=True, eq=False, repr=False)
 class Evaluation(Value):
     """A series over trees with numbers for its coefficients, evaluated by jets."""
@@ -225,7 +229,7 @@ class Evaluation(Value):
     trees: tuple[Tree, ...]
     coefficients: tuple[Array, ...]
 
-    def __call__(self, w: ArrayLike, v: ArrayLike | None = None) -> Array:
+    def __call__(self, w: Vector, v: Vector | None = None) -> Array:
         """Evaluate at w, and v where there are velocity leaves."""
         point = _point("w", w, self.field.components)
         speed = None
@@ -253,6 +257,7 @@ def _point(name: str, value: ArrayLike, components: int | None) -> Array:
     return array
 
 
+@checked
 @dataclass(frozen=True, eq=False, repr=False)
 class RightHandSide(Value):
     """The right-hand side of a modified equation for a concrete loss.
@@ -277,13 +282,13 @@ class RightHandSide(Value):
     def __repr__(self) -> str:
         return f"<RightHandSide, {self.regime} regime: {len(self.right.trees)} terms>"
 
-    def __call__(self, w: ArrayLike, v: ArrayLike | None = None) -> Array:
+    def __call__(self, w: Vector, v: Vector | None = None) -> Array:
         """Evaluate at w, and v in the inertial regime."""
         if self.regime == "inertial" and v is None:
             raise InputError("a velocity v", "none", "the inertial equation is of second order")
         return self.right(w, v if self.regime == "inertial" else None)
 
-    def initial_velocity(self, w: ArrayLike) -> Array:
+    def initial_velocity(self, w: Vector) -> Array:
         """Return the `w'(0)` that belongs to a start of the method at w.
 
         Raises
@@ -303,6 +308,7 @@ class RightHandSide(Value):
         return np.concatenate([v, self.right(w, v)], axis=-1)
 
 
+@checked
 @dataclass(frozen=True, eq=False, repr=False)
 class Iteration(Value):
     """A memoryless map for a concrete loss: from w_k to w_{k+1}.
@@ -312,12 +318,12 @@ class Iteration(Value):
 
     increment: Evaluation
 
-    def __call__(self, w: ArrayLike) -> Array:
+    def __call__(self, w: Vector) -> Array:
         """Return the next iterate."""
         point = np.asarray(w, dtype=np.float64)
         return point + self.increment(point)
 
-    def run(self, w: ArrayLike, steps: int) -> Array:
+    def run(self, w: Vector, steps: Steps) -> Array:
         """Return the iterates from w on, shape (steps + 1, ..., variables).
 
         Parameters
@@ -332,8 +338,6 @@ class Iteration(Value):
         InputError
             If an iterate is not finite, or `steps` is negative.
         """
-        if steps < 0:
-            raise InputError("steps >= 0", f"steps = {steps}")
         path = [np.asarray(w, dtype=np.float64)]
         for _ in range(steps):
             path.append(self(path[-1]))

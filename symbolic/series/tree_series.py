@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import sympy as sp
 
+from momentumflow.base.arguments import FileName, checked
 from momentumflow.base.errors import InputError
 from momentumflow.base.files import write_text
-from momentumflow.symbolic.expressions import canonical, substituted, symbol
+from momentumflow.symbolic.expressions import Formula, SymbolLike, substituted
 from momentumflow.symbolic.printing import as_latex, as_text
 from momentumflow.symbolic.trees.rooted_trees import FIELD, VELOCITY, Tree, tree
 from momentumflow.symbolic.trees.tree_display import latex_indices, latex_text, plain_text, svg
@@ -26,6 +26,7 @@ Notation = Literal["derivatives", "indices"]
 _MAX_ROWS = 60
 
 
+@checked
 @dataclass(frozen=True)
 class Term:
     """One term of an equation: `coefficient * F(tree)`, symmetry included in the coefficient."""
@@ -71,6 +72,7 @@ class LazyCoefficients(Mapping[Tree, sp.Expr]):
         return dict, (dict(self),)
 
 
+@checked
 class TreeSeries:
     """A sum of elementary differentials with exact coefficients.
 
@@ -154,17 +156,16 @@ class TreeSeries:
         """Return what two equal series share besides their coefficients."""
         return self.left_hand_side, self.max_nodes
 
-    def subs(self, values: Mapping[Any, Any]) -> TreeSeries:
+    def subs(self, values: Mapping[SymbolLike, Formula]) -> TreeSeries:
         """Return the series with symbols of its coefficients replaced."""
-        clean = {symbol(key): canonical(value) for key, value in values.items()}
-        replaced = {term.tree: substituted(term.coefficient, clean) for term in self}
+        replaced = {term.tree: substituted(term.coefficient, values) for term in self}
         return TreeSeries(self.left_hand_side, replaced, max_nodes=self.max_nodes)
 
     def specialise(
         self,
-        loss: Any,
-        variables: Sequence[Any] | None = None,
-        velocity: Sequence[sp.Symbol] | None = None,
+        loss: Formula,
+        variables: Sequence[SymbolLike] | None = None,
+        velocity: Sequence[SymbolLike] | None = None,
     ) -> tuple[sp.Expr, ...]:
         """Return the components of the sum for a SymPy loss, as expressions.
 
@@ -289,7 +290,7 @@ class TreeSeries:
 
         return latex_document(self, notation)
 
-    def to_module(self, path: str | Path | None = None) -> str:
+    def to_module(self, path: FileName | None = None) -> str:
         """Return (and write, if a path is given) a Python module of the coefficients.
 
         The module needs nothing but Python: `coefficients(...)` of the

@@ -21,6 +21,7 @@ from itertools import combinations_with_replacement, groupby
 from math import factorial
 from typing import Any
 
+from momentumflow.base.arguments import checked
 from momentumflow.base.errors import InputError
 
 _REMEDY = 'write nested lists, "[]" for f, "[[],[]]" for f\'\'(f,f), and v for a velocity leaf'
@@ -165,6 +166,7 @@ def graft_root(children: Iterable[Tree]) -> Tree:
     return _intern(list(children))
 
 
+@checked
 def tree(spec: Any) -> Tree:
     """Return the tree that `spec` names.
 

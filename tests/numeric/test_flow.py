@@ -180,7 +180,7 @@ def test_a_flow_that_is_given_up_says_so():
 BAD = [
     (lambda: momentum_flow(PROBLEM, -1.0, 0.1), "lam >= 0, received lam = -1"),
     (lambda: momentum_flow(PROBLEM, 0.0, 0.1, velocity=(0.1, 0.1)), "gradient flow has no inertia"),
-    (lambda: momentum_flow(PROBLEM, 1.0, 0.1, velocity=[0.1, 0.1]), "velocity as a pair"),  # type: ignore[arg-type]
+    (lambda: momentum_flow(PROBLEM, 1.0, 0.1, velocity=[0.1]), "velocity as a pair"),  # type: ignore[arg-type]
     (
         lambda: momentum_flow(PROBLEM, 1.0, 0.1, velocity=(np.ones(3), np.ones(3))),
         "last axis of 30",
@@ -191,7 +191,7 @@ BAD = [
     (lambda: momentum_flow(PROBLEM, 1.0, 0.1, rtol=1.0), "rtol in"),
     (lambda: momentum_flow(PROBLEM, np.inf, 0.1), "finite values in lam"),
     (lambda: flow_sensitivity(PROBLEM, 0.0, 0.1, 1.0), "lam > 0"),
-    (lambda: flow_sensitivity(PROBLEM, [1.0], 0.1, 1.0), "lam as one number"),  # type: ignore[arg-type]
+    (lambda: flow_sensitivity(PROBLEM, [1.0], 0.1, 1.0), "lam as a number > 0"),  # type: ignore[arg-type]
     (lambda: momentum_flow(PROBLEM, [1.0, 2.0, 3.0], np.ones((2, 1))), "broadcast"),
 ]
 

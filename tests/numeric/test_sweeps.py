@@ -183,11 +183,11 @@ BAD = [
     ({"gamma": 0.1, "beta": 0.5, "sparsity": 31}, "sparsity <= d = 30"),
     ({"gamma": 0.1, "beta": 0.5, "batch_size": 21}, "batch_size <= n = 20"),
     ({"gamma": [0.1, 0.1], "beta": 0.5}, "distinct values of gamma"),
-    ({"gamma": [], "beta": 0.5}, "gamma as a number or a non-empty sequence"),
+    ({"gamma": [], "beta": 0.5}, "gamma with at least one entry"),
     ({"gamma": 0.1, "beta": 0.5, "seeds": 0}, "seeds >= 1"),
     ({"gamma": 0.1, "beta": 0.5, "method": []}, "a non-empty sequence of methods"),
     ({"gamma": 0.1, "beta": 0.5, "method": ["nesterov"] * 2}, "distinct values of method"),
-    ({"gamma": 0.1, "beta": 0.5, "method": ["nesterov", "adam"]}, "method to be one of"),
+    ({"gamma": 0.1, "beta": 0.5, "method": ["nesterov", "adam"]}, r"method\[1\] to be one of"),
     ({"gamma": 0.1, "beta": 0.5, "method": "gradient_descent"}, "beta = 0 for gradient descent"),
     ({"gamma": 0.1, "lam": [0.1, 1.0], "method": "gradient_descent"}, "beta = 0 for gradient"),
 ]

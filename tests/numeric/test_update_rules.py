@@ -111,7 +111,7 @@ def test_the_shipped_rule_goes_the_same_way():
     ("method", "beta", "sentence"),
     [
         ("adam", 0.5, "expected method to be one of 'heavy_ball', 'nesterov', 'gradient_descent'"),
-        (3, 0.5, "expected method to be one of heavy_ball, nesterov, gradient_descent, or a Mom"),
+        (3, 0.5, "expected method as one of heavy_ball, nesterov, gradient_descent, or a Mom"),
         (QuasiHyperbolic(), 0.5, r"only parameters are gamma and beta, received nu.*with_values"),
         (HeavyBall(beta=sp.Rational(1, 2)), 0.5, "expected beta = 0 for heavy ball"),
         ("gradient_descent", 0.5, "expected beta = 0 for gradient descent"),

@@ -101,9 +101,9 @@ def test_names_of_symbols() -> None:
         ),
         (
             lambda: kernel(theta, (theta + 1,)),
-            "of the arguments as a name or a SymPy symbol, received",
+            r"arguments\[0\] as a name or a SymPy symbol, received",
         ),
-        (lambda: kernel(theta, (theta,))(1j), "theta to hold real numbers"),
+        (lambda: kernel(theta, (theta,))(1j), r"values\[0\] as real numbers"),
         (lambda: kernel(theta, (theta,))(1, 2), "1 arguments \\(theta\\), received 2"),
         (lambda: kernel(z, (sp.Symbol("a b"), z)), "symbols with names that Python can hold"),
     ],

@@ -163,7 +163,7 @@ def test_symbols_of_a_registered_name_are_the_registered_ones():
         ),
         (
             "w[k+1] = w[k] + 0.5*gamma*f(w[k])",
-            "expected a gradient weight as an exact number, received the float 0.5",
+            "expected gradients[0][0] as an exact number, received the float 0.5",
         ),
         (
             "w[k+1] = w[k] + gamma*f(w[k])*f(w[k-1])",
@@ -231,7 +231,7 @@ def test_recurrences_that_are_refused(text, sentence):
         ),
         (
             lambda: HeavyBall(gamma=3),
-            "expected the step as a name or a SymPy symbol, received 3.",
+            "expected gamma as a name or a SymPy symbol, received 3.",
         ),
         (lambda: HeavyBall(beta=sp.oo), "expected beta that is finite, received oo."),
         (lambda: HeavyBall(beta=None), "expected beta as text, a number or a SymPy expression"),

@@ -184,5 +184,5 @@ def test_further_forms_are_derived_and_proved(text):
 
 
 def test_a_map_has_to_be_an_expression():
-    with pytest.raises(InputError, match="expected an item of the maps as text, a number or a"):
+    with pytest.raises(InputError, match=r"expected maps\[0\] as text, a number or a"):
         commutation([sp.true], sp.symbols("u v", real=True))

@@ -241,7 +241,7 @@ def kinked(w):
             "expected either eps and lam or the method's own parameters, received both; give one.",
         ),
         (LOSS, [x, y], {}, np.ones(3), "expected w with 2 on the last axis, received shape (3,)."),
-        (LOSS, [x, y], {}, np.array([1.0, np.nan]), "expected finite values in w, received NaN"),
+        (LOSS, [x, y], {}, np.array([1.0, np.nan]), "expected finite values in w, received 1 NaN"),
     ],
 )  # fmt: skip
 def test_what_is_refused(loss, variables, values, point, sentence):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from momentumflow.base import libraries
+from momentumflow.base.arguments import FileName, checked
 from momentumflow.base.errors import InputError
 from momentumflow.base.files import write_whole
 from momentumflow.verify.evidence import Verdict
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 _STYLES = {Verdict.SUPPORTED: "green", Verdict.REFUTED: "bold red", Verdict.UNDECIDED: "yellow"}
 
 
+@checked
 @dataclass(frozen=True, eq=False, repr=False)
 class Report(Findings):
     """The results of one verification, with their provenance.
@@ -148,7 +150,7 @@ class Report(Findings):
         """The figures as SVG documents, by claim name."""
         return {name: document(figure) for name, figure in self._drawn.items()}
 
-    def write(self, folder: str | Path) -> tuple[Path, ...]:
+    def write(self, folder: FileName) -> tuple[Path, ...]:
         """Write index.html, report.json, junit.xml and the figures into `folder`.
 
         Files of these names are replaced; where one is a link, its target is left alone.

@@ -73,7 +73,7 @@ WITH_NAN = np.where(np.arange(12) == 3, np.nan, 1.0)
             {"max_iterations": 0},
             "expected max_iterations >= 1, received max_iterations = 0.",
         ),
-        (("X", 1.0), {}, "expected problem as a Regression or a pair (X, y), received str."),
+        (("X", 1.0), {}, "expected problem as a Regression or a pair (X, y), received 'X'."),
         (
             ((X, Y[:4]), 1.0),
             {},
