@@ -79,7 +79,8 @@ def predict(
         progress=False if logs.silent() else None,
     )
     if as_json:
-        typer.echo(json.dumps(found.to_dict(), indent=2, allow_nan=False, ensure_ascii=False))
+        # in ASCII: names of columns may hold what a terminal obeys
+        typer.echo(json.dumps(found.to_dict(), indent=2, allow_nan=False))
     else:
         _print(found, top)
         if found.newton is None and not standardise:
