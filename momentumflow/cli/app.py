@@ -25,6 +25,7 @@ from momentumflow.cli import (
     logs,
     predict,
     sweep,
+    theory,
     verify,
 )
 from momentumflow.cli.groups import Group
@@ -53,6 +54,7 @@ app.add_typer(figures.app, name="figures")
 app.add_typer(kernels.app, name="kernels")
 app.command(epilog=f"Example: {predict.EXAMPLE}")(predict.predict)
 app.command()(sweep.sweep)
+app.command()(theory.theory)
 app.add_typer(verify.app, name="verify")
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import importlib
 import re
 import sys
+from dataclasses import replace
 
 import pytest
+
+from momentumflow import theory as index
 
 from .conftest import ROOT
 
@@ -74,21 +77,16 @@ def test_the_addresses_lead_to_the_lines_that_state_and_define(theory):
     assert line(pages.of_name("momentumflow.verify.claims")).startswith(("@cache", "def claims"))
 
 
-def test_a_claim_that_no_row_names_gets_a_row(theory, monkeypatch):
-    from dataclasses import replace
-
-    formulas, _ = theory
-    known = formulas.claims()
+def test_a_claim_that_no_row_names_gets_a_row(monkeypatch):
+    known = index.claims()
     new = replace(known[0], name="new-claim", proofs=None)
-    monkeypatch.setattr(formulas, "claims", lambda: (*known, new))
-    rows = formulas.formulas.__wrapped__()
+    monkeypatch.setattr(index, "claims", lambda: (*known, new))
+    rows = index.formulas.__wrapped__()
     assert [row.section for row in rows if "new-claim" in row.claims] == ["Beyond"]
 
 
 def test_a_proof_is_shown_with_its_steps_and_a_false_one_fails_the_build(theory):
     """Negative control: the page cannot show an identity that SymPy does not prove."""
-    from dataclasses import replace
-
     from momentumflow.symbolic import ProofError
 
     formulas, _ = theory

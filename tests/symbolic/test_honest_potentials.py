@@ -27,9 +27,17 @@ def integrated(text, start, fraction):
     u = sp.Symbol("u", real=True)
     G = sp.sympify(text, locals={"u": u})
     slope, value = (sp.lambdify(u, e, "numpy") for e in (sp.diff(G, u), G))
-    span = fraction * start / (abs(float(slope(start))) * 4)
+    bend = abs(float(sp.diff(G, u, 2).subs(u, start)))
+    span = fraction / (4 * (abs(float(slope(start))) / start + bend))
+    # small first steps: a trial step must not leave the side of zero on which the weight is
+    steps = {"first_step": abs(span) / 100, "max_step": abs(span) / 10} if span else {}
     run = solve_ivp(
-        lambda _, w: np.broadcast_to(slope(w), w.shape), (0, span), [start], rtol=1e-11, atol=1e-14
+        lambda _, w: np.broadcast_to(slope(w), w.shape),
+        (0, span),
+        [start],
+        rtol=1e-11,
+        atol=1e-14,
+        **steps,
     )
     return span, float(value(run.y[0, -1]))
 
@@ -94,7 +102,7 @@ def test_a_wrong_branch_is_not_returned(monkeypatch):
     assert flow.gradient is None
     assert flow.potential is None
     solved = mirror_flows._solutions
-    monkeypatch.setattr(mirror_flows, "_solutions", lambda *a: [-e for e in solved(*a)])
+    monkeypatch.setattr(mirror_flows, "_solutions", lambda *a: [e + 1 for e in solved(*a)])
     with pytest.raises(InputError, match="closed form"):
         mirror_flow("u**4")
 
