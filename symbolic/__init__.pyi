@@ -70,10 +70,10 @@ from .networks.mirror_flows import (
     mirror_flow as mirror_flow,
 )
 from .printing import as_latex as as_latex, as_text as as_text
-from .series.right_hand_side import written_out as written_out
+from .series.terms import Term as Term
 from .series.tree_series import (
-    Term as Term,
     TreeSeries as TreeSeries,
+    written_out as written_out,
 )
 from .trees.rooted_trees import (
     Tree as Tree,

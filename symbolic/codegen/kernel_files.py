@@ -11,7 +11,8 @@ import hashlib
 import logging
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import jinja2
 
 from momentumflow.base.arguments import FileName, checked
 from momentumflow.base.choices import Backend
@@ -27,9 +28,6 @@ from momentumflow.symbolic.methods.momentum_methods import (
 )
 from momentumflow.symbolic.networks.diagonal_network import DiagonalNetwork, SeparableNetwork
 from momentumflow.symbolic.symbols import beta, g, gamma, lam
-
-if TYPE_CHECKING:
-    import jinja2
 
 _log = logging.getLogger(__name__)
 
@@ -74,8 +72,6 @@ def kernel_file_name(method: MomentumMethod, network: SeparableNetwork, backend:
 
 @lru_cache(maxsize=1)
 def _templates() -> jinja2.Environment:
-    import jinja2
-
     return jinja2.Environment(
         loader=jinja2.PackageLoader("momentumflow.symbolic.codegen", "templates"),
         undefined=jinja2.StrictUndefined,

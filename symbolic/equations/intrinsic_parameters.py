@@ -118,8 +118,7 @@ def intrinsic_parameter(method: MomentumMethod) -> sp.Expr:
 
     Examples
     --------
-    >>> from momentumflow.symbolic.expressions import canonical, substituted, symbol
-    from momentumflow.symbolic.methods.momentum_methods import HeavyBall
+    >>> from momentumflow.symbolic.methods.momentum_methods import HeavyBall
     >>> intrinsic_parameter(HeavyBall())
     gamma/(1 - beta)**2
     """

@@ -15,7 +15,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sympy as sp
 
@@ -32,12 +32,15 @@ from momentumflow.symbolic.equations.inertial_regime import (
 from momentumflow.symbolic.equations.slow_regime import SlowSeries, slow_series
 from momentumflow.symbolic.expressions import Formula, SymbolLike
 from momentumflow.symbolic.methods.momentum_methods import MomentumMethod
-from momentumflow.symbolic.series.tree_series import LazyCoefficients, TreeSeries
+from momentumflow.symbolic.series.right_hand_side import (
+    Iteration,
+    RightHandSide,
+    iteration,
+    right_hand_side,
+)
+from momentumflow.symbolic.series.terms import LazyCoefficients
+from momentumflow.symbolic.series.tree_series import TreeSeries
 from momentumflow.symbolic.trees.rooted_trees import VELOCITY, Tree, number_of_trees
-
-if TYPE_CHECKING:
-    from momentumflow.symbolic.series.right_hand_side import Iteration, RightHandSide
-
 
 MAX_ORDER = {"slow": 15, "inertial": 10}
 
@@ -136,9 +139,17 @@ class ModifiedEquation(TreeSeries):
         InputError
             If the loss is not smooth, or a parameter is missing or unknown.
         """
-        from momentumflow.symbolic.series.right_hand_side import right_hand_side
-
-        return right_hand_side(self, loss, variables, parameters)
+        own = (self.method.step, *self.method.parameters)
+        wanted: tuple[sp.Symbol, ...] = own
+        derived: dict[sp.Symbol, sp.Expr] = {}
+        if self.scaling is not None:
+            derived = {symbols.eps: self.scaling.time_step, symbols.lam: self.scaling.intrinsic}
+            others = (s for s in self.method.parameters if s != self.method.momentum)
+            wanted = (*derived, *others)
+        start = None if self.initial_velocity is None else self.initial_velocity.terms
+        return right_hand_side(
+            self.terms, start, (wanted, own, derived), loss, variables, parameters
+        )
 
 
 @checked
@@ -199,9 +210,8 @@ class MemorylessMap(TreeSeries):
         >>> step.run([1.0], 2).shape
         (3, 1)
         """
-        from momentumflow.symbolic.series.right_hand_side import iteration
-
-        return iteration(self, loss, variables, parameters)
+        own = (self.method.step, *self.method.parameters)
+        return iteration(self.terms, own, loss, variables, parameters)
 
 
 @checked

@@ -12,9 +12,9 @@ Which monomials are kept, and how they multiply, is the business of a `JetSpace`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import comb
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -23,12 +23,21 @@ from momentumflow.symbolic.series import taylor
 from momentumflow.symbolic.series.taylor import Array
 from momentumflow.symbolic.trees.rooted_trees import Tree
 
-if TYPE_CHECKING:
-    from momentumflow.symbolic.series.jet_space import JetSpace
-
 Monomial = tuple[Tree, ...]  # sorted, so that equal multisets are equal
 
 _SMOOTH = "compose it of +, -, *, /, **, @, exp, log, sin, cos, tanh and the like"
+
+
+class Products(Protocol):
+    """Which monomials are kept, and how they multiply; `JetSpace` is one."""
+
+    degree: int
+
+    def times(self, a: Monomial, b: Monomial) -> Monomial | None:
+        """Return the product of two monomials, or None where it is not kept."""
+
+    def product(self, a: Mapping[Monomial, Any], b: Mapping[Monomial, Any]) -> dict[Monomial, Any]:
+        """Return the product of two polynomials, cut to the monomials that are kept."""
 
 
 class Jet:
@@ -38,13 +47,13 @@ class Jet:
     ----------
     coefficients : mapping
         Monomial to array; all arrays of one shape. The empty monomial is the value.
-    space : JetSpace
+    space : Products
         Which monomials are kept.
     """
 
     __slots__ = ("coefficients", "space")
 
-    def __init__(self, coefficients: dict[Monomial, Any], space: JetSpace) -> None:
+    def __init__(self, coefficients: dict[Monomial, Any], space: Products) -> None:
         self.coefficients = coefficients
         self.space = space
 
@@ -204,7 +213,7 @@ class Jet:
     __floordiv__ = __mod__ = _refuse
 
 
-def _space_of(*items: Any) -> JetSpace:
+def _space_of(*items: Any) -> Products:
     return next(item.space for item in items if isinstance(item, Jet))
 
 
@@ -219,7 +228,7 @@ def _add(a: Any, b: Any) -> Jet:
     return _levelled(result, _space_of(a, b))
 
 
-def _levelled(coefficients: dict[Monomial, Any], space: JetSpace) -> Jet:
+def _levelled(coefficients: dict[Monomial, Any], space: Products) -> Jet:
     """Bring the coefficients to one shape: a sum may broadcast its value only."""
     shape = np.shape(coefficients[()])
     return Jet(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 import sympy as sp
@@ -22,17 +22,11 @@ from momentumflow.base.arguments import Where, checked
 from momentumflow.base.arrays import Vector
 from momentumflow.base.errors import InputError
 from momentumflow.base.values import Value
-from momentumflow.symbolic import symbols
 from momentumflow.symbolic.codegen.compiled import identifier, kernel
 from momentumflow.symbolic.expressions import all_of, canonical, symbol
 from momentumflow.symbolic.series.jet_space import jet_space
+from momentumflow.symbolic.series.terms import Term
 from momentumflow.symbolic.trees.rooted_trees import VELOCITY, Tree
-
-if TYPE_CHECKING:
-    from momentumflow.symbolic.equations.inertial_regime import InertialScaling
-    from momentumflow.symbolic.equations.modified_equations import MemorylessMap, ModifiedEquation
-    from momentumflow.symbolic.methods.momentum_methods import MomentumMethod
-    from momentumflow.symbolic.series.tree_series import TreeSeries
 
 Array = NDArray[np.float64]
 Steps: TypeAlias = Annotated[int, Where("in [0, 10^7]", lambda n: 0 <= n <= 10**7)]
@@ -78,48 +72,8 @@ def check_loss(loss: Any, variables: Sequence[Any] | None) -> tuple[sp.Expr, tup
     return expr, chosen
 
 
-def written_out(series: TreeSeries, loss: Any) -> dict[str, sp.Expr]:
-    """Return an equation for a loss, a component at a time, with its start where it has one.
-
-    Parameters
-    ----------
-    series : TreeSeries
-        Such as a `ModifiedEquation` or a `MemorylessMap`.
-    loss : sympy.Expr or str
-        The loss F of its free symbols; the field is `-grad F`.
-
-    Returns
-    -------
-    dict
-        Left-hand sides such as `x''` and `x'(0)` to right-hand sides; `x'` there is
-        the velocity of `x`.
-
-    Raises
-    ------
-    InputError
-        As `check_loss`.
-
-    Examples
-    --------
-    >>> from momentumflow.symbolic import HeavyBall, modified_equation, written_out
-    >>> written_out(modified_equation(HeavyBall(), 1, "slow"), "x**2/2")
-    {"x'": -gamma*x/(1 - beta)}
-    """
-    expr, names = check_loss(loss, None)
-    speed = [sp.Symbol(f"{x.name}'", real=True) for x in names]
-    found = {
-        series.left_hand_side.replace("w", x.name): component
-        for x, component in zip(names, specialise(series, expr, names, speed), strict=True)
-    }
-    start = getattr(series, "initial_velocity", None)
-    if start is not None:
-        for x, component in zip(names, specialise(start, expr, names), strict=True):
-            found[f"{x.name}'(0)"] = component
-    return found
-
-
 def specialise(
-    series: TreeSeries,
+    terms: Sequence[Term],
     loss: Any,
     variables: Sequence[Any] | None = None,
     velocity: Sequence[sp.Symbol] | None = None,
@@ -128,8 +82,8 @@ def specialise(
 
     Parameters
     ----------
-    series : TreeSeries
-        Such as a `ModifiedEquation` or its initial velocity.
+    terms : sequence of Term
+        Those of a `ModifiedEquation` or of its initial velocity.
     loss : sympy.Expr
         The loss F; the field is `-grad F`.
     variables : sequence of symbols, optional
@@ -147,8 +101,8 @@ def specialise(
     speed = None if velocity is None else all_of(velocity, canonical, "the velocity")
     if speed is not None and len(speed) != len(names):
         raise InputError(f"a velocity of {len(names)} components", f"{len(speed)}")
-    _check_distinct(series, names, speed or ())
-    if speed is None and any(term.tree.velocities for term in series):
+    _check_distinct(terms, names, speed or ())
+    if speed is None and any(term.tree.velocities for term in terms):
         raise InputError("symbols for the velocity", "none", "the equation has velocity leaves")
 
     @cache
@@ -172,17 +126,17 @@ def specialise(
         return tuple(total)
 
     values = [sp.S.Zero] * len(names)
-    for term in series:
+    for term in terms:
         parts = differential(term.tree)
         values = [a + term.coefficient * b for a, b in zip(values, parts, strict=True)]
     return tuple(values)
 
 
 def _check_distinct(
-    series: TreeSeries, names: tuple[sp.Symbol, ...], speed: tuple[sp.Expr, ...]
+    terms: Sequence[Term], names: tuple[sp.Symbol, ...], speed: tuple[sp.Expr, ...]
 ) -> None:
     """Raise InputError if a name means one thing in the loss and another in the equation."""
-    own = set().union(*(term.coefficient.free_symbols for term in series))
+    own = set().union(*(term.coefficient.free_symbols for term in terms))
     moving = set().union(*(part.free_symbols for part in speed))
     clash = sorted(str(s) for s in (own & (set(names) | moving)) | (set(names) & moving))
     if clash or len(set(names)) != len(names):
@@ -348,72 +302,75 @@ class Iteration(Value):
 
 
 def iteration(
-    series: MemorylessMap,
+    terms: Sequence[Term],
+    own: Sequence[sp.Symbol],
     loss: Loss,
     variables: Sequence[Any] | None,
-    parameters: Mapping[str, Any],
+    given: Mapping[str, Any],
 ) -> Iteration:
     """Return a map for a concrete loss; see `MemorylessMap.iteration`."""
-    values = _parameter_values(series.method, None, parameters)
-    return Iteration(_evaluation(series, Field.of(loss, variables), values))
+    values = _parameter_values(own, own, {}, given)
+    return Iteration(_evaluation(terms, Field.of(loss, variables), values))
 
 
 def right_hand_side(
-    equation: ModifiedEquation,
+    terms: Sequence[Term],
+    start: Sequence[Term] | None,
+    parameters: tuple[Sequence[sp.Symbol], Sequence[sp.Symbol], Mapping[sp.Symbol, sp.Expr]],
     loss: Loss,
     variables: Sequence[Any] | None,
-    parameters: Mapping[str, Any],
+    given: Mapping[str, Any],
 ) -> RightHandSide:
-    """Return the right-hand side of an equation; see `ModifiedEquation.rhs`."""
+    """Return the right-hand side of an equation; see `ModifiedEquation.rhs`.
+
+    Parameters
+    ----------
+    terms, start : sequence of Term
+        The equation, and the initial velocity where the start ties it.
+    parameters : (wanted, own, derived)
+        The symbols of the coefficients, those of the method, and the first by
+        the second where they are not the same (the inertial regime).
+    loss, variables, given
+        As `rhs` takes them.
+    """
     field = Field.of(loss, variables)
-    values = _parameter_values(equation.method, equation.scaling, parameters)
-    start = equation.initial_velocity
+    values = _parameter_values(*parameters, given)
     return RightHandSide(
-        equation.regime,
-        _evaluation(equation, field, values),
+        "inertial" if parameters[2] else "slow",
+        _evaluation(terms, field, values),
         None if start is None else _evaluation(start, field, values),
     )
 
 
 def _evaluation(
-    series: TreeSeries, field: Field, values: Mapping[sp.Symbol, ArrayLike]
+    terms: Sequence[Term], field: Field, values: Mapping[sp.Symbol, ArrayLike]
 ) -> Evaluation:
-    trees = tuple(term.tree for term in series)
+    trees = tuple(term.tree for term in terms)
     if not trees:
         return Evaluation(field, (), ())
-    compiled = kernel([term.coefficient for term in series], tuple(values), name="coefficients")
+    compiled = kernel([term.coefficient for term in terms], tuple(values), name="coefficients")
     return Evaluation(field, trees, tuple(compiled(*values.values())))
 
 
 def _parameter_values(
-    method: MomentumMethod, scaling: InertialScaling | None, given: Mapping[str, Any]
+    wanted: Sequence[sp.Symbol],
+    own: Sequence[sp.Symbol],
+    derived: Mapping[sp.Symbol, sp.Expr],
+    given: Mapping[str, Any],
 ) -> dict[sp.Symbol, ArrayLike]:
-    """Return numbers for an equation's symbols; gamma and beta may stand for eps and lambda."""
-    known = {identifier(s): s for s in (method.step, *method.parameters)}
-    known |= {"eps": symbols.eps, "lam": symbols.lam} if scaling is not None else {}
+    """Return numbers for the symbols of an equation, computed from the method's if those came."""
+    known = {identifier(s): s for s in (*own, *derived)}
     unknown = sorted(set(given) - set(known))
     if unknown:
         raise InputError(f"parameters among {', '.join(known)}", ", ".join(unknown))
     values: dict[sp.Symbol, ArrayLike] = {known[name]: value for name, value in given.items()}
-    if scaling is None:
-        wanted = (method.step, *method.parameters)
-    else:
-        wanted = (
-            symbols.eps,
-            symbols.lam,
-            *(s for s in method.parameters if s != method.momentum),
-        )
-        own = (method.step, *method.parameters)
-        if all(s in values for s in own):
-            for symbol, expr in (
-                (symbols.eps, scaling.time_step),
-                (symbols.lam, scaling.intrinsic),
-            ):
-                if symbol in values:
-                    raise InputError(
-                        "either eps and lam or the method's own parameters", "both", "give one"
-                    )
-                values[symbol] = kernel(expr, own)(*(values[s] for s in own))
+    if all(s in values for s in own):
+        for name, expr in derived.items():
+            if name in values:
+                raise InputError(
+                    "either eps and lam or the method's own parameters", "both", "give one"
+                )
+            values[name] = kernel(expr, own)(*(values[s] for s in own))
     missing = [identifier(s) for s in wanted if s not in values]
     if missing:
         raise InputError(f"values for {', '.join(known)}", f"none for {', '.join(missing)}")

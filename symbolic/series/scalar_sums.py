@@ -11,7 +11,9 @@ from typing import Any
 import sympy as sp
 
 from momentumflow.symbolic.printing import as_latex, as_text
-from momentumflow.symbolic.series.tree_series import TreeSeries, joined
+from momentumflow.symbolic.series.right_hand_side import check_loss, specialise
+from momentumflow.symbolic.series.terms import Term
+from momentumflow.symbolic.series.tree_series import joined
 from momentumflow.symbolic.trees.free_trees import (
     free_tree,
     inner_product,
@@ -84,8 +86,6 @@ class ScalarSum:
         InputError
             If the loss has symbols that are not variables.
         """
-        from momentumflow.symbolic.series.right_hand_side import check_loss, specialise
-
         expr, names = check_loss(loss, variables)
         total = sp.S.Zero
         for tau, coefficient in self.terms:
@@ -93,6 +93,6 @@ class ScalarSum:
                 total += coefficient * -expr
                 continue
             pair = (VELOCITY, VELOCITY) if tau is VELOCITY else inner_product(tau)
-            sides = [specialise(TreeSeries("", {x: sp.S.One}), expr, names, velocity) for x in pair]
+            sides = [specialise((Term(x, sp.S.One),), expr, names, velocity) for x in pair]
             total += coefficient * sum(a * b for a, b in zip(*sides, strict=True))
         return total

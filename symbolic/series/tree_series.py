@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +13,9 @@ from momentumflow.base.errors import InputError
 from momentumflow.base.files import write_text
 from momentumflow.symbolic.expressions import Formula, SymbolLike, substituted
 from momentumflow.symbolic.printing import as_latex, as_text
+from momentumflow.symbolic.series.exports import latex_document, python_module
+from momentumflow.symbolic.series.right_hand_side import check_loss, specialise
+from momentumflow.symbolic.series.terms import LazyCoefficients, Term
 from momentumflow.symbolic.trees.rooted_trees import FIELD, VELOCITY, Tree, tree
 from momentumflow.symbolic.trees.tree_display import latex_indices, latex_text, plain_text, svg
 
@@ -24,52 +26,6 @@ Notation = Literal["derivatives", "indices"]
 
 # Rows of a table that a notebook shows; the rest is counted.
 _MAX_ROWS = 60
-
-
-@checked
-@dataclass(frozen=True)
-class Term:
-    """One term of an equation: `coefficient * F(tree)`, symmetry included in the coefficient."""
-
-    tree: Tree
-    coefficient: sp.Expr
-
-
-class LazyCoefficients(Mapping[Tree, sp.Expr]):
-    """Coefficients that become SymPy expressions when they are asked for.
-
-    Thousands of trees are computed in a second over FLINT polynomials; turning
-    all of them into expressions would take longer than that.
-
-    Parameters
-    ----------
-    elements : mapping
-        Tree to ring element; those that are zero are dropped.
-    convert : callable
-        From a tree and its element to the coefficient.
-    """
-
-    def __init__(
-        self, elements: Mapping[Tree, Any], convert: Callable[[Tree, Any], sp.Expr]
-    ) -> None:
-        self._elements = {tau: e for tau, e in elements.items() if e != 0}
-        self._convert = convert
-        self._known: dict[Tree, sp.Expr] = {}
-
-    def __getitem__(self, tau: Tree) -> sp.Expr:
-        if tau not in self._known:
-            self._known[tau] = self._convert(tau, self._elements[tau])
-        return self._known[tau]
-
-    def __iter__(self) -> Iterator[Tree]:
-        return iter(self._elements)
-
-    def __len__(self) -> int:
-        return len(self._elements)
-
-    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
-        # FLINT polynomials do not pickle; expressions do
-        return dict, (dict(self),)
 
 
 @checked
@@ -177,9 +133,7 @@ class TreeSeries:
             The variables in order, and the components of `w'` where the sum has
             velocity leaves.
         """
-        from momentumflow.symbolic.series.right_hand_side import specialise
-
-        return specialise(self, loss, variables, velocity)
+        return specialise(self.terms, loss, variables, velocity)
 
     def latex(self, notation: Notation = "derivatives") -> str:
         """Return the equation in LaTeX, without dollar signs.
@@ -286,9 +240,7 @@ class TreeSeries:
 
     def to_latex_document(self, notation: Notation = "derivatives") -> str:
         """Return a LaTeX document that compiles on its own, one term a line."""
-        from momentumflow.symbolic.codegen.exports import latex_document
-
-        return latex_document(self, notation)
+        return latex_document(*self.latex_pieces(notation))
 
     def to_module(self, path: FileName | None = None) -> str:
         """Return (and write, if a path is given) a Python module of the coefficients.
@@ -302,12 +254,50 @@ class TreeSeries:
         InputError
             If the file cannot be written.
         """
-        from momentumflow.symbolic.codegen.exports import python_module
-
-        source = python_module(self)
+        source = python_module(self.left_hand_side, self.terms)
         if path is not None:
             write_text(path, source)
         return source
+
+
+def written_out(series: TreeSeries, loss: Any) -> dict[str, sp.Expr]:
+    """Return an equation for a loss, a component at a time, with its start where it has one.
+
+    Parameters
+    ----------
+    series : TreeSeries
+        Such as a `ModifiedEquation` or a `MemorylessMap`.
+    loss : sympy.Expr or str
+        The loss F of its free symbols; the field is `-grad F`.
+
+    Returns
+    -------
+    dict
+        Left-hand sides such as `x''` and `x'(0)` to right-hand sides; `x'` there is
+        the velocity of `x`.
+
+    Raises
+    ------
+    InputError
+        As `check_loss`.
+
+    Examples
+    --------
+    >>> from momentumflow.symbolic import HeavyBall, modified_equation, written_out
+    >>> written_out(modified_equation(HeavyBall(), 1, "slow"), "x**2/2")
+    {"x'": -gamma*x/(1 - beta)}
+    """
+    expr, names = check_loss(loss, None)
+    speed = [sp.Symbol(f"{x.name}'", real=True) for x in names]
+    found = {
+        series.left_hand_side.replace("w", x.name): component
+        for x, component in zip(names, series.specialise(expr, names, speed), strict=True)
+    }
+    start = getattr(series, "initial_velocity", None)
+    if start is not None:
+        for x, component in zip(names, start.specialise(expr, names), strict=True):
+            found[f"{x.name}'(0)"] = component
+    return found
 
 
 def joined(parts: list[tuple[str, str]]) -> str:

@@ -255,11 +255,11 @@ def test_the_watch_sees_what_it_is_there_for(reached):
 
 
 COMMANDS = (
-    lambda text: ["derive", "--loss", text],
-    lambda text: ["derive", f"w[k+1] = w[k] + gamma*f(w[k]) + ({text})"],
-    lambda text: ["derive", "quasi_hyperbolic", "--set", f"nu={text}"],
-    lambda text: ["derive", "quasi_hyperbolic", "--set", f"{text}=1"],
-    lambda text: ["derive", "--what", "mirror", "--map", text],
+    lambda text: ["derive", "equation", "--loss", text],
+    lambda text: ["derive", "equation", f"w[k+1] = w[k] + gamma*f(w[k]) + ({text})"],
+    lambda text: ["derive", "equation", "quasi_hyperbolic", "--set", f"nu={text}"],
+    lambda text: ["derive", "equation", "quasi_hyperbolic", "--set", f"{text}=1"],
+    lambda text: ["derive", "mirror", text],
     lambda text: ["kernels", "--parametrisation", text],
     lambda text: ["kernels", "--method", f"w[k+1] = w[k] + gamma*f(w[k]) + ({text})"],
 )
@@ -273,18 +273,14 @@ def test_hostile_text_is_refused_on_the_command_line(command, reached, capsys):
     assert "Traceback" not in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("key", ["loss", "map", "method"])
-def test_hostile_text_is_refused_in_a_configuration_file(
-    key, reached, capsys, tmp_path, monkeypatch
-):
+def test_hostile_text_is_refused_in_a_configuration_file(reached, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for attack in PAYLOADS[:8]:
-        extra = 'what = "mirror"\n' if key == "map" else ""
-        text = f"[derive]\n{extra}{key} = {json.dumps(attack)}\n"
+        text = f"[derive.equation]\nloss = {json.dumps(attack)}\n"
         (tmp_path / "momentumflow.toml").write_text(text, encoding="utf-8")
-        assert cli.main(["derive"]) == cli.MISUSED, attack
+        assert cli.main(["derive", "equation"]) == cli.MISUSED, attack
+        assert "expected a formula" in capsys.readouterr().err
     assert reached == []
-    assert "Traceback" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", FORMULAS)

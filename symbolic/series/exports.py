@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from momentumflow.symbolic.codegen.compiled import emit
+from momentumflow.symbolic.series.terms import Term
 from momentumflow.symbolic.symbols import REGISTRY
 from momentumflow.symbolic.trees.rooted_trees import VELOCITY, Tree
 from momentumflow.symbolic.trees.tree_display import plain_text
 
-if TYPE_CHECKING:
-    from momentumflow.symbolic.series.tree_series import Notation, TreeSeries
 
+def latex_document(left: str, pieces: Sequence[tuple[str, str]]) -> str:
+    """Return a LaTeX document of an equation, one term a line.
 
-def latex_document(series: TreeSeries, notation: Notation = "derivatives") -> str:
-    """Return a LaTeX document of the equation, one term a line."""
-    left, pieces = series.latex_pieces(notation)
+    Parameters
+    ----------
+    left : str
+        The left-hand side.
+    pieces : sequence of (coefficient, differential)
+        All in LaTeX.
+    """
     lines = []
     for coefficient, differential in pieces or [("0", "")]:
         minus = coefficient.startswith("- ") and "+" not in coefficient
@@ -40,16 +45,15 @@ def latex_document(series: TreeSeries, notation: Notation = "derivatives") -> st
     )
 
 
-def python_module(series: TreeSeries) -> str:
+def python_module(left: str, terms: Sequence[Term]) -> str:
     """Return the source of a module that holds the coefficients and can evaluate the sum."""
-    terms = series.terms
     free = set().union(*(t.coefficient.free_symbols for t in terms))
     registered = list(dict.fromkeys(REGISTRY.values()))
     parameters = [s for s in registered if s in free]
     parameters += sorted(free - set(parameters), key=lambda s: str(s.name))
     emitted = emit([t.coefficient for t in terms], parameters)
     arguments = ", ".join(emitted.arguments)
-    names = _branch_names(series)
+    names = _branch_names(terms)
     plan = "\n".join(
         f"    {names[tau]} = {_applied(tau, names)}  # {plain_text(tau)}"
         for tau in names
@@ -86,7 +90,7 @@ def python_module(series: TreeSeries) -> str:
                 total = total + number * term
             return total
         ''').format(
-        left=series.left_hand_side,
+        left=left,
         uses_math=uses_math,
         listed=listed,
         arguments=arguments,
@@ -98,7 +102,7 @@ def python_module(series: TreeSeries) -> str:
     )
 
 
-def _branch_names(series: TreeSeries) -> dict[Tree, str]:
+def _branch_names(terms: Sequence[Term]) -> dict[Tree, str]:
     """Name every elementary differential that is needed, branches before their trees."""
     names: dict[Tree, str] = {}
 
@@ -108,7 +112,7 @@ def _branch_names(series: TreeSeries) -> dict[Tree, str]:
                 visit(child)
             names[tau] = "v" if tau is VELOCITY else f"d{len(names)}"
 
-    for term in series:
+    for term in terms:
         visit(term.tree)
     return names
 
