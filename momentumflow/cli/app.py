@@ -143,5 +143,6 @@ def _missing(error: Any) -> InputError:
 
 
 def _complain(sentence: str, code: int) -> int:
-    print(f"momentumflow: {plain(sentence)}", file=sys.stderr)
+    end = "" if sentence.endswith((".", "?", ")")) else "."
+    print(f"momentumflow: {plain(sentence)}{end}", file=sys.stderr)
     return code

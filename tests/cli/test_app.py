@@ -24,7 +24,7 @@ def test_help_is_printed_and_fine(command, arguments):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("prdict",), "expected a command of momentumflow among cite, config, derive, "),
+        (("prdict",), "expected a command of momentumflow among cite, config, "),
         (
             ("predict",),
             "expected DATA, --target, --gamma, --beta, --alpha for momentumflow predict, received "

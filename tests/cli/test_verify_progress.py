@@ -1,16 +1,37 @@
-"""The progress bar of `momentumflow verify`: in a terminal, and only there."""
+"""The progress bar of `momentumflow verify`: in a terminal, whole at any width, and only there."""
+
+import re
+import sys
 
 import pytest
 
+from momentumflow.numeric.progress import meter
+
 QUICK = ("verify", "--quick", "--seeds", "2", "--only", "discretisation")
+LONG = "The limit theorem on diabetes data: heavy ball on minibatches of half of all the rows"
+
+
+@pytest.mark.parametrize("columns", [60, 120])
+@pytest.mark.parametrize("title", ["A short one", LONG])
+def test_the_bar_keeps_its_width_however_long_the_title(capsys, monkeypatch, columns, title):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    with meter("", 1, show=True) as bar:
+        bar.at(7, 24, title)
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().err)
+    lines = [line for line in re.split(r"[\r\n]", shown) if "7/24" in line]
+    assert lines
+    for line in lines:
+        assert len(line) <= columns
+        assert line.count("━") + line.count("╸") + line.count("╺") >= columns // 6
+        assert title[:12] in line
 
 
 @pytest.fixture
-def terminal(monkeypatch):
-    """Make rich take stderr for a terminal."""
-    from rich.console import Console
-
-    monkeypatch.setattr(Console, "is_terminal", property(lambda console: console.stderr))
+def terminal(monkeypatch, capsys):
+    """Make the program take stderr for a terminal."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
 
 
 def test_a_terminal_sees_the_bar(command, terminal):

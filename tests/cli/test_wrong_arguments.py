@@ -84,7 +84,7 @@ def test_wrong_arguments_are_one_sentence_and_code_two(terminal, kind):
     assert (code, out) == (2, "")
     assert err.startswith("momentumflow: ")
     assert err.count("\n") == 1
-    assert err.endswith((".\n", ")\n"))
+    assert err.endswith((".\n", "?\n", ")\n"))
     assert "Traceback" not in err
     assert err[:-1].isprintable()
 
