@@ -164,7 +164,7 @@ def exact_by_newton(
         theta = [c.primal(arb(0)).mid() for c in coordinates]
         return theta, arb(0), [c.slope(arb(0), t) for c, t in zip(coordinates, theta, strict=True)]
     size = max(abs(v) for v in y.ravel()) or 1.0
-    for bits in (300, 1200, 4800):
+    for bits in (2400, 9600):
         flint.ctx.prec = bits
         A, target = arb_mat(X.tolist()), arb_mat([[v] for v in y.tolist()])
         dual = arb_mat([[v] for v in nu.tolist()])

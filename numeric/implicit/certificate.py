@@ -292,7 +292,12 @@ def _by_graded_qr(
     v = scipy.linalg.solve_triangular(
         plain[:rank, :rank], left[pivots[:rank]], trans="T", check_finite=False
     )
-    return u, float(np.linalg.norm(v))
+    # Dependent rows that do not quite agree: with others chosen the answer were another.
+    responses = scipy.linalg.solve_triangular(
+        R[:used, :used], np.eye(used), trans="T", check_finite=False
+    )
+    sizes = np.linalg.norm(root[:, None] * (Q[:, :used] @ responses), axis=0)
+    return u, float(np.linalg.norm(v) + np.abs(left).max() * sizes.sum())
 
 
 def _pivoted(triangle: FloatArray) -> tuple[FloatArray, NDArray[np.int64]]:
@@ -306,7 +311,7 @@ def _by_lsmr(matrix: Matrix, h: FloatArray, r: FloatArray) -> tuple[FloatArray, 
     It has where X u = r to ten digits, or where what is left of r is orthogonal
     to the range to rounding: then X is rank-deficient.
     """
-    u = np.zeros_like(h)
+    u, v = np.zeros_like(h), np.zeros(h.shape[0])
     n = matrix.n
     plain = 1.0 if matrix.weight is None else matrix.weight[0]
     probe = np.random.default_rng(0).standard_normal((1, n))
@@ -329,10 +334,22 @@ def _by_lsmr(matrix: Matrix, h: FloatArray, r: FloatArray) -> tuple[FloatArray, 
             left = left - matrix.forward(change[None])[0]
             image = np.linalg.norm(matrix.adjoint(left[None]) / plain)
             if image <= 1e3 * _EPS * largest * np.linalg.norm(left):
+                v[b] = _response(weighted, np.linalg.norm(left))
                 break
         else:
             u[b] = np.inf
-    return u, np.zeros(h.shape[0])
+    return u, v
+
+
+def _response(weighted: _Weighted, size: Any) -> float:
+    """What dependent rows that disagree by `size` may move: measured on random targets."""
+    worst = 0.0
+    for seed in range(3):
+        target = weighted.matvec(np.random.default_rng(seed).standard_normal(weighted.shape[1]))
+        target = size * target / np.linalg.norm(target)
+        found = lsmr(weighted, target, atol=1e-10, btol=1e-10, conlim=0)[0]
+        worst = max(worst, float(np.linalg.norm(weighted.root * found)))
+    return 10 * worst
 
 
 class _Weighted(LinearOperator):
@@ -340,11 +357,11 @@ class _Weighted(LinearOperator):
 
     def __init__(self, matrix: Matrix, root: FloatArray, plain: Any) -> None:
         super().__init__(np.dtype(np.float64), (matrix.n, matrix.d))  # type: ignore[call-arg]
-        self._matrix, self._root, self._plain = matrix, root, plain
+        self._matrix, self.root, self._plain = matrix, root, plain
 
     def _matvec(self, t: FloatArray) -> FloatArray:
-        return self._matrix.forward((self._root * np.ravel(t))[None])[0]
+        return self._matrix.forward((self.root * np.ravel(t))[None])[0]
 
     def _rmatvec(self, r: FloatArray) -> FloatArray:
         z: FloatArray = self._matrix.adjoint(np.reshape(r, (1, -1)))[0] / self._plain
-        return self._root * z
+        return self.root * z
