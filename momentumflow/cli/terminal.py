@@ -75,6 +75,6 @@ def table(headings: str, rows: Iterable[Iterable[str]], *, title: str | None = N
 @contextmanager
 def progress(*, silent: bool) -> Iterator[Callable[[int, int, str], None]]:
     """Show a bar on stderr while a terminal is attached to it; yield what reports to it."""
-    watched = sys.stderr.isatty() and not silent and not logs.silent()
+    watched = rich().console.Console(stderr=True).is_terminal and not (silent or logs.silent())
     with meter("", 1, show=watched) as bar:
         yield bar.at

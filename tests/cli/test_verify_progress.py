@@ -1,9 +1,9 @@
 """The progress bar of `momentumflow verify`: in a terminal, whole at any width, and only there."""
 
 import re
-import sys
 
 import pytest
+from rich.console import Console
 
 from momentumflow.numeric.progress import meter
 
@@ -28,10 +28,9 @@ def test_the_bar_keeps_its_width_however_long_the_title(capsys, monkeypatch, col
 
 
 @pytest.fixture
-def terminal(monkeypatch, capsys):
-    """Make the program take stderr for a terminal."""
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+def terminal(monkeypatch):
+    """Make rich take stderr for a terminal."""
+    monkeypatch.setattr(Console, "is_terminal", property(lambda console: console.stderr))
 
 
 def test_a_terminal_sees_the_bar(command, terminal):
