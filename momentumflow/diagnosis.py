@@ -10,13 +10,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+# Each loads when its first name is asked for: what is broken shows in its check, not here.
+from momentumflow import numeric, symbolic, verify
 from momentumflow.base.values import html_table
 from momentumflow.base.version import __version__
-
-if TYPE_CHECKING:
-    from momentumflow.numeric import Regression
 
 # Files that are read at run time; a broken build loses such files first.
 _DATA = (
@@ -161,8 +160,6 @@ def _dependency(name: str, bounds: Any) -> Check:
 
 
 def _files() -> Iterator[Check]:
-    from momentumflow import numeric, symbolic, verify
-
     rooms = {
         "symbolic": Path(str(symbolic.__file__)).parent,
         "numeric": Path(str(numeric.__file__)).parent,
@@ -209,36 +206,24 @@ def _attempt(name: str, layer: Callable[[], tuple[bool, str]]) -> Check:
 
 
 def _derive() -> tuple[bool, str]:
-    from momentumflow.symbolic import HeavyBall, refined_parameter
-    from momentumflow.symbolic.symbols import beta, gamma
-
-    found = refined_parameter(HeavyBall())
+    found = symbolic.refined_parameter(symbolic.HeavyBall())
+    beta, gamma = sorted(found.free_symbols, key=str)
     return (found - gamma * (1 + beta) / (2 * (1 - beta) ** 2)).equals(0), f"lambda_hat = {found}"
 
 
-def _problem() -> Regression:
-    import numpy as np
-
-    from momentumflow.numeric import Regression
-
-    return Regression(np.array([[1.0, 2.0]]), np.array([2.5]))
+def _problem() -> numeric.Regression:
+    return numeric.Regression([[1.0, 2.0]], [2.5])
 
 
 def _simulate() -> tuple[bool, str]:
-    from momentumflow.numeric import momentum_descent
-
-    run = momentum_descent(_problem(), 0.05, 0.8, 0.5)
+    run = numeric.momentum_descent(_problem(), 0.05, 0.8, 0.5)
     return bool(run.converged), f"relative residual {float(run.residual):.1e}"
 
 
 def _solve() -> tuple[bool, str]:
-    import numpy as np
-
-    from momentumflow.numeric import implicit_solution
-
     problem = _problem()
-    newton = implicit_solution(problem, 0.5)
-    conic = implicit_solution(problem, 0.5, solver="cvxpy")
-    distance = float(np.max(np.abs(newton.theta - conic.theta)))
+    newton = numeric.implicit_solution(problem, 0.5)
+    conic = numeric.implicit_solution(problem, 0.5, solver="cvxpy")
+    distance = float(abs(newton.theta - conic.theta).max())
     both = bool(newton.certified and conic.certified and distance < 1e-7)
     return both, f"Newton and CVXPY {distance:.1e} apart"

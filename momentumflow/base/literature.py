@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pybtex.backends import html, plaintext
+from pybtex.backends import BaseBackend, html, plaintext
 from pybtex.database import BibliographyData, Entry, parse_file
 from pybtex.style.formatting.unsrt import Style
 
@@ -62,7 +62,7 @@ class Source:
         """Return the work as a line of HTML, with links."""
         return self._set(html.Backend())
 
-    def _set(self, backend: plaintext.Backend | html.Backend) -> str:
+    def _set(self, backend: BaseBackend) -> str:
         (done,) = Style().format_entries([self._entry])
         return " ".join(done.text.render(backend).split())
 
