@@ -10,7 +10,7 @@ import pytest
 
 import momentumflow as mf
 from momentumflow import diagnosis
-from momentumflow.cli import doctor, main
+from momentumflow.cli import main
 
 
 @pytest.fixture(scope="module")
@@ -118,11 +118,11 @@ def test_a_wrong_answer_is_a_broken_check():
 
 
 def test_the_command_ends_by_the_finding(monkeypatch, capsys, healthy):
-    monkeypatch.setattr(doctor, "diagnose", lambda: healthy)
+    monkeypatch.setattr(mf, "diagnose", lambda: healthy)
     assert main(["doctor"]) == 0
     assert capsys.readouterr().out == f"{healthy}\n"
     broken = diagnosis.Diagnosis((diagnosis.Check("numpy", False, "1.0", "pip install numpy"),))
-    monkeypatch.setattr(doctor, "diagnose", lambda: broken)
+    monkeypatch.setattr(mf, "diagnose", lambda: broken)
     assert main(["doctor", "--json"]) == 1
     shown = json.loads(capsys.readouterr().out)
     assert shown == {
