@@ -72,7 +72,7 @@ STATUS_CODES = (
 _LARGEST_REMAINDER = 30.0
 
 
-def end_at_zero(S: FloatArray, w: FloatArray, sign_changes: NDArray[np.int64]) -> Any:
+def end_at_zero(S: FloatArray, w: FloatArray, sign_changes: NDArray[Any]) -> Any:
     """Tell whether a weight ended at zero, to within its rounding; shape (...).
 
     Parameters
