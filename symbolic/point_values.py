@@ -413,7 +413,16 @@ def _function(at: _Evaluation, expr: sp.Function) -> Number:
 
 def _derivative(at: _Evaluation, expr: sp.Derivative) -> Number:
     """Differentiate what is smooth with SymPy, and the rest by differences on both sides."""
-    rough = (sp.Abs, sp.sign, sp.floor, sp.ceiling, sp.Piecewise, sp.Max, sp.Min, sp.Heaviside)
+    rough: tuple[type, ...] = (
+        sp.Abs,
+        sp.sign,
+        sp.floor,
+        sp.ceiling,
+        sp.Piecewise,
+        sp.Max,
+        sp.Min,
+        sp.Heaviside,
+    )
     rough += (sp.re, sp.im, sp.conjugate, sp.arg, sp.Mod, sp.frac)
     if not expr.expr.has(*rough):
         found = sp.diff(expr.expr, *expr.variable_count)
