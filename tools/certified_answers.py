@@ -506,7 +506,8 @@ def compare_on(X: Any, y: Any, rows: Any, exact: Any, solution: Any) -> str:
     scale = max(
         objective.mid(), sum((t * t / h for t, h in zip(theta, slope, strict=True)), arb(0)).mid()
     )
-    apart = float(abs(arb(float(solution.objective)) - objective) / scale) if scale > 0 else 0.0
+    miss = abs(arb(float(solution.objective)) - objective).lower()
+    apart = float(miss / scale) if scale > 0 else 0.0
     if apart > TOLERANCE:
         return f"objective {apart:.1e} off, claimed {float(solution.gap):.1e}"
     return ""

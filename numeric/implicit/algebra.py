@@ -237,7 +237,7 @@ class SparseMatrix(Matrix):
 
 
 class OperatorMatrix(Matrix):
-    """A LinearOperator too large to be written out; row i times 2^-rows[i].
+    """A LinearOperator too large to be written out, in its units.
 
     It stands for the matrix whose rows its `rmatvec` returns: these are what
     the precise products take, some rows at a time.
@@ -246,7 +246,8 @@ class OperatorMatrix(Matrix):
     direct = False
 
     def __init__(self, X: LinearOperator, units: Units) -> None:
-        self.X, self._rows = X, units.rows[0]
+        self.X, self._rows, self._columns = X, units.rows[0], units.columns[0]
+        self.weight = units.weight
         self.n, self.d = X.shape
 
     def take(self, index: Any) -> OperatorMatrix:
@@ -256,7 +257,8 @@ class OperatorMatrix(Matrix):
 
     def forward(self, theta: FloatArray) -> FloatArray:
         """X theta."""
-        return np.ldexp(np.asarray(self.X.matmat(theta.T), dtype=np.float64).T, -self._rows)
+        unscaled = np.ldexp(theta, -self._columns)
+        return np.ldexp(np.asarray(self.X.matmat(unscaled.T), dtype=np.float64).T, -self._rows)
 
     def adjoint_columns(self, nu: FloatArray) -> FloatArray:
         """X^T nu."""
@@ -298,11 +300,11 @@ class OperatorMatrix(Matrix):
             )
             z, rest = compensated.add(z, rest, more)
             rest = rest + little
-        return z, rest
+        return self.weighted(z), self.weighted(rest)
 
     def _row_blocks(self) -> Iterator[tuple[slice, FloatArray]]:
         for at, rows in operator_rows(self.X):
-            yield at, np.ldexp(rows, -self._rows[at, None])
+            yield at, np.ldexp(rows, -self._rows[at, None] - self._columns)
 
 
 def operator_rows(X: LinearOperator) -> Iterator[tuple[slice, FloatArray]]:
@@ -345,4 +347,9 @@ def matrix_of(X: Any) -> tuple[Matrix, Units]:
         return matrix_of(float_array("X", rows)[None])
     largest = np.concatenate([np.abs(rows).max(axis=1) for _, rows in operator_rows(X)])
     units = balance_rows(float_array("X", largest), X.shape[1])
+    across = np.zeros(X.shape[1])
+    for at, rows in operator_rows(X):
+        scaled = np.abs(np.ldexp(rows, -units.rows[0, at, None]))
+        across = np.maximum(across, scaled.max(axis=0))
+    units = units.with_columns(across)
     return OperatorMatrix(X, units), units

@@ -25,7 +25,7 @@ _LARGEST = 1000
 # Rows and columns are scaled where their sizes differ by more than these powers
 # of two; a copy of a large X is spared otherwise.
 _ROW_SPREAD = 8
-_COLUMN_SPREAD = 30
+_COLUMN_SPREAD = 8
 _ROUNDS = 4
 # The exponent of zero.
 _NONE = -(1 << 20)
@@ -44,6 +44,11 @@ class Units:
     def weight(self) -> FloatArray | None:
         """2^columns, or None where all are one."""
         return np.ldexp(1.0, self.columns) if self.columns.any() else None
+
+    def with_columns(self, largest: FloatArray) -> Units:
+        """The same rows, and columns of which the largest entries are known, (d,)."""
+        columns = _exponents(largest)[None]
+        return replace(self, columns=columns) if _spread(columns) > _COLUMN_SPREAD else self
 
     def apply(self, X: Any) -> Any:
         """X in these units, an ndarray or a CSR array; X itself where nothing changes."""

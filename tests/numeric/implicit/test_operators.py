@@ -101,5 +101,5 @@ def test_what_only_ndarrays_can_do_is_said():
     bad.data[0] = np.nan
     with pytest.raises(InputError, match="finite values in X"):
         implicit_solution((bad, Y), 1.0)
-    with pytest.raises(InputError, match="expected a real X"):
+    with pytest.raises(InputError, match="expected X as real numbers"):
         implicit_solution((KINDS["sparse"].astype(np.complex128), Y), 1.0)
