@@ -18,7 +18,10 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator, lsmr
 
 from momentumflow.base.arguments import checked
+from momentumflow.base.arrays import RealArray
+from momentumflow.base.errors import InputError
 from momentumflow.base.values import Value
+from momentumflow.numeric.data.pairs import AnyMatrix
 from momentumflow.numeric.implicit.algebra import Matrix, matrix_of
 from momentumflow.numeric.implicit.potentials import Potential
 from momentumflow.numeric.implicit.units import Units, size_exponents
@@ -78,9 +81,10 @@ class Certificate(Value):
         return replace(self, **{name: np.where(whole, value, np.inf) for name, value in figures})
 
 
+@checked
 def certify(
-    X: Any,
-    y: FloatArray,
+    X: AnyMatrix,
+    y: RealArray,
     potential: Potential,
     theta: FloatArray,
     nu: FloatArray,
@@ -107,10 +111,22 @@ def certify(
     Raises
     ------
     InputError
-        Entries of X, or of y, that lie more than 300 orders of magnitude apart.
+        Other shapes, or entries of X or of y that lie more than 300 orders of
+        magnitude apart.
     """
-    matrix, units = matrix_of(X)
     tail = np.zeros_like(nu) if nu_tail is None else nu_tail
+    n, d = X.shape[-2:]
+    size = y.shape[0] if y.ndim else 0
+    for name, array, length in (
+        ("y", y, n), ("theta", theta, d), ("nu", nu, n), ("nu_tail", tail, n),
+    ):  # fmt: skip
+        if array.shape != (size, length):
+            shapes = f"shape {array.shape} with X of shape {X.shape} and y of shape {y.shape}"
+            raise InputError(f"{name} of shape (batch, {length})", shapes)
+    if X.shape[:-2] not in ((), (1,), (size,)):
+        raise InputError(f"X with {size} or 1 designs", f"X of shape {X.shape}")
+    potential = potential.broadcast_to((size, d))
+    matrix, units = matrix_of(X[None] if isinstance(X, np.ndarray) and X.ndim == 2 else X)
     return certify_scaled(matrix, units, y, potential, theta, (nu, tail))
 
 
