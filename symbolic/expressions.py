@@ -492,7 +492,8 @@ def _door(make: Callable[[Any, str], Any], kinds: Any, says: str) -> Door:
     """Return the door that hands values of some kinds to one of the functions above."""
 
     def take(name: str, value: Any) -> Any:
-        if not isinstance(value, kinds) or isinstance(value, bool):
+        length_of_time = getattr(getattr(value, "dtype", None), "kind", "") == "m"
+        if not isinstance(value, kinds) or isinstance(value, bool) or length_of_time:
             raise Unfit
         return make(value, name)
 

@@ -25,6 +25,7 @@ import sympy as sp
 from sympy.core.function import AppliedUndef
 
 from momentumflow.base.arguments import Natural, Where, checked
+from momentumflow.base.errors import InputError
 from momentumflow.symbolic.expressions import expression
 from momentumflow.symbolic.point_values import NoValueError, value_at
 from momentumflow.symbolic.sample_points import obeys, random_function, random_point
@@ -122,7 +123,7 @@ class Identity:
 
     Raises
     ------
-    TypeError
+    InputError
         If a side contains a floating-point number: identities are exact.
     """
 
@@ -142,9 +143,10 @@ class Identity:
         for side in (self.lhs, self.rhs, *(r for _, _, r in self.relations)):
             floats = side.atoms(sp.Float)
             if floats:
-                raise TypeError(
-                    f"expected exact expressions in identity {self.name!r}, received the "
-                    f"floating-point number {floats.pop()}; write it as a Rational."
+                raise InputError(
+                    f"exact expressions in identity {self.name!r}",
+                    f"the floating-point number {floats.pop()}",
+                    "write it as a Rational",
                 )
 
     @cached_property

@@ -274,7 +274,7 @@ def _table(arguments: tuple[Any, ...]) -> Door:
     key, item = (door_of(a) for a in arguments or (Any, Any))
 
     def take(name: str, value: Any) -> Any:
-        if not isinstance(value, Mapping):
+        if not isinstance(value, Mapping) or hasattr(value, "toarray"):  # a sparse format
             raise Unfit
         made = {
             key(f"a key of {name}", k): item(f"{name}[{shown(k)}]", v) for k, v in value.items()

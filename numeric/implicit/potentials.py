@@ -79,7 +79,7 @@ def _selecting(function: Callable[..., Any]) -> Callable[..., Any]:
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         try:
             return function(self, *args, **kwargs)
-        except (IndexError, TypeError, ValueError, RecursionError):
+        except Exception:  # what indexes may run code of its own
             parameter = list(inspect.signature(function).parameters)[1]
             expected = f"{parameter} that goes with parameters of shape {self.shape}"
             raise InputError(expected, shown(next(iter((*args, *kwargs.values()))))) from None

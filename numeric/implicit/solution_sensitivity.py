@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from momentumflow.base.arguments import checked
+from momentumflow.base.arrays import broadcast_shapes
 from momentumflow.base.errors import InputError
 from momentumflow.base.values import Value
 from momentumflow.numeric.data.pairs import AnyProblem
@@ -93,6 +94,8 @@ class Sensitivity(Value):
         array = float_array(name, value)
         if array.ndim and array.shape[-1] not in (1, length):
             raise InputError(f"{name} with {length} entries", f"shape {array.shape}")
+        if broadcast_shapes(solution=self._batch, **{name: array.shape[:-1]}) != self._batch:
+            raise InputError(f"{name} for solutions {self._batch}", f"shape {array.shape}")
         return np.broadcast_to(array, (*self._batch, length)).reshape(-1, length)
 
     def _pull(self, direct: FloatArray) -> FloatArray:

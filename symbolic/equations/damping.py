@@ -22,9 +22,11 @@ by `uniqueness_defect`, which compares the two to any order.
 
 from __future__ import annotations
 
+from typing import Annotated, TypeAlias
+
 import sympy as sp
 
-from momentumflow.base.arguments import checked
+from momentumflow.base.arguments import Where, checked
 from momentumflow.base.errors import InputError
 from momentumflow.symbolic import symbols
 from momentumflow.symbolic.equations.inertial_regime import inertial_scaling, inertial_series
@@ -32,6 +34,8 @@ from momentumflow.symbolic.identities import Identity
 from momentumflow.symbolic.methods.momentum_methods import MomentumMethod
 from momentumflow.symbolic.rings import factored
 from momentumflow.symbolic.trees.rooted_trees import FIELD, VELOCITY
+
+Terms: TypeAlias = Annotated[int, Where("in [0, 100]", lambda n: 0 <= n <= 100)]
 
 
 @checked
@@ -141,7 +145,7 @@ def friction_identities(method: MomentumMethod) -> tuple[Identity, ...]:
 
 
 @checked
-def uniqueness_defect(method: MomentumMethod, order: int) -> list[sp.Expr]:
+def uniqueness_defect(method: MomentumMethod, order: Terms) -> list[sp.Expr]:
     """Return derived minus claimed coefficients of `f` and `-v`, `eps^0 ... eps^order`.
 
     All zeros if the closed form is right: the derived ones come from the tree

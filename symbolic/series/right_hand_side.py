@@ -349,7 +349,12 @@ def _evaluation(
     if not trees:
         return Evaluation(field, (), ())
     compiled = kernel([term.coefficient for term in terms], tuple(values), name="coefficients")
-    return Evaluation(field, trees, tuple(compiled(*values.values())))
+    with np.errstate(all="ignore"):
+        found = tuple(compiled(*values.values()))
+    if not all(np.isfinite(coefficient).all() for coefficient in found):
+        given = ", ".join(f"{symbol} = {value}" for symbol, value in values.items())
+        raise InputError("parameters at which the coefficients are finite", given)
+    return Evaluation(field, trees, found)
 
 
 def _parameter_values(

@@ -22,7 +22,7 @@ from math import factorial
 from typing import Any
 
 from momentumflow.base.arguments import checked
-from momentumflow.base.errors import InputError
+from momentumflow.base.errors import InputError, shown
 
 _REMEDY = 'write nested lists, "[]" for f, "[[],[]]" for f\'\'(f,f), and v for a velocity leaf'
 
@@ -186,13 +186,20 @@ def tree(spec: Any) -> Tree:
     InputError
         If the brackets do not match or something else than lists and `v` occurs.
     """
+    try:
+        return _read(spec)
+    except RecursionError:
+        raise InputError("a tree of bounded depth", "lists without end", _REMEDY) from None
+
+
+def _read(spec: Any) -> Tree:
     if isinstance(spec, Tree):
         return spec
     if isinstance(spec, list | tuple):
-        return _intern([tree(item) for item in spec])
+        return _intern([_read(item) for item in spec])
     if isinstance(spec, str):
         return _parse(spec)
-    raise InputError("a tree as nested lists or text", repr(spec), _REMEDY)
+    raise InputError("a tree as nested lists or text", shown(spec), _REMEDY)
 
 
 def _parse(source: str) -> Tree:

@@ -52,7 +52,7 @@ def test_a_true_statement_out_of_reach_is_neither_proved_nor_refuted() -> None:
 
 
 def test_floats_are_refused() -> None:
-    with pytest.raises(TypeError, match="write it as a Rational"):
+    with pytest.raises(InputError, match="write it as a Rational"):
         Identity("half", sp.Float(0.5), sp.Rational(1, 2))
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from typing import Self
 
+from momentumflow.base.arguments import checked
 from momentumflow.base.values import Value
 from momentumflow.verify.claim import Mutation
 from momentumflow.verify.evidence import Verdict
@@ -26,6 +27,7 @@ def environment() -> dict[str, str]:
     return found
 
 
+@checked
 @dataclass(frozen=True, eq=False, repr=False)
 class Findings(Value):
     """The results of one verification, with their provenance.

@@ -1,0 +1,491 @@
+"""One right call of every public callable: what to call, and its arguments by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import inspect
+import types
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any
+
+import numpy as np
+import sympy as sp
+
+import momentumflow as mf
+from momentumflow import numeric, symbolic, verify
+from momentumflow.numeric import implicit
+from momentumflow.symbolic.symbols import beta, gamma, h, rho, u, v
+
+X = [[1.0, 2.0, -0.5], [0.5, -1.0, 1.0]]
+Y = [1.0, -0.5]
+ONES = np.ones(3)
+
+
+@cache
+def problem() -> Any:
+    return numeric.Regression(X, Y)
+
+
+@cache
+def solution() -> Any:
+    return numeric.implicit_solution(problem(), 0.1)
+
+
+@cache
+def run() -> Any:
+    return numeric.momentum_descent(problem(), 0.1, 0.5, 0.5, record_every=50, max_steps=3000)
+
+
+@cache
+def equation() -> Any:
+    return symbolic.modified_equation(symbolic.HeavyBall(), 1, "slow")
+
+
+@cache
+def claim() -> Any:
+    found = verify.Evidence((measurement(),))
+    return verify.Claim("small", "theme", "title", "statement", (), "source", lambda *_: found, ())
+
+
+@cache
+def measurement() -> Any:
+    return verify.Measurement("quantity", 0.5, "<= 1", verify.Verdict.SUPPORTED)
+
+
+@cache
+def report() -> Any:
+    return verify.run(claims=[claim()])
+
+
+def entropy() -> Any:
+    return numeric.HyperbolicEntropy(np.log(0.1 * ONES), 0.1 * ONES)
+
+
+def derived() -> Any:
+    return numeric.potential_of_map("u*v", {"u": 0.5 * ONES, "v": 0.25 * ONES})
+
+
+POTENTIALS: dict[str, Callable[[], Any]] = {
+    "HyperbolicEntropy": entropy,
+    "DepthEntropy": lambda: numeric.DepthEntropy.from_scale(0.5 * ONES, 3, 0.1 * ONES),
+    "KullbackLeibler": lambda: numeric.KullbackLeibler(np.log(0.1 * ONES)),
+    "WeightedL2": lambda: numeric.WeightedL2(ONES, 0.1 * ONES),
+    "DerivedPotential": derived,
+}
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    """Return the constructor's arguments that made a result."""
+    return {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.init}
+
+
+def _symbolic() -> dict[str, tuple[Any, dict[str, Any]]]:
+    method = symbolic.HeavyBall()
+    recurrence = method.recurrence
+    quadratic = sp.Symbol("x") ** 2 + sp.Symbol("x") ** 4 / 5
+    series = equation()
+    tree = symbolic.tree("[]")
+    proof = symbolic.Identity("i", u + u, 2 * u).prove()
+    mirror = symbolic.mirror_flow("u*v")
+    rule = symbolic.acceleration_rule(method)
+    loss_map = symbolic.memoryless_map(method, 1)
+    first = symbolic.leading_equation(method).first_order_form()
+    rhs = series.rhs("x**2 + x**4/5", ["x"], gamma=0.1, beta=0.5)
+    iterated = loss_map.iteration("x**2 + x**4/5", ["x"], gamma=0.1, beta=0.5)
+    point = [[0.5], [0.25]]
+    gradients = [(1, {0: 1})]
+    left = {1: 1, 0: -1 - beta, -1: beta}
+    return {
+        "AccelerationRule": (symbolic.AccelerationRule, _fields(rule)),
+        "AccelerationRule.apply": (
+            rule.apply,
+            {"values": {"gamma": 0.01, "beta": 0.9}, "factor": 2},
+        ),
+        "Commutation": (symbolic.Commutation, _fields(symbolic.commutation(["u*v"], ["u", "v"]))),
+        "DiagonalNetwork.identity": (
+            symbolic.DiagonalNetwork().identity,
+            {"name": symbolic.DiagonalNetwork().identities[0].name},
+        ),
+        "Energy": (symbolic.Energy, _fields(symbolic.energy(method))),
+        "FirstOrderForm": (symbolic.FirstOrderForm, _fields(first)),
+        "GradientDescent": (symbolic.GradientDescent, {"gamma": gamma}),
+        "HeavyBall": (symbolic.HeavyBall, {"beta": sp.Rational(1, 2), "gamma": gamma}),
+        "Nesterov": (symbolic.Nesterov, {"beta": sp.Rational(1, 2), "gamma": gamma}),
+        "QuasiHyperbolic": (
+            symbolic.QuasiHyperbolic,
+            {"beta": sp.Rational(1, 2), "nu": sp.Rational(7, 10), "gamma": gamma},
+        ),
+        "Identity": (symbolic.Identity, _fields(proof.identity)),
+        "Identity.counterexample": (
+            symbolic.Identity("i", u, 2 * u).counterexample,
+            {"attempts": 2, "seed": 1},
+        ),
+        "Kernel": (symbolic.Kernel, _fields(symbolic.kernel("u*v", ["u", "v"]))),
+        "Kernel.__call__": (
+            lambda first, second: symbolic.kernel("u*v", ["u", "v"])(first, second),
+            {"first": 0.5, "second": 2.0},
+        ),
+        "MemorylessMap": (
+            symbolic.MemorylessMap,
+            {"method": method, "order": 1, "coefficients": {tree: gamma}},
+        ),
+        "MemorylessMap.iteration": (
+            loss_map.iteration,
+            {"loss": quadratic, "variables": ["x"], "gamma": 0.1, "beta": 0.5},
+        ),
+        "Iteration.__call__": (iterated, {"w": point}),
+        "Iteration.run": (iterated.run, {"w": point, "steps": 3}),
+        "MirrorFlow": (symbolic.MirrorFlow, _fields(mirror)),
+        "ModifiedEquation": (
+            symbolic.ModifiedEquation,
+            {
+                "method": method, "order": 1, "regime": "slow", "coefficients": {tree: gamma},
+                "scaling": None, "initial_velocity": None,
+            },
+        ),
+        "ModifiedEquation.rhs": (
+            series.rhs,
+            {"loss": quadratic, "variables": ["x"], "gamma": 0.1, "beta": 0.5},
+        ),
+        "RightHandSide.__call__": (rhs, {"w": point, "v": None}),
+        "RightHandSide.initial_velocity": (
+            symbolic.leading_equation(symbolic.QuasiHyperbolic(nu=sp.Rational(1, 2)))
+            .rhs("x**2", ["x"], gamma=0.1, beta=0.5).initial_velocity,
+            {"w": point},
+        ),
+        "RightHandSide.system": (rhs.system, {"t": 0.0, "y": [0.5]}),
+        "ModifiedLoss": (symbolic.ModifiedLoss, _fields(symbolic.modified_loss(method, 1))),
+        "MomentumMethod": (
+            symbolic.MomentumMethod,
+            {
+                "name": "own", "recurrence": recurrence, "start": None, "step": gamma,
+                "momentum": beta,
+            },
+        ),
+        "MomentumMethod.from_recurrence": (
+            symbolic.MomentumMethod.from_recurrence,
+            {"left": left, "gradients": gradients, "name": "own", "step": gamma, "momentum": beta},
+        ),
+        "MomentumMethod.parse": (
+            symbolic.MomentumMethod.parse,
+            {"text": "w[k+1] = w[k] + gamma*f(w[k])", "name": "own", "momentum": None},
+        ),
+        "MomentumMethod.with_values": (method.with_values, {"values": {"beta": sp.Rational(1, 2)}}),
+        "Obstruction": (
+            symbolic.Obstruction,
+            {"first": tree, "second": tree, "difference": beta},
+        ),
+        "PrincipalFlow": (symbolic.PrincipalFlow, _fields(symbolic.principal_flow(method))),
+        "Proof": (symbolic.Proof, _fields(proof)),
+        "Recurrence": (symbolic.Recurrence, _fields(recurrence)),
+        "Recurrence.of": (symbolic.Recurrence.of, {"left": left, "gradients": gradients}),
+        "Recurrence.left_moment": (recurrence.left_moment, {"m": 1}),
+        "Recurrence.point_moment": (recurrence.point_moment, {"i": 0, "m": 1}),
+        "Recurrence.left_polynomial": (recurrence.left_polynomial, {"x": sp.Symbol("x")}),
+        "Recurrence.shifted": (recurrence.shifted, {"by": 1}),
+        "Recurrence.equation": (recurrence.equation, {"step": gamma}),
+        "Recurrence.subs": (recurrence.subs, {"values": {beta: sp.Rational(1, 2)}}),
+        "SeparableNetwork": (
+            symbolic.SeparableNetwork,
+            {"coordinates": (u, v), "parameter": u**2 - v**2, "force": (), "name": "own"},
+        ),
+        "Term": (symbolic.Term, {"tree": tree, "coefficient": beta}),
+        "TreeSeries": (
+            symbolic.TreeSeries,
+            {"left_hand_side": "w'", "coefficients": {tree: gamma}, "max_nodes": 3},
+        ),
+        "TreeSeries.coefficient": (series.coefficient, {"spec": "[]"}),
+        "TreeSeries.subs": (series.subs, {"values": {beta: sp.Rational(1, 2)}}),
+        "TreeSeries.specialise": (
+            series.specialise,
+            {"loss": quadratic, "variables": ["x"], "velocity": [sp.Symbol("s")]},
+        ),
+        "TreeSeries.latex": (series.latex, {"notation": "derivatives"}),
+        "TreeSeries.latex_pieces": (series.latex_pieces, {"notation": "derivatives"}),
+        "TreeSeries.to_latex_document": (series.to_latex_document, {"notation": "derivatives"}),
+        "TreeSeries.to_module": (series.to_module, {"path": "module.py"}),
+        "acceleration_rule": (symbolic.acceleration_rule, {"method": method, "rho": rho}),
+        "commutation": (symbolic.commutation, {"maps": ["u*v"], "weights": ["u", "v"]}),
+        "energy": (symbolic.energy, {"method": method, "order": 1}),
+        "friction": (symbolic.friction, {"method": method}),
+        "friction_identities": (symbolic.friction_identities, {"method": method}),
+        "intrinsic_parameter": (symbolic.intrinsic_parameter, {"method": method}),
+        "kernel": (
+            symbolic.kernel,
+            {"expressions": "u*v + 1", "arguments": ["u", "v"], "name": "product"},
+        ),
+        "leading_equation": (symbolic.leading_equation, {"method": method}),
+        "memoryless_map": (symbolic.memoryless_map, {"method": method, "order": 1}),
+        "mirror_flow": (
+            symbolic.mirror_flow,
+            {"parameter": "u**2 - v**2", "weights": ["u", "v"], "equal_start": False},
+        ),
+        "modified_equation": (
+            symbolic.modified_equation,
+            {"method": method, "order": 1, "regime": "slow"},
+        ),
+        "modified_loss": (symbolic.modified_loss, {"method": method, "order": 1, "of": "flow"}),
+        "principal_flow": (symbolic.principal_flow, {"method": method, "curvature": h}),
+        "refined_parameter": (symbolic.refined_parameter, {"method": method, "order": 1}),
+        "slow_root_series": (symbolic.slow_root_series, {"method": method, "order": 2}),
+        "stability_limit": (symbolic.stability_limit, {"method": method}),
+        "time_step": (symbolic.time_step, {"method": method}),
+        "tree": (symbolic.tree, {"spec": "[[],[]]"}),
+        "uniqueness_defect": (symbolic.uniqueness_defect, {"method": method, "order": 2}),
+        "write_kernels": (
+            symbolic.write_kernels,
+            {"directory": "kernels", "method": method, "network": None, "backend": "numpy"},
+        ),
+    }  # fmt: skip
+
+
+def _numeric() -> dict[str, tuple[Any, dict[str, Any]]]:
+    data, found, trained = problem(), solution(), run()
+    potential = entropy()
+    path = numeric.regularisation_path(data, [0.1, 0.01])
+    model = numeric.ImplicitModel(data, 0.1)
+    slope = implicit.sensitivity(data, found)
+    calls: dict[str, tuple[Any, dict[str, Any]]] = {
+        "Certificate": (numeric.Certificate, dict.fromkeys(
+            ("feasibility", "stationarity", "gap", "error", "objective"), np.zeros(1))),
+        "ConstrainedSolution": (
+            numeric.ConstrainedSolution,
+            {"theta": ONES, "status": numeric.ImplicitStatus.CERTIFIED, "solution": None,
+             "multipliers": (), "slack": 0.0},
+        ),
+        "DepthEntropy.from_scale": (
+            numeric.DepthEntropy.from_scale, {"alpha": 0.5, "depth": 3, "reference": 0.1}),
+        "Enclosure": (numeric.Enclosure, _fields(numeric.enclose(data, found, digits=8))),
+        "Enclosure.decimal": (numeric.enclose(data, found, digits=8).decimal, {"index": 0}),
+        "FlowSensitivity": (numeric.FlowSensitivity, dict.fromkeys(
+            ("theta", "w_plus", "w_minus", "error"), ONES)),
+        "HyperbolicEntropy.from_balancedness": (
+            numeric.HyperbolicEntropy.from_balancedness, {"balancedness": 0.1, "reference": 0.5}),
+        "ImplicitModel": (
+            numeric.ImplicitModel,
+            {"problem": (X, Y), "balancedness": 0.1, "reference": 0.5, "log_balancedness": None,
+             "shift": None, "potential": None},
+        ),
+        "ImplicitModel.solve": (
+            model.solve,
+            {"constraints": [model.theta >= -5], "cvxpy_solver": "CLARABEL", "tolerance": 1e-9},
+        ),
+        "ImplicitSolution": (numeric.ImplicitSolution, _fields(found)),
+        "ImplicitSolution.to_xarray": (found.to_xarray, {"feature_names": ["a", "b", "c"]}),
+        "ImplicitSolution.to_frame": (found.to_frame, {"feature_names": ["a", "b", "c"]}),
+        "KullbackLeibler.from_reference": (
+            numeric.KullbackLeibler.from_reference, {"reference": 0.5}),
+        "Path": (numeric.Path, _fields(trained.path)),
+        "Path.to_xarray": (trained.path.to_xarray, {"feature_names": ["a", "b", "c"]}),
+        "Path.to_frame": (trained.path.to_frame, {"feature_names": ["a", "b", "c"]}),
+        "Regression": (
+            numeric.Regression,
+            {"X": X, "y": Y, "feature_names": ["a", "b", "c"], "name": "own", "teacher": ONES},
+        ),
+        "Regression.nearest_consistent": (
+            numeric.Regression.nearest_consistent,
+            {"X": X, "y": Y, "feature_names": ["a", "b", "c"], "name": "own"},
+        ),
+        "Regression.residual": (data.residual, {"theta": ONES}),
+        "Regression.loss": (data.loss, {"theta": ONES}),
+        "Regression.gradient": (data.gradient, {"theta": ONES}),
+        "Regression.to_frame": (data.to_frame, {"target": "y"}),
+        "RegularisationPath": (numeric.RegularisationPath, _fields(path)),
+        "RegularisationPath.to_xarray": (path.to_xarray, {"feature_names": ["a", "b", "c"]}),
+        "RegularisationPath.to_frame": (path.to_frame, {"feature_names": ["a", "b", "c"]}),
+        "SignChanges": (
+            numeric.SignChanges,
+            {"time": np.zeros(1), "weight": np.array(["w_plus"]), "coordinate": np.array([0])},
+        ),
+        "Trajectory": (numeric.Trajectory, _fields(trained)),
+        "Trajectory.predicted_limit": (
+            trained.predicted_limit, {"solver": "newton", "tolerance": 1e-9}),
+        "WeightedL1": (numeric.WeightedL1, {"weights": ONES, "negative_weights": 2 * ONES}),
+        "WeightedL1.broadcast_to": (numeric.WeightedL1(ONES).broadcast_to, {"shape": (2, 3)}),
+        "WeightedL1.take": (numeric.WeightedL1(ONES).take, {"index": 0}),
+        "WeightedL1.value": (numeric.WeightedL1(ONES).value, {"theta": ONES}),
+        "Sensitivity.along_target": (slope.along_target, {"dy": [0.1, 0.2]}),
+        "Sensitivity.along": (slope.along, {"name": "balancedness", "dp": 0.1}),
+        "Sensitivity.by": (slope.by, {"name": "balancedness"}),
+        "certify": (
+            numeric.certify,
+            {"X": np.array([X]), "y": np.array([Y]), "potential": potential,
+             "theta": found.theta[None], "nu": found.dual[None], "nu_tail": np.zeros((1, 2))},
+        ),
+        "diabetes_regression": (numeric.diabetes_regression, {"rows": 5}),
+        "enclose": (numeric.enclose, {"problem": data, "solution": found, "digits": 8}),
+        "flow_sensitivity": (
+            numeric.flow_sensitivity, {"problem": data, "lam": 0.5, "init": 0.5, "t_end": 1.0}),
+        "implicit_solution": (
+            numeric.implicit_solution,
+            {"problem": (X, Y), "balancedness": 0.1, "reference": 0.5, "solver": "newton",
+             "log_balancedness": None, "shift": None, "potential": None, "start": found,
+             "tolerance": 1e-9, "max_iterations": 100, "cvxpy_solver": None},
+        ),
+        "implicit_solution by log_balancedness": (
+            numeric.implicit_solution, {"problem": data, "log_balancedness": -1.0, "shift": 0.5}),
+        "implicit_solution by a potential": (
+            numeric.implicit_solution, {"problem": data, "potential": potential}),
+        "implicit_solution by CVXPY": (
+            numeric.implicit_solution,
+            {"problem": data, "balancedness": 0.1, "solver": "cvxpy", "cvxpy_solver": "CLARABEL"},
+        ),
+        "sensitivity": (implicit.sensitivity, {"problem": data, "solution": found}),
+        "kernel_limit": (numeric.kernel_limit, {"entropy": potential}),
+        "rich_limit": (numeric.rich_limit, {"entropy": potential}),
+        "linear_program": (
+            numeric.linear_program, {"cost": ONES, "A": X, "b": Y, "temperature": 0.5}),
+        "load_regression": (
+            numeric.load_regression, {"path": "table.csv", "target": "y", "standardise": False}),
+        "momentum_descent": (
+            numeric.momentum_descent,
+            {"problem": (X, Y), "gamma": 0.1, "beta": 0.5, "init": 0.5, "method": "heavy_ball",
+             "batch_size": None, "seed": 0, "max_steps": 20, "tol": 1e-6, "check_every": 10,
+             "record_every": None, "max_records": 100, "remainders": "regular", "engine": "numpy",
+             "threads": 1, "progress": False},
+        ),
+        "momentum_descent by rows": (
+            numeric.momentum_descent,
+            {"problem": data, "gamma": 0.1, "beta": 0.5, "init": ([0.5] * 3, [0.1] * 3),
+             "batch_size": 1, "max_steps": 20, "record_every": 10, "engine": "numpy"},
+        ),
+        "momentum_flow": (
+            numeric.momentum_flow,
+            {"problem": (X, Y), "lam": 0.5, "init": 0.5, "velocity": ([0.1] * 3, [0.1] * 3),
+             "t_end": 1.0, "t_eval": [0.5, 1.0], "t_max": 10.0, "rtol": 1e-6, "tol": 1e-6,
+             "max_steps": 100, "threads": 1, "progress": False},
+        ),
+        "momentum_flow to convergence": (
+            numeric.momentum_flow,
+            {"problem": data, "lam": 0.5, "init": 0.5, "t_max": 2.0, "rtol": 1e-6, "tol": 1e-6},
+        ),
+        "nearest_consistent_target": (numeric.nearest_consistent_target, {"X": X, "y": Y}),
+        "plot_path": (numeric.plot_path, {"path": path, "axes": None}),
+        "potential_of_map": (
+            numeric.potential_of_map,
+            {"parameter": "u*v", "start": {"u": 0.5, "v": 0.25}, "domain": (-np.inf, np.inf),
+             "dual_domain": (-np.inf, np.inf)},
+        ),
+        "regularisation_path": (
+            numeric.regularisation_path,
+            {"problem": data, "balancedness": [0.1, 0.01], "tolerance": 1e-9},
+        ),
+        "sharpness": (
+            numeric.sharpness, {"problem": data, "theta": ONES, "balancedness": 0.1 * ONES}),
+        "sparse_regression": (
+            numeric.sparse_regression,
+            {"n": 3, "d": 5, "sparsity": 2, "seed": 0, "signal": 1.0, "batch": ()},
+        ),
+        "sweep": (
+            numeric.sweep,
+            {"gamma": [0.1], "beta": [0.5], "lam": None, "alpha": 0.5, "n": 2, "d": 3,
+             "sparsity": 1, "noise": 0.0, "batch_size": None, "seeds": 1, "method": "heavy_ball",
+             "predict": False, "max_steps": 5, "tol": 1e-3, "root_seed": 0, "chunk": 4,
+             "store": None, "jobs": 1, "client": None, "progress": False},
+        ),
+    }  # fmt: skip
+    for name, make in POTENTIALS.items():
+        one = make()
+        z, theta = 0.1 * ONES, 0.25 * ONES
+        arguments = {
+            "shape": (2, 3), "index": ..., "scale": 2.0 * ONES, "z": z, "tail": 0.0,
+            "theta": theta, "slope": ONES, "t": np.array([0.5]), "miss": 0.01 * ONES,
+        }  # fmt: skip
+        calls[name] = (type(one), _fields(one))
+        for method, takes in methods(type(one)):
+            if takes and all(p in arguments for p in takes):
+                calls[f"{name}.{method}"] = (
+                    getattr(one, method),
+                    {p: arguments[p] for p in takes},
+                )
+    return calls
+
+
+def _verify() -> dict[str, tuple[Any, dict[str, Any]]]:
+    one, made = claim(), report()
+    settings = verify.Settings()
+    mutation = verify.Mutation("m", "wrong", lambda subject: subject)
+    prediction = verify.predict(problem(), 0.1, 0.5, 0.5)
+    repeated = verify.repeat(1, claims=[one])
+    return {
+        "Claim": (verify.Claim, _fields(one)),
+        "ClaimResult": (verify.ClaimResult, _fields(made.results[0])),
+        "ClaimResult.guards": (made.results[0].guards, {"measurement": measurement()}),
+        "Evidence": (verify.Evidence, {"measurements": (measurement(),), "series": {"a": ONES}}),
+        "Measurement": (verify.Measurement, _fields(measurement())),
+        "Mutation": (verify.Mutation, _fields(mutation)),
+        "Prediction": (verify.Prediction, _fields(prediction)),
+        "Repetitions": (verify.Repetitions, _fields(repeated)),
+        "Report": (verify.Report, _fields(made)),
+        "Report.of": (verify.Report.of, {"results": made.results, "settings": settings}),
+        "Report.write": (made.write, {"folder": "report"}),
+        "Settings": (verify.Settings, _fields(settings)),
+        "Settings.rng": (lambda label: settings.rng(label), {"label": "a"}),
+        "Settings.tolerance": (settings.tolerance, {"value": 1e-9}),
+        "Subject": (verify.Subject, _fields(verify.shipped())),
+        "Verdict.of": (verify.Verdict.of, {"parts": [verify.Verdict.SUPPORTED]}),
+        "check": (
+            verify.check,
+            {"name": "balancedness-law", "settings": verify.Settings(2, quick=True),
+             "subject": None},
+        ),
+        "data_claims": (
+            verify.data_claims, {"problem": problem(), "gamma": 0.1, "beta": 0.5, "init": 0.5}),
+        "predict": (
+            verify.predict,
+            {"problem": (X, Y), "gamma": 0.1, "beta": 0.5, "init": 0.5, "max_steps": 2000},
+        ),
+        "repeat": (
+            verify.repeat,
+            {"repetitions": 1, "only": ["small"], "claims": [one], "seeds": 2, "quick": True,
+             "tolerance_scale": 1.0, "base_seed": 1, "controls": True, "state": None,
+             "subject": None, "progress": None},
+        ),
+        "run": (
+            verify.run,
+            {"only": ["small"], "claims": [one], "seeds": 2, "quick": True,
+             "tolerance_scale": 1.0, "base_seed": 0, "subject": None, "progress": None},
+        ),
+    }  # fmt: skip
+
+
+@cache
+def calls() -> dict[str, tuple[Any, dict[str, Any]]]:
+    """Return every right call: what is called, and its arguments by name."""
+    front = {"cite": (lambda result: mf.cite(result), {"result": run()})}
+    return front | _symbolic() | _numeric() | _verify()
+
+
+def methods(cls: type) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Return the public methods of a class with the names of what they take."""
+    for base in reversed(cls.__mro__[:-1]):
+        if not base.__module__.startswith("momentumflow."):
+            continue
+        for name, raw in vars(base).items():
+            if (name.startswith("_") and name != "__call__") or isinstance(raw, type):
+                continue
+            function = getattr(raw, "__func__", raw)
+            if isinstance(function, types.FunctionType):
+                own = not isinstance(raw, staticmethod)
+                yield name, tuple(inspect.signature(function).parameters)[own:]
+
+
+def public() -> Iterator[str]:
+    """Return the name of every public callable that takes something."""
+    for room in (symbolic, numeric, verify):
+        for name in room.__all__:
+            found = getattr(room, name)
+            if not callable(found):
+                continue
+            if not isinstance(found, type):
+                if inspect.signature(found).parameters:
+                    yield name
+                continue
+            abstract = inspect.isabstract(found) or issubclass(found, Exception | enum.Enum)
+            if not abstract and found is not symbolic.Tree and inspect.signature(found).parameters:
+                yield name
+            if not inspect.isabstract(found):
+                own = (m for m, takes in methods(found) if takes and m in vars(found))
+                yield from (f"{name}.{method}" for method in own)
