@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Annotated
 
-from momentumflow.base.arguments import PositiveFloat, Where, checked
+from momentumflow.base.arguments import MomentumFloat, PositiveFloat, checked
 from momentumflow.numeric.data.problems import Regression
 from momentumflow.verify.claim import Claim
 from momentumflow.verify.themes import (
@@ -42,7 +41,7 @@ def data_claims(
     problem: Regression,
     *,
     gamma: PositiveFloat = 1e-2,
-    beta: Annotated[float, Where("in [0, 1)", lambda beta: 0 <= beta < 1)] = 0.95,
+    beta: MomentumFloat = 0.95,
     init: PositiveFloat = 0.1,
 ) -> tuple[Claim, ...]:
     """Return the claims that the limit theorem holds on `problem`.

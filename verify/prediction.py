@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from momentumflow.base import libraries
-from momentumflow.base.arguments import PositiveFloat, checked
+from momentumflow.base.arguments import MomentumFloat, PositiveFloat, checked
 from momentumflow.base.errors import InputError
 from momentumflow.base.numbers import plain
 from momentumflow.base.values import Value, brief
@@ -21,7 +21,6 @@ from momentumflow.numeric.runs.initialisation import Init
 from momentumflow.numeric.runs.kernel_modules import MethodLike
 from momentumflow.numeric.runs.settling import Settling
 from momentumflow.numeric.runs.trajectory import RunStatus, Trajectory
-from momentumflow.numeric.validation import Momentum, Positive, floats
 from momentumflow.symbolic import known_method
 from momentumflow.verify.evidence import Verdict
 from momentumflow.verify.limit_evidence import LIMIT_TOLERANCE, SOLVER_TOLERANCE, relative_distance
@@ -181,8 +180,8 @@ class Prediction(Value):
 @checked
 def predict(
     problem: Regression,
-    gamma: Positive | Literal["auto"],
-    beta: Momentum,
+    gamma: PositiveFloat | Literal["auto"],
+    beta: MomentumFloat,
     init: Init,
     *,
     method: MethodLike = "heavy_ball",
@@ -221,7 +220,6 @@ def predict(
         raise InputError("one problem", f"a batch of shape {problem.batch_shape}")
     stated = known_method(method) if isinstance(method, str) else method
     if isinstance(gamma, str):
-        beta = float(np.max(floats(beta)))
         gamma = Settling.of(problem, init, stated).prudent_step(beta)
     if tol is None:
         # theta is off by at most the residual times the condition number

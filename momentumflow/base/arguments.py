@@ -78,6 +78,7 @@ Count: TypeAlias = Annotated[int, Where(">= 1", lambda n: 1 <= n <= _LARGEST)]
 Natural: TypeAlias = Annotated[int, Where(">= 0", lambda n: 0 <= n <= _LARGEST)]
 Finite: TypeAlias = Annotated[float, Where("finite", math.isfinite)]
 PositiveFloat: TypeAlias = Annotated[float, Where("> 0", lambda x: 0 < x < math.inf)]
+MomentumFloat: TypeAlias = Annotated[float, Where("in [0, 1)", lambda x: 0 <= x < 1)]
 NonNegativeFloat: TypeAlias = Annotated[float, Where(">= 0", lambda x: 0 <= x < math.inf)]
 
 

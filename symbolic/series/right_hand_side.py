@@ -352,7 +352,7 @@ def _evaluation(
     with np.errstate(all="ignore"):
         found = tuple(compiled(*values.values()))
     if not all(np.isfinite(coefficient).all() for coefficient in found):
-        given = ", ".join(f"{symbol} = {value}" for symbol, value in values.items())
+        given = ", ".join(f"{symbol} = {value!r}" for symbol, value in values.items())
         raise InputError("parameters at which the coefficients are finite", given)
     return Evaluation(field, trees, found)
 
