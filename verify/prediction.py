@@ -230,13 +230,14 @@ def predict(
     if run.theta.ndim != 1:
         raise InputError("one run", f"a batch of shape {run.theta.shape[:-1]}")
     if not run.converged:
-        advice = _advice(run, gamma, beta, Settling.of(problem, init, stated))
+        advice = _advice(run, Settling.of(problem, init, stated))
         return Prediction(problem, run, None, None, advice)
     return Prediction(problem, run, run.predicted_limit("newton"), run.predicted_limit("cvxpy"))
 
 
-def _advice(run: Trajectory, gamma: float, beta: float, settling: Settling) -> str:
+def _advice(run: Trajectory, settling: Settling) -> str:
     """Say what would lead to a limit; arguments stand in braces."""
+    gamma, beta = float(run.settings["gamma"]), float(run.settings["beta"])
     if run.status is RunStatus.INTERRUPTED:
         return "the run was interrupted"
     bound = settling.largest_step(beta)

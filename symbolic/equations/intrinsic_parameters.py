@@ -147,7 +147,7 @@ def time_step(method: MomentumMethod) -> sp.Expr:
 
 
 @checked
-def refined_parameter(method: MomentumMethod, order: int = 1) -> sp.Expr:
+def refined_parameter(method: MomentumMethod, order: int | sp.core.numbers.Infinity = 1) -> sp.Expr:
     r"""Return lambda corrected through `eps^order`: `gamma (1+beta) / (2 (1-beta)^2)` at order 1.
 
     The modified equation has `w'' = mu (f - w') + ...` with `mu` a series in

@@ -83,7 +83,7 @@ def test_output_to_a_file(command, tmp_path):
         (("equation", "w[k+1] = 2*w[k]"), "expected coefficients of w that sum to zero"),
         (
             ("equation", "--set", "beta=0.5"),
-            "expected beta as an exact number, received the float 0",
+            "'beta'] as an exact number, received the float 0.5; ",
         ),
         (
             ("equation", "--set", "mu=1"),
