@@ -272,13 +272,12 @@ def _inertial() -> Iterator[Formula]:
         ("refined parameter",),
         ("refined-parameter",),
     )
+    start = modified_equation(method, 1).initial_velocity
+    assert start is not None  # w_{-1} = w_0 ties it
     yield Formula(
         section,
         "Corrected start",
-        _named(
-            r"\dot w(0)",
-            sp.Symbol("f") * modified_equation(method, 1).initial_velocity.coefficient("[]"),
-        ),
+        _named(r"\dot w(0)", sp.Symbol("f") * start.coefficient("[]")),
         (f"{room}.modified_equation",),
         claims=("refined-parameter",),
     )

@@ -512,17 +512,21 @@ def _has_value(expr: sp.Expr, at: dict[sp.Symbol, Any], expected: float) -> bool
 
 
 def _antiderivative(expr: sp.Expr, symbol: sp.Symbol) -> sp.Expr | None:
-    """Integrate by routes that end: rational functions, also of one exponential, and a table."""
+    """Integrate by routes that end: a table, rational functions, also of one exponential."""
+    # Powers of sums stay as they are: multiplied out, they lose digits in floating point.
+    terms = sp.Add.make_args(sp.expand(expr, power_base=False, multinomial=False))
+    listed = [_from_table(term, symbol) for term in terms]
+    if None not in listed:
+        return sp.Add(*listed)
     if expr.is_rational_function(symbol):
         found = sp.integrate(expr, symbol)
         return None if found.has(sp.Integral, sp.RootSum) else found
     in_one = _in_one_exponential(expr, symbol)
-    if in_one is not None:
-        inner, X, rate = in_one
-        found = _antiderivative(sp.cancel(inner / (rate * X)), X)
-        return None if found is None else found.subs(X, sp.exp(rate * symbol))
-    terms = [_from_table(term, symbol) for term in sp.Add.make_args(sp.expand(expr))]
-    return None if None in terms else sp.Add(*terms)
+    if in_one is None:
+        return None
+    inner, X, rate = in_one
+    found = _antiderivative(sp.cancel(inner / (rate * X)), X)
+    return None if found is None else found.subs(X, sp.exp(rate * symbol))
 
 
 def _from_table(term: sp.Expr, symbol: sp.Symbol) -> sp.Expr | None:
@@ -530,14 +534,13 @@ def _from_table(term: sp.Expr, symbol: sp.Symbol) -> sp.Expr | None:
     constant, factor = term.as_independent(symbol, as_Add=False)
     if not factor.has(symbol):
         return constant * symbol
-    if factor.is_rational_function(symbol):
-        found = sp.integrate(factor, symbol)
-        return None if found.has(sp.Integral, sp.RootSum) else constant * found
+    if factor == symbol:
+        return constant * symbol**2 / 2
+    if not isinstance(factor, _INTEGRABLE):
+        return None
     inner = factor.base if isinstance(factor, sp.Pow) else factor.args[0]
     rate = sp.diff(inner, symbol)
-    if rate.has(symbol) or not isinstance(factor, _INTEGRABLE):
-        return None
-    if isinstance(factor, sp.Pow) and factor.exp.has(symbol):
+    if rate.has(symbol) or (isinstance(factor, sp.Pow) and factor.exp.has(symbol)):
         return None
     Y = sp.Dummy("Y")
     plain = Y**factor.exp if isinstance(factor, sp.Pow) else factor.func(Y)
