@@ -18,15 +18,16 @@ from .equations.energies import (
     energy as energy,
 )
 from .equations.gradient_structure import (
-    GradientStatus as GradientStatus,
     ModifiedLoss as ModifiedLoss,
     Obstruction as Obstruction,
     modified_loss as modified_loss,
 )
+from .equations.inertial_optimiser import InertialSystem as InertialSystem
 from .equations.intrinsic_parameters import (
     AccelerationRule as AccelerationRule,
     acceleration_rule as acceleration_rule,
     intrinsic_parameter as intrinsic_parameter,
+    intrinsic_parameters as intrinsic_parameters,
     refined_parameter as refined_parameter,
     time_step as time_step,
 )
@@ -38,10 +39,18 @@ from .equations.modified_equations import (
     memoryless_map as memoryless_map,
     modified_equation as modified_equation,
 )
+from .equations.preconditioned_loss import (
+    GradientStatus as GradientStatus,
+    PreconditionedLoss as PreconditionedLoss,
+)
 from .equations.quadratic import (
     PrincipalFlow as PrincipalFlow,
     principal_flow as principal_flow,
     slow_root_series as slow_root_series,
+)
+from .equations.scaling_rules import (
+    ScalingRule as ScalingRule,
+    scaling_rules as scaling_rules,
 )
 from .equations.stability import stability_limit as stability_limit
 from .identities import (
@@ -57,6 +66,17 @@ from .methods.momentum_methods import (
     QuasiHyperbolic as QuasiHyperbolic,
     known_method as known_method,
 )
+from .methods.optimisers import (
+    SGD as SGD,
+    AdaBelief as AdaBelief,
+    Adam as Adam,
+    AdamW as AdamW,
+    Lion as Lion,
+    NAdam as NAdam,
+    Optimiser as Optimiser,
+    RMSProp as RMSProp,
+    Signum as Signum,
+)
 from .methods.recurrences import Recurrence as Recurrence
 from .networks.diagonal_network import (
     DiagonalNetwork as DiagonalNetwork,
@@ -70,6 +90,10 @@ from .networks.mirror_flows import (
     mirror_flow as mirror_flow,
 )
 from .printing import as_latex as as_latex, as_text as as_text
+from .series.elementwise_series import (
+    ElementwiseEquation as ElementwiseEquation,
+    ElementwiseMap as ElementwiseMap,
+)
 from .series.terms import Term as Term
 from .series.tree_series import (
     TreeSeries as TreeSeries,

@@ -24,12 +24,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import sympy as sp
 
 from momentumflow.base.errors import InputError
 from momentumflow.symbolic import symbols
 from momentumflow.symbolic.methods.optimisers import Optimiser, after
+from momentumflow.symbolic.rings import factored
 from momentumflow.symbolic.series.differential_polynomials import (
     GRADIENT,
     Polynomial,
@@ -87,10 +89,10 @@ class System:
         held: dict[sp.Symbol, sp.Expr] = {}
         for y, update in zip(self.memories, self.updates, strict=True):
             kept = sp.simplify(sp.diff(update, y))
-            if kept == 1:
+            if kept.is_number and not abs(kept) < 1:
                 raise InputError(
                     "memories that forget: |d(new)/d(old)| < 1",
-                    f"{y}, which keeps all it had",
+                    f"{y}, which keeps {'all' if kept == 1 else f'{kept} times what'} it had",
                     f"let {y} decay, such as {y} = b*{y} + (1-b)*(...)",
                 )
         unknown = {y: sp.Dummy(y.name) for y in self.memories}
@@ -108,8 +110,15 @@ class System:
         )
 
 
-def slow_rates(system: System, order: int) -> tuple[Polynomial, ...]:
-    """Return the coefficients of `dw/dt` in the slow regime, by powers of h.
+class Slow(NamedTuple):
+    """The slow regime by powers of h: `dw/dt`, and the move Phi that the memories make."""
+
+    rates: tuple[Polynomial, ...]
+    moves: tuple[Polynomial, ...]
+
+
+def slow_regime(system: System, order: int) -> Slow:
+    """Return what a system does once its memories follow the gradient, through `h^order`.
 
     Raises
     ------
@@ -129,6 +138,7 @@ def slow_rates(system: System, order: int) -> tuple[Polynomial, ...]:
         system.weight: [],
         system.time: [{(): sp.S.One}],
     }
+    moves: list[Polynomial] = []
     for n in range(order + 1):
         if n and forgets is not None:
             known = [
@@ -138,11 +148,17 @@ def slow_rates(system: System, order: int) -> tuple[Polynomial, ...]:
                 total: Polynomial = {}
                 for j, term in enumerate(known):
                     total = plus(total, scaled(term, forgets[i, j]))
-                row.append({k: c for k, c in ((k, sp.simplify(c)) for k, c in total.items()) if c})
+                row.append({k: c for k, c in ((k, _simple(c)) for k, c in total.items()) if c})
         values = [Series.of(row, n) for row in held]
-        rates[system.weight].append(rate_of(composed(system.move, memories, values, n), rates))
+        step = composed(system.move, memories, values, n)
+        moves.append(step.coefficients[n])
+        rates[system.weight].append(rate_of(step, rates))
         _require_smooth(rates[system.weight][-1], system)
-    return tuple(rates[system.weight])
+    return Slow(tuple(rates[system.weight]), tuple(moves))
+
+
+def _simple(expr: sp.Expr) -> sp.Expr:
+    return factored(expr) if expr.is_rational_function() else sp.simplify(expr)
 
 
 def _lag(

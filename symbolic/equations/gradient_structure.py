@@ -9,28 +9,31 @@ its memoryless map is `-grad U` far longer (Cattaneo and Shigida, arXiv 2509.084
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
+from typing import overload
 
 import sympy as sp
 
 from momentumflow.base.arguments import checked
 from momentumflow.base.choices import Followed
 from momentumflow.base.errors import InputError
-from momentumflow.symbolic.equations.modified_equations import memoryless_map, modified_equation
+from momentumflow.symbolic.equations.modified_equations import (
+    check_order,
+    memoryless_map,
+    modified_equation,
+)
+from momentumflow.symbolic.equations.preconditioned_loss import (
+    GradientStatus,
+    PreconditionedLoss,
+    preconditioned_loss,
+)
 from momentumflow.symbolic.methods.momentum_methods import MomentumMethod
+from momentumflow.symbolic.methods.optimisers import Optimiser
 from momentumflow.symbolic.rings import factored
 from momentumflow.symbolic.series.scalar_sums import ScalarSum
 from momentumflow.symbolic.series.tree_series import TreeSeries
 from momentumflow.symbolic.trees.free_trees import free_symmetry, free_tree, rootings
 from momentumflow.symbolic.trees.rooted_trees import Tree, trees_of_order
 from momentumflow.symbolic.trees.tree_display import plain_text
-
-
-class GradientStatus(Enum):
-    """Whether the field is a gradient; the value says what can be done."""
-
-    GRADIENT = "a gradient through the order asked for"
-    OBSTRUCTED = "a gradient only through the order before the obstruction; the loss is cut there"
 
 
 @checked
@@ -89,22 +92,31 @@ class ModifiedLoss(ScalarSum):
         return text
 
 
+@overload
+def modified_loss(method: MomentumMethod, order: int = ..., of: Followed = ...) -> ModifiedLoss: ...
+@overload
+def modified_loss(
+    method: Optimiser, order: int = ..., of: Followed = ...
+) -> PreconditionedLoss: ...
 @checked
-def modified_loss(method: MomentumMethod, order: int, of: Followed = "flow") -> ModifiedLoss:
+def modified_loss(
+    method: MomentumMethod | Optimiser, order: int = 2, of: Followed = "flow"
+) -> ModifiedLoss | PreconditionedLoss:
     """Return the loss whose gradient flow (or step) the method follows on the slow manifold.
 
     Parameters
     ----------
-    method : MomentumMethod
+    method : MomentumMethod or Optimiser
     order : int
-        Highest power of gamma.
+        Highest power of gamma; of an optimiser at most 2.
     of : {"flow", "map"}
         The slow modified equation, or the memoryless map.
 
     Returns
     -------
-    ModifiedLoss
-        Cut before the first order that is no gradient; its `obstruction` says why.
+    ModifiedLoss or PreconditionedLoss
+        Cut before the first order that is no gradient; its `obstruction` says why. An
+        optimiser descends a loss with a preconditioner, the one of its leading step.
 
     Raises
     ------
@@ -113,14 +125,24 @@ def modified_loss(method: MomentumMethod, order: int, of: Followed = "flow") -> 
 
     References
     ----------
-    Ghosh, Lyu, Zhang, Wang, ICLR 2023; Cattaneo, Shigida, arXiv 2509.08483.
+    Ghosh, Lyu, Zhang, Wang, ICLR 2023; Cattaneo, Shigida, arXiv 2509.08483; Cattaneo,
+    Klusowski, Shigida, ICML 2024.
+
+    Examples
+    --------
+    >>> from momentumflow.symbolic import Adam, modified_loss
+    >>> print(modified_loss(Adam("3/4", "1/2", eps=0)))
+    w' = -P grad U, P = 1/Abs(g), U = L + gamma*sum_j(2*Abs(g))
     """
-    if of == "flow":
-        series: TreeSeries = modified_equation(method, order, "slow")
-    elif of == "map":
-        series = memoryless_map(method, order)
-    else:
-        raise InputError("of to be 'flow' or 'map'", repr(of))
+    if isinstance(method, Optimiser):
+        if check_order(order, "slow") > 2:
+            raise InputError("order <= 2 for an optimiser with memories", f"order = {order}")
+        moved = memoryless_map(method, order)
+        terms = moved.rates if of == "flow" else moved.moves
+        return preconditioned_loss(method.name, method.step, terms, moved.rates[0])
+    series: TreeSeries = (
+        modified_equation(method, order, "slow") if of == "flow" else memoryless_map(method, order)
+    )
     terms: list[tuple[Tree, sp.Expr]] = []
     for n in range(1, order + 1):
         found, obstruction = _potential_of_order(series, n)

@@ -12,18 +12,26 @@ References: Malladi et al., NeurIPS 2022 (the leading equation of Adam, with noi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
+import numpy as np
 import sympy as sp
 
+from momentumflow.base.arguments import Natural, checked
+from momentumflow.base.arrays import Vector
 from momentumflow.base.errors import InputError
 from momentumflow.symbolic import symbols
 from momentumflow.symbolic.equations.elementwise import System, inertial_rates
+from momentumflow.symbolic.expressions import SymbolLike
 from momentumflow.symbolic.methods.optimisers import Optimiser, after, k
+from momentumflow.symbolic.printing import as_latex, as_text
 from momentumflow.symbolic.rings import factored
 from momentumflow.symbolic.series.differential_polynomials import GRADIENT, Polynomial
+from momentumflow.symbolic.series.elementwise_field import ElementwiseField
+from momentumflow.symbolic.series.right_hand_side import Array
 
 # The time of one step.
 h = sp.Symbol("h", positive=True)
@@ -138,9 +146,85 @@ class InertialSystem:
             for x, rate in self.rates.items()
         }
 
+    @property
+    def parameters(self) -> tuple[sp.Symbol, ...]:
+        """The parameters of the system besides h: times and what is left of the optimiser's."""
+        own = tuple(p for p in self.optimiser.parameters if p not in self.times.times)
+        return (*self.times.times.values(), *own)
+
+    @checked
+    def start(self, w: Vector) -> tuple[Array, ...]:
+        """Return w and the memories before the first step, in the units of the system.
+
+        Raises
+        ------
+        InputError
+            If the optimiser's start has parameters.
+        """
+        return (w, *(np.full(np.shape(w), float(s)) for s in self._start))
+
+    @cached_property
+    def _start(self) -> tuple[sp.Expr, ...]:
+        if any(s != 0 for s in self.optimiser.start):
+            raise InputError("memories that start at 0", str(self.optimiser.start))
+        return self.optimiser.start
+
+    @checked
+    def rhs(
+        self, loss: Any, variables: Sequence[SymbolLike] | None = None, **values: float
+    ) -> ElementwiseField:
+        """Return the rates of w and the memories for a concrete loss.
+
+        Parameters
+        ----------
+        loss : sympy.Expr or callable
+            The loss, or its gradient written in smooth NumPy operations.
+        variables : sequence of symbols, optional
+            Of a SymPy loss, in order.
+        **values : float
+            `h`, the times and every other parameter, by name.
+
+        Raises
+        ------
+        InputError
+            Missing or unknown parameters; a loss that is not smooth.
+        """
+        return ElementwiseField.of(loss, variables, self.rates, None, (h, *self.parameters), values)
+
+    @checked
+    def correction(self, n: Natural) -> dict[sp.Symbol, sp.Expr]:
+        """Return the coefficient of `h**n` in each rate, `g_k` the k-th time derivative of g."""
+        if n > self.order:
+            raise InputError(f"n <= {self.order}", f"n = {n}", "derive to a higher order")
+        found = {}
+        for x, rates in self.rates.items():
+            total = sp.S.Zero
+            for key, c in rates[n].items():
+                product = sp.Mul(*(sp.Symbol(f"g_{k}", real=True) for k in key))
+                total += sp.simplify(c).subs(GRADIENT, symbols.g) * product
+            found[x] = total
+        return found
+
+    def latex(self) -> str:
+        """Return the system in LaTeX, without dollar signs, `g_k` the k-th time derivative of g."""
+        rows = []
+        for x in self.rates:
+            right = " + ".join(
+                as_latex(h**n * c) for n in range(self.order + 1) if (c := self.correction(n)[x])
+            )
+            rows.append(f"\\dot {{{sp.latex(x)}}} &= {right or '0'}".replace("+ -", "-"))
+        return "\\begin{aligned}" + " \\\\ ".join(rows) + "\\end{aligned}"
+
+    def _repr_latex_(self) -> str:
+        return f"$\\displaystyle {self.latex()}$"
+
     def __str__(self) -> str:
         lines = [f"{self.optimiser.name}, h = {self.times.time_step}:"]
-        lines += [f"  {x}' = {right}" for x, right in self.leading.items()]
+        for x in self.rates:
+            parts = [
+                as_text(h**n * c) for n in range(self.order + 1) if (c := self.correction(n)[x])
+            ]
+            lines.append(f"  {x}' = {' + '.join(parts) or '0'}".replace("+ -", "- "))
         lines += [f"  {tau} = {value}" for tau, value in self.times.parameters.items()]
         return "\n".join(lines)
 
@@ -148,7 +232,8 @@ class InertialSystem:
         return f"<InertialSystem of {self.optimiser.name}: {self.order} corrections>"
 
 
-def inertial_system(optimiser: Optimiser, order: int = 0) -> InertialSystem:
+@checked
+def inertial_system(optimiser: Optimiser, order: Natural = 0) -> InertialSystem:
     """Return the system that an optimiser follows with its memories' times fixed.
 
     Parameters

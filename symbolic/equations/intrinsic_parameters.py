@@ -22,6 +22,7 @@ from momentumflow.base.errors import InputError
 from momentumflow.base.values import FrozenMapping
 from momentumflow.symbolic import symbols
 from momentumflow.symbolic.equations.damping import friction
+from momentumflow.symbolic.equations.inertial_optimiser import inertial_system
 from momentumflow.symbolic.equations.inertial_regime import (
     InertialScaling,
     inertial_scaling,
@@ -30,6 +31,7 @@ from momentumflow.symbolic.equations.inertial_regime import (
 from momentumflow.symbolic.equations.modified_equations import check_order
 from momentumflow.symbolic.expressions import Formula, SymbolLike, canonical, substituted, symbol
 from momentumflow.symbolic.methods.momentum_methods import MomentumMethod
+from momentumflow.symbolic.methods.optimisers import Optimiser
 from momentumflow.symbolic.printing import as_latex, as_text
 from momentumflow.symbolic.rings import factored
 from momentumflow.symbolic.trees.rooted_trees import FIELD
@@ -123,6 +125,42 @@ def intrinsic_parameter(method: MomentumMethod) -> sp.Expr:
     gamma/(1 - beta)**2
     """
     return inertial_scaling(method).intrinsic
+
+
+@checked
+def intrinsic_parameters(method: MomentumMethod | Optimiser) -> Mapping[sp.Symbol, sp.Expr]:
+    """Return what alone decides the path as the step tends to zero.
+
+    Parameters
+    ----------
+    method : MomentumMethod or Optimiser
+
+    Returns
+    -------
+    mapping of sympy.Symbol to sympy.Expr
+        Every parameter of the leading equation, in the method's own: lambda for heavy
+        ball; `tau_1`, `tau_2` and eps for Adam.
+
+    Raises
+    ------
+    InputError
+        As `intrinsic_parameter`, or if the rate at which a memory forgets is no
+        parameter of its own.
+
+    Examples
+    --------
+    >>> from momentumflow.symbolic import Adam, intrinsic_parameters
+    >>> intrinsic_parameters(Adam())
+    {tau_1: gamma/(1 - beta_1), tau_2: gamma/(1 - beta_2), epsilon: epsilon}
+    """
+    if isinstance(method, Optimiser):
+        system = inertial_system(method.settled)
+        free = set().union(*(right.free_symbols for right in system.leading.values()))
+        times = system.times.parameters
+        own = {p: p for p in method.parameters if p in free}
+        return FrozenMapping({tau: value for tau, value in times.items() if tau in free} | own)
+    others = [p for p in method.parameters if p != method.momentum]
+    return FrozenMapping({symbols.lam: intrinsic_parameter(method)} | {p: p for p in others})
 
 
 @checked

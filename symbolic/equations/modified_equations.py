@@ -15,7 +15,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, overload
 
 import sympy as sp
 
@@ -24,6 +24,8 @@ from momentumflow.base.arrays import Reals
 from momentumflow.base.choices import Regime
 from momentumflow.base.errors import InputError
 from momentumflow.symbolic import symbols
+from momentumflow.symbolic.equations.elementwise import Slow, System, slow_regime
+from momentumflow.symbolic.equations.inertial_optimiser import InertialSystem, inertial_system
 from momentumflow.symbolic.equations.inertial_regime import (
     InertialScaling,
     InertialSeries,
@@ -32,6 +34,8 @@ from momentumflow.symbolic.equations.inertial_regime import (
 from momentumflow.symbolic.equations.slow_regime import SlowSeries, slow_series
 from momentumflow.symbolic.expressions import Formula, SymbolLike
 from momentumflow.symbolic.methods.momentum_methods import MomentumMethod
+from momentumflow.symbolic.methods.optimisers import Optimiser
+from momentumflow.symbolic.series.elementwise_series import ElementwiseEquation, ElementwiseMap
 from momentumflow.symbolic.series.right_hand_side import (
     Iteration,
     RightHandSide,
@@ -43,6 +47,8 @@ from momentumflow.symbolic.series.tree_series import TreeSeries
 from momentumflow.symbolic.trees.rooted_trees import VELOCITY, Tree, number_of_trees
 
 MAX_ORDER = {"slow": 15, "inertial": 10}
+# The functions of the gradient at the nodes double in size with each order.
+MAX_OPTIMISER_ORDER = {"slow": 6, "inertial": 3}
 
 
 @checked
@@ -251,7 +257,7 @@ class FirstOrderForm:
         return "\n".join(rows)
 
 
-def check_order(order: Any, regime: str) -> int:
+def check_order(order: Any, regime: str, highest: Mapping[str, int] = MAX_ORDER) -> int:
     """Return `order` as an int that the regime can be derived to.
 
     Raises
@@ -266,9 +272,9 @@ def check_order(order: Any, regime: str) -> int:
     if number < 1:
         leading = "leading_equation(method)" if regime == "inertial" else "that of order 1"
         raise InputError("order >= 1", f"order = {number}", f"the leading equation is {leading}")
-    if number > MAX_ORDER[regime]:
+    if number > highest[regime]:
         raise InputError(
-            f"order <= {MAX_ORDER[regime]} in the {regime} regime",
+            f"order <= {highest[regime]} in the {regime} regime",
             f"order = {number}"
             + (
                 f", which has {number_of_trees(number):,} rooted trees or more"
@@ -279,17 +285,29 @@ def check_order(order: Any, regime: str) -> int:
     return number
 
 
+@overload
+def modified_equation(
+    method: MomentumMethod, order: int, regime: Regime = ...
+) -> ModifiedEquation: ...
+@overload
+def modified_equation(
+    method: Optimiser, order: int, regime: Literal["slow"]
+) -> ElementwiseEquation: ...
+@overload
+def modified_equation(
+    method: Optimiser, order: int, regime: Literal["inertial"] = ...
+) -> InertialSystem: ...
 @checked
 def modified_equation(
-    method: MomentumMethod, order: int, regime: Regime = "inertial"
-) -> ModifiedEquation:
-    """Derive the modified equation of a momentum method.
+    method: MomentumMethod | Optimiser, order: int, regime: Regime = "inertial"
+) -> ModifiedEquation | ElementwiseEquation | InertialSystem:
+    """Derive the modified equation of a momentum method or of an optimiser with memories.
 
     Parameters
     ----------
-    method : MomentumMethod
-        `HeavyBall()`, `Nesterov()`, `GradientDescent()`, `QuasiHyperbolic()` or
-        `MomentumMethod.from_recurrence(...)`.
+    method : MomentumMethod or Optimiser
+        `HeavyBall()`, `MomentumMethod.from_recurrence(...)`, `Adam()`,
+        `Optimiser.parse(...)` and the like.
     order : int
         Highest power of eps (inertial) or gamma (slow) kept, >= 1.
     regime : {"inertial", "slow"}
@@ -297,13 +315,14 @@ def modified_equation(
 
     Returns
     -------
-    ModifiedEquation
+    ModifiedEquation, ElementwiseEquation or InertialSystem
+        Of an optimiser the last two, in the slow and the inertial regime.
 
     Raises
     ------
     InputError
-        Order out of range, unknown regime, or no symbolic momentum parameter in
-        the inertial regime.
+        Order out of range, unknown regime, no symbolic momentum parameter in the
+        inertial regime; a memory that does not forget, a step that is not smooth.
 
     Examples
     --------
@@ -311,25 +330,38 @@ def modified_equation(
     >>> print(modified_equation(HeavyBall(), 2, "slow"))
     w' = gamma/(1 - beta) f - gamma**2*(1 + beta)/(2*(1 - beta)**3) f'f
     """
-    if regime == "slow":
-        return _slow_equation(method, check_order(order, regime))
-    if regime == "inertial":
-        return _inertial_equation(method, check_order(order, regime))
-    raise InputError("regime to be 'inertial' or 'slow'", repr(regime))
+    if isinstance(method, Optimiser):
+        number = check_order(order, regime, MAX_OPTIMISER_ORDER)
+        if regime == "inertial":
+            return inertial_system(method, number)
+        slow = _slow(method, number)
+        return ElementwiseEquation(method.name, method.step, method.parameters, slow.rates)
+    number = check_order(order, regime)
+    return (
+        _slow_equation(method, number) if regime == "slow" else _inertial_equation(method, number)
+    )
 
 
+def _slow(optimiser: Optimiser, order: int) -> Slow:
+    return slow_regime(System.of(optimiser), order - 1)
+
+
+@overload
+def leading_equation(method: MomentumMethod) -> ModifiedEquation: ...
+@overload
+def leading_equation(method: Optimiser) -> InertialSystem: ...
 @checked
-def leading_equation(method: MomentumMethod) -> ModifiedEquation:
+def leading_equation(method: MomentumMethod | Optimiser) -> ModifiedEquation | InertialSystem:
     """Return the inertial equation at eps = 0: `lambda w'' + w' = f` for heavy ball.
 
     Parameters
     ----------
-    method : MomentumMethod
+    method : MomentumMethod or Optimiser
 
     Returns
     -------
-    ModifiedEquation
-        Of order 0.
+    ModifiedEquation or InertialSystem
+        Of order 0; of an optimiser the first-order system of w and the memories.
 
     Raises
     ------
@@ -346,11 +378,19 @@ def leading_equation(method: MomentumMethod) -> ModifiedEquation:
     >>> print(leading_equation(HeavyBall()))
     w'' = 1/lambda (f - v)
     """
-    return _inertial_equation(method, 0)
+    return (
+        inertial_system(method) if isinstance(method, Optimiser) else _inertial_equation(method, 0)
+    )
 
 
+@overload
+def memoryless_map(method: MomentumMethod, order: int) -> MemorylessMap: ...
+@overload
+def memoryless_map(method: Optimiser, order: int) -> ElementwiseMap: ...
 @checked
-def memoryless_map(method: MomentumMethod, order: int) -> MemorylessMap:
+def memoryless_map(
+    method: MomentumMethod | Optimiser, order: int
+) -> MemorylessMap | ElementwiseMap:
     """Return the one-step map `w_{k+1} = w_k + ...` that the slow manifold carries.
 
     After the transients every iterate depends on the last one alone; the map
@@ -359,13 +399,13 @@ def memoryless_map(method: MomentumMethod, order: int) -> MemorylessMap:
 
     Parameters
     ----------
-    method : MomentumMethod
+    method : MomentumMethod or Optimiser
     order : int
         Highest power of gamma, >= 1.
 
     Returns
     -------
-    MemorylessMap
+    MemorylessMap or ElementwiseMap
         A series of elementary differentials of `f` with at most `order` nodes; its
         `iteration(loss, ...)` runs on arrays.
 
@@ -380,6 +420,9 @@ def memoryless_map(method: MomentumMethod, order: int) -> MemorylessMap:
     >>> print(memoryless_map(HeavyBall(), 2))
     w_{k+1} - w_k = gamma/(1 - beta) f - beta*gamma**2/(1 - beta)**3 f'f
     """
+    if isinstance(method, Optimiser):
+        slow = _slow(method, check_order(order, "slow", MAX_OPTIMISER_ORDER))
+        return ElementwiseMap(method.name, method.step, method.parameters, slow.rates, slow.moves)
     series = slow_series(method.recurrence, check_order(order, "slow"))
     coefficients = _slow_coefficients(series, series.map, method.step)
     return MemorylessMap(method, order, coefficients)

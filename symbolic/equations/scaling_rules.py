@@ -26,6 +26,7 @@ from dataclasses import dataclass
 
 import sympy as sp
 
+from momentumflow.base.arguments import checked
 from momentumflow.base.errors import InputError
 from momentumflow.symbolic.equations.inertial_optimiser import h, inertial_system, times_of
 from momentumflow.symbolic.methods.optimisers import Optimiser
@@ -57,6 +58,7 @@ class ScalingRule:
         return ", ".join(moved).replace("rho**(1) ", "rho ") or "nothing may change"
 
 
+@checked
 def scaling_rules(optimiser: Optimiser, *, noise: bool = False) -> tuple[ScalingRule, ...]:
     """Return all scalings of the parameters that keep the leading equation of an optimiser.
 

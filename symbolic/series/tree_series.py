@@ -312,7 +312,8 @@ def joined(parts: list[tuple[str, str]]) -> str:
             factor = factor[1:].strip()
         if _is_sum(factor):
             factor = f"({factor})" if "\\" not in factor else f"\\left({factor}\\right)"
-        body = differential if factor == "1" else f"{factor} {differential}"
+        body = differential if factor == "1" and differential else f"{factor} {differential}"
+        body = body.rstrip()
         if text:
             text += f" {'-' if minus else '+'} {body}"
         else:

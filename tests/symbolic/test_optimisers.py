@@ -8,32 +8,37 @@ import sympy as sp
 from scipy.integrate import solve_ivp
 
 from momentumflow import InputError
-from momentumflow.symbolic import symbols
-from momentumflow.symbolic.equations.elementwise import System, slow_rates
-from momentumflow.symbolic.equations.inertial_optimiser import inertial_system
-from momentumflow.symbolic.equations.scaling_rules import batch, scaling_rules
-from momentumflow.symbolic.methods.optimisers import (
+from momentumflow.symbolic import (
     SGD,
     AdaBelief,
     Adam,
     AdamW,
+    GradientDescent,
+    GradientStatus,
+    HeavyBall,
     Lion,
     NAdam,
     Optimiser,
     RMSProp,
     Signum,
-    beta_1,
-    beta_2,
-    decay,
+    intrinsic_parameters,
+    memoryless_map,
+    modified_equation,
+    modified_loss,
+    scaling_rules,
+    symbols,
+    tree,
 )
-from momentumflow.symbolic.series.elementwise_series import ElementwiseEquation
+from momentumflow.symbolic.equations.elementwise import System, slow_regime
+from momentumflow.symbolic.equations.inertial_optimiser import inertial_system
+from momentumflow.symbolic.equations.scaling_rules import batch
+from momentumflow.symbolic.methods.optimisers import beta_1, beta_2, decay
 
 g, h, eps = symbols.g, symbols.gamma, symbols.eps
 
 
-def equation(optimiser, order):
-    rates = slow_rates(System.of(optimiser), order)
-    return ElementwiseEquation(optimiser.name, optimiser.step, optimiser.parameters, rates)
+def equation(optimiser, corrections):
+    return modified_equation(optimiser, corrections + 1, "slow")
 
 
 def first_correction(optimiser):
@@ -204,7 +209,8 @@ def test_every_optimiser_has_a_first_correction_that_is_finite(make):
     found = equation(make(), 1)
     assert len(found.rates) == 2
     assert "nan" not in str(found)
-    assert found.latex().startswith(r"\dot w = ")
+    assert found.latex().startswith("w' = ")
+    assert "+ -" not in found.latex() + str(found)
 
 
 def test_heavy_ball_has_lambda_and_adam_its_times():
@@ -254,13 +260,13 @@ def test_a_wrong_statement_is_refused(text, message):
 
 def test_a_memory_that_does_not_forget_is_refused():
     with pytest.raises(InputError, match="forget"):
-        slow_rates(System.of(Optimiser.parse("v = v + g**2; w = w - lr*g/(sqrt(v)+eps)")), 1)
+        equation(Optimiser.parse("v = v + g**2; w = w - lr*g/(sqrt(v)+eps)"), 1)
 
 
 def test_a_root_of_what_vanishes_at_rest_is_refused():
     with pytest.raises(InputError, match="smooth"):
-        slow_rates(System.of(RMSProp(centred=True)), 1)
-    assert slow_rates(System.of(RMSProp(centred=True, placement="inside")), 1)
+        equation(RMSProp(centred=True), 1)
+    assert len(equation(RMSProp(centred=True, placement="inside"), 1)) == 2
 
 
 def test_text_and_built_in_say_the_same():
@@ -278,6 +284,176 @@ def test_decoupled_decay_and_time_enter_the_equation():
     assert sp.simplify(found.coefficient().subs(g, 0) - (-mu * w - h * mu**2 * w / 2)) == 0
     t = symbols.t
     schedule = System(w, t, (), (), -sp.exp(-t) * equation(SGD(momentum=0), 0).rates[0][()] * -1)
-    rates = slow_rates(schedule, 1)
+    rates = slow_regime(schedule, 1).rates
     # E - 1 = h Phi: w'' enters by -h/2 d/dt Phi, with the schedule's own derivative in it
     assert sp.simplify(rates[1][()] - sp.diff(rates[0][()], t) * -sp.Rational(1, 2)) == 0
+
+
+def tree_of(bush):
+    """The rooted tree of a term whose functions are numbers, as nested lists."""
+    (factor,) = bush or ((),)
+    return [tree_of(below) for _, below in factor]
+
+
+@pytest.mark.parametrize(
+    ("optimiser", "method", "order"),
+    [
+        (SGD("3/5"), HeavyBall(beta="3/5"), 6),
+        (SGD(), HeavyBall(), 4),
+        (SGD(momentum=0), GradientDescent(), 6),
+    ],
+    ids=["number", "symbol", "plain"],
+)
+def test_linear_optimisers_have_the_series_of_the_linear_recurrences(optimiser, method, order):
+    """Term by term: a derivation over functions of g against one over trees."""
+    found = modified_equation(optimiser, order, "slow")
+    known = modified_equation(method, order, "slow")
+    total = {}
+    for n, c, bush in found.terms:
+        shape = tree(tree_of(bush))
+        value = c if bush else sp.cancel(c / g)
+        total[shape] = (-1) ** (n + 1) * h ** (n + 1) * value
+    assert set(total) == set(known.trees)
+    for shape, value in total.items():
+        assert sp.cancel(value - known.coefficient(shape)) == 0, shape
+
+
+def test_the_modified_loss_of_adam_without_eps_is_an_l1_norm_of_the_gradient():
+    """Cattaneo, Klusowski, Shigida (ICML 2024): `L + h (tau_1 - tau_2) |grad L|_1`."""
+    found = modified_loss(Adam(eps=0))
+    tau_1, tau_2 = beta_1 / (1 - beta_1), beta_2 / (1 - beta_2)
+    assert found.order == 2
+    assert sp.simplify(found.preconditioner - 1 / sp.Abs(g)) == 0
+    assert sp.simplify(found.correction - (tau_1 - tau_2) * sp.Abs(g)) == 0
+    # of the map the shift by half a step is no part: with beta_1 = beta_2 nothing is left
+    assert sp.simplify(modified_loss(Adam(eps=0), of="map").correction.subs(beta_1, beta_2)) == 0
+
+
+def test_the_modified_loss_is_a_loss_in_one_and_two_variables():
+    """`-P grad U` by SymPy's own derivatives of a concrete loss is the equation itself."""
+    x, y = sp.symbols("x y", positive=True)
+    loss = x**2 + x * y + y**3  # gradients positive
+    optimiser = Adam("3/5", "7/10", eps=0)
+    right = modified_equation(optimiser, 2, "slow").specialise(loss, [x, y])
+    found = modified_loss(optimiser)
+    gradient = [sp.diff(loss, x), sp.diff(loss, y)]
+    total = loss + h * sum(found.correction.subs(g, q) for q in gradient)
+    for q, v, s in zip(gradient, right, (x, y), strict=True):
+        expected = -found.preconditioner.subs(g, q) * sp.diff(total, s)
+        assert sp.simplify(v - expected) == 0
+
+
+def test_with_eps_the_obstruction_is_named():
+    found = modified_loss(Adam(placement="inside"))
+    assert found.status is GradientStatus.OBSTRUCTED
+    expected = print_inside() / h * sp.sqrt(g**2 + eps)
+    assert sp.simplify(found.obstruction - expected) == 0
+    assert "no gradient at order 2" in str(found)
+    assert modified_loss(SGD()).status is GradientStatus.GRADIENT
+    # Ghosh et al. (ICLR 2023) for heavy ball, P = 1/(1 - beta)
+    correction = modified_loss(SGD()).correction
+    known = (1 + symbols.beta) / (4 * (1 - symbols.beta) ** 2) * g**2
+    assert sp.simplify(correction - known) == 0
+    with pytest.raises(InputError, match="depends on the gradient only"):
+        modified_loss(AdamW())
+
+
+def test_intrinsic_parameters_of_both_kinds():
+    lam = h / (1 - symbols.beta) ** 2
+    assert intrinsic_parameters(HeavyBall()) == intrinsic_parameters(SGD()) == {symbols.lam: lam}
+    tau = sp.symbols("tau_1 tau_2", positive=True)
+    assert intrinsic_parameters(Adam()) == {
+        tau[0]: h / (1 - beta_1), tau[1]: h / (1 - beta_2), eps: eps
+    }  # fmt: skip
+
+
+def test_the_memoryless_map_is_what_iterates_do_after_the_transient():
+    """Adam from warm memories: the map's error in a step falls like gamma^(order + 1)."""
+    b1, b2, e = 0.5, 0.6, 0.3
+
+    def gradient(w):
+        return np.stack([w[..., 0] + np.sin(w[..., 1]) / 2, np.cos(w[..., 1]) * w[..., 0] / 2], -1)
+
+    def components(w):
+        x, y = w[..., 0], w[..., 1]
+        return [x + np.sin(y) / 2, np.cos(y) * x / 2]
+
+    slopes = []
+    for order in (1, 2, 3):
+        errors = []
+        for step in (0.02, 0.01, 0.005):
+            start = at = np.array([1.5, 0.7])
+            for _ in range(12):  # so that the last step is taken at the same point
+                w, m, v = start, np.zeros(2), np.zeros(2)
+                for _ in range(80):  # 0.6^80 < 1e-17
+                    last, q = w, gradient(w)
+                    m, v = b1 * m + (1 - b1) * q, b2 * v + (1 - b2) * q * q
+                    w = w - step * m / np.sqrt(v + e)
+                start = start + at - last
+            one = memoryless_map(Adam(placement="inside"), order).iteration(
+                components, gamma=step, beta_1=b1, beta_2=b2, eps=e
+            )
+            errors.append(np.abs(one(last) - w).max())
+        slopes.append(np.log2(errors[1] / errors[2]))
+    assert slopes == pytest.approx([2, 3, 4], abs=0.15)
+
+
+def test_the_inertial_system_follows_adam_with_its_memories():
+    """Orders 1 and 2 of the path from zero memories, tau fixed and the step to zero."""
+    tau_1, tau_2, e, end = 0.4, 0.8, 0.5, 1.0
+    slopes = []
+    for order in (0, 1):
+        system = inertial_system(Adam(bias_correction=False, placement="inside"), order)
+        errors = []
+        for step in (0.04, 0.02, 0.01):
+            w, m, v = np.array([1.0, 0.5]), np.zeros(2), np.zeros(2)
+            for _ in range(round(end / step)):
+                q = w + np.sin(w) / 3
+                m, v = m + step / tau_1 * (q - m), v + step / tau_2 * (q * q - v)
+                w = w - step * m / np.sqrt(v + e)
+            rhs = system.rhs(lambda x: x + np.sin(x) / 3, h=step, tau_1=tau_1, tau_2=tau_2, eps=e)
+            start = np.concatenate(system.start(np.array([1.0, 0.5])))
+            flow = solve_ivp(rhs.system, (0, end), start, "DOP853", rtol=1e-10, atol=1e-12)
+            errors.append(np.abs(flow.y[:2, -1] - w).max())
+        slopes.append(np.log2(errors[1] / errors[2]))
+    assert slopes == pytest.approx([1, 2], abs=0.15)
+
+
+def test_an_equation_as_a_module_gives_the_right_hand_side():
+    found = modified_equation(Adam(placement="inside"), 3, "slow")
+    namespace = {}
+    exec(found.to_module(), namespace)
+    w = np.array([0.7, -0.3])
+    H, third = np.array([[1.0, 0.4], [0.4, 2.0]]), np.diag([0.6, -0.9])
+    # L = w.H w/2 + sum_j third_jj w_j^3/6: gradient, Hessian and third derivative at w
+
+    def derivative(*x):
+        if len(x) == 1:
+            return (H + np.diag(np.diag(third) * w)) @ x[0]
+        return np.diag(third) * x[0] * x[1] if len(x) == 2 else np.zeros(2)
+
+    a, b = sp.symbols("a b", real=True)
+    loss = (a**2 + 0.8 * a * b + 2 * b**2) / 2 + 0.1 * a**3 - 0.15 * b**3
+    values = {"gamma": 0.1, "beta_1": 0.6, "beta_2": 0.7, "eps": 0.5}
+    q = H @ w + np.diag(third) * w**2 / 2
+    from_module = namespace["evaluate"](q, derivative, **values)
+    assert from_module == pytest.approx(found.rhs(loss, [a, b], **values)(w), rel=1e-12)
+    assert len(found.to_frame()) == len(found.table()) == len(found)
+    assert r"\begin{aligned}" in found.to_latex_document()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: modified_equation(Adam(), 7, "slow"), "order <= 6"),
+        (lambda: modified_equation(Adam(), 4), "order <= 3"),
+        (lambda: memoryless_map(Adam(), 0), "order >= 1"),
+        (lambda: modified_loss(Adam(), 3), "order <= 2"),
+        (lambda: equation(Optimiser.parse("m = 2*m + g; w = w - lr*m"), 1), "2 times what it had"),
+        (lambda: equation(Optimiser.parse("m = b1*m + sign(g); w = w - lr*m"), 1), "smooth"),
+        (lambda: scaling_rules("adam"), "Optimiser"),
+    ],
+)
+def test_what_has_no_equation_is_refused_in_a_sentence(call, message):
+    with pytest.raises(InputError, match=message):
+        call()
