@@ -86,5 +86,5 @@ def test_display():
 
 
 def test_an_unknown_request():
-    with pytest.raises(InputError, match="expected of to be 'flow' or 'map', received 'step'"):
+    with pytest.raises(InputError, match="expected of to be one of 'flow', 'map', received 'step'"):
         modified_loss(HeavyBall(), 2, "step")
