@@ -36,6 +36,11 @@ from .implicit import (
     rich_limit as rich_limit,
 )
 from .runs.descent import momentum_descent as momentum_descent
+from .runs.optimiser_loop import (
+    LoopStatus as LoopStatus,
+    OptimiserRun as OptimiserRun,
+    run_optimiser as run_optimiser,
+)
 from .runs.sharpness import sharpness as sharpness
 from .runs.trajectory import (
     Path as Path,

@@ -8,6 +8,7 @@ from .codegen.kernel_files import (
     kernel_source as kernel_source,
     write_kernels as write_kernels,
 )
+from .codegen.optimiser_updates import update_source as update_source
 from .equations.damping import (
     friction as friction,
     friction_identities as friction_identities,
@@ -76,6 +77,11 @@ from .methods.optimisers import (
     Optimiser as Optimiser,
     RMSProp as RMSProp,
     Signum as Signum,
+)
+from .methods.read_optimisers import (
+    ReadOptimiser as ReadOptimiser,
+    from_optax as from_optax,
+    from_torch as from_torch,
 )
 from .methods.recurrences import Recurrence as Recurrence
 from .networks.diagonal_network import (

@@ -103,8 +103,9 @@ class Optimiser:
         text : str
             Assignments, separated by lines or `;`, carried out one after the other: a
             line that stands below another sees the new value. `w` is the weight, `g` the
-            gradient, `lr` (or `gamma`, `eta`) the step, `k` the number of the step; every
-            other name on a left side is a memory.
+            gradient, `lr` (or `gamma`, `eta`) the step, `k` the number of the step, `t`
+            gamma times the steps before it, for schedules; every other name on a left
+            side is a memory.
         parameters : sequence of str
             Names of parameters beside the usual ones (b1, b2, eps, mu, ...).
         name : str
@@ -125,7 +126,9 @@ class Optimiser:
         sides = [_assignment(line) for line in lines]
         targets = dict.fromkeys(target for target, _ in sides if target != "w")
         memories = {target: sp.Symbol(target, real=True) for target in targets}
-        reserved = {"g": symbols.g, "w": symbols.w, "k": k} | dict.fromkeys(_STEPS, symbols.gamma)
+        reserved = {"g": symbols.g, "w": symbols.w, "k": k, "t": symbols.t} | dict.fromkeys(
+            _STEPS, symbols.gamma
+        )
         if clash := set(memories) & (set(reserved) | {"w"}):
             raise InputError("memories with names of their own", ", ".join(sorted(clash)))
         own = symbols.REGISTRY | {"mu": decay, "delta": smoothing}
@@ -237,6 +240,7 @@ def Adam(
     bias_correction: bool = True,
     decay: Any = 0,
     coupled: bool = False,
+    eps_root: Any = 0,
 ) -> Optimiser:
     """Return Adam: `w -= gamma m / (sqrt(v) + eps)`.
 
@@ -251,17 +255,19 @@ def Adam(
         Weight decay mu.
     coupled : bool
         Whether it is added to the gradient; otherwise w shrinks by gamma mu, as in AdamW.
+    eps_root : symbol, fraction or expression
+        A second one inside the root, as optax has it.
 
     References
     ----------
     Kingma and Ba, arXiv 1412.6980; Loshchilov and Hutter, arXiv 1711.05101.
     """
-    b1, b2, e, mu = map(_read, (beta_1, beta_2, eps, decay))
+    b1, b2, e, mu, inner = map(_read, (beta_1, beta_2, eps, decay, eps_root))
     m, v, w = sp.Symbol("m", real=True), sp.Symbol("v", nonnegative=True), symbols.w
     g = symbols.g + (mu * w if coupled else 0)
     updates = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g**2
     up, down = _corrected((m, v), (b1, b2), bias_correction)
-    root = sp.sqrt(down + e) if placement == "inside" else sp.sqrt(down) + e
+    root = sp.sqrt(down + e) if placement == "inside" else sp.sqrt(down + inner) + e
     name = "Adam" if coupled or mu == 0 else "AdamW"
     return Optimiser(name, (m, v), updates, -up / root - (0 if coupled else mu * w))
 
@@ -294,6 +300,8 @@ def RMSProp(
     *,
     centred: bool = False,
     placement: Literal["outside", "inside"] = "outside",
+    decay: Any = 0,
+    nesterov: bool = False,
 ) -> Optimiser:
     """Return RMSProp, with momentum and centred if asked for, as PyTorch has it.
 
@@ -305,10 +313,14 @@ def RMSProp(
         rest, so that a derivation needs eps inside it.
     placement : {"outside", "inside"}
         Where eps stands.
+    decay : symbol, fraction or expression
+        Weight decay, added to the gradient.
+    nesterov : bool
+        Look ahead with the momentum, as optax can.
     """
     b, e, mu = map(_read, (beta_2, eps, momentum))
     v, mean, p = sp.symbols("v a p", real=True)
-    g = symbols.g
+    g = symbols.g + _read(decay) * symbols.w
     spread = after(v) - after(mean) ** 2 if centred else after(v)
     force = g / (sp.sqrt(spread + e) if placement == "inside" else sp.sqrt(spread) + e)
     stated = {v: b * v + (1 - b) * g**2}
@@ -316,7 +328,7 @@ def RMSProp(
         stated[mean] = b * mean + (1 - b) * g
     if mu != 0:
         stated[p] = mu * p + force
-        force = after(p)
+        force = force + mu * after(p) if nesterov else after(p)
     return Optimiser("RMSProp", tuple(stated), tuple(stated.values()), -force)
 
 
@@ -326,20 +338,45 @@ def NAdam(
     eps: Any = symbols.eps,
     *,
     bias_correction: bool = True,
+    warming: Any = None,
+    decay: Any = 0,
+    coupled: bool = True,
 ) -> Optimiser:
-    """Return Adam with Nesterov's look ahead at constant momentum.
+    """Return Adam with Nesterov's look ahead.
+
+    Parameters
+    ----------
+    beta_1, beta_2, eps : symbol, fraction or expression
+    bias_correction : bool
+        Divide by what the averages lack at the start: a transient.
+    warming : symbol, fraction or expression, optional
+        c of PyTorch's momentum `mu_k = beta_1 (1 - c**k/2)`, its `0.96**momentum_decay`;
+        the correction is then by the product of the `mu_k`. Constant momentum if not given.
+    decay, coupled
+        As `Adam` has them.
 
     References
     ----------
     Dozat, ICLR workshop 2016.
     """
-    b1, b2, e = map(_read, (beta_1, beta_2, eps))
-    m, v, g = sp.Symbol("m", real=True), sp.Symbol("v", nonnegative=True), symbols.g
-    updates = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g**2
-    ahead, now = (1 - b1 ** (k + 1), 1 - b1**k) if bias_correction else (1, 1)
+    b1, b2, e, mu = map(_read, (beta_1, beta_2, eps, decay))
+    m, v = sp.Symbol("m", real=True), sp.Symbol("v", nonnegative=True)
+    g = symbols.g + (mu * symbols.w if coupled else 0)
+    stated = {m: b1 * m + (1 - b1) * g, v: b2 * v + (1 - b2) * g**2}
+    start = [sp.S.Zero, sp.S.Zero]
     _, down = _corrected((m, v), (b1, b2), bias_correction)
-    up = b1 * after(m) / ahead + (1 - b1) * g / now
-    return Optimiser("NAdam", (m, v), updates, -up / (sp.sqrt(down) + e))
+    if warming is None:
+        ahead, now = (1 - b1 ** (k + 1), 1 - b1**k) if bias_correction else (sp.S.One, sp.S.One)
+        up = b1 * after(m) / ahead + (1 - b1) * g / now
+    else:
+        c, product = _read(warming), sp.Symbol("p", positive=True)
+        here, there = b1 * (1 - c**k / 2), b1 * (1 - c ** (k + 1) / 2)
+        stated[product] = product * here
+        start.append(sp.S.One)
+        up = (1 - here) * g / (1 - after(product))
+        up += there * after(m) / (1 - after(product) * there)
+    move = -up / (sp.sqrt(down) + e) - (0 if coupled else mu * symbols.w)
+    return Optimiser("NAdam", tuple(stated), tuple(stated.values()), move, start=tuple(start))
 
 
 def AdaBelief(
@@ -348,10 +385,13 @@ def AdaBelief(
     eps: Any = symbols.eps,
     *,
     bias_correction: bool = True,
+    eps_root: Any = None,
+    decay: Any = 0,
 ) -> Optimiser:
     """Return AdaBelief: the square of `g - m` in place of that of g, eps added at each step.
 
-    eps stands inside the memory and outside the root, as in the authors' code.
+    eps stands inside the memory and outside the root, as in the authors' code; inside the
+    memory it is `eps_root` if that is given. Decay is decoupled.
 
     References
     ----------
@@ -359,9 +399,11 @@ def AdaBelief(
     """
     b1, b2, e = map(_read, (beta_1, beta_2, eps))
     m, s, g = sp.Symbol("m", real=True), sp.Symbol("s", nonnegative=True), symbols.g
-    updates = b1 * m + (1 - b1) * g, b2 * s + (1 - b2) * (g - after(m)) ** 2 + e
+    inner = e if eps_root is None else _read(eps_root)
+    updates = b1 * m + (1 - b1) * g, b2 * s + (1 - b2) * (g - after(m)) ** 2 + inner
     up, down = _corrected((m, s), (b1, b2), bias_correction)
-    return Optimiser("AdaBelief", (m, s), updates, -up / (sp.sqrt(down) + e))
+    move = -up / (sp.sqrt(down) + e) - _read(decay) * symbols.w
+    return Optimiser("AdaBelief", (m, s), updates, move)
 
 
 def _smooth_sign(x: sp.Expr, width: sp.Expr) -> sp.Expr:
