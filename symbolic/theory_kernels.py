@@ -27,7 +27,7 @@ from momentumflow.symbolic.equations.modified_equations import ModifiedEquation,
 from momentumflow.symbolic.equations.stability import stability_limit
 from momentumflow.symbolic.methods.momentum_methods import MomentumMethod
 from momentumflow.symbolic.networks.diagonal_network import DiagonalNetwork
-from momentumflow.symbolic.symbols import beta, eps, gamma, lam, rho, w_minus, w_plus
+from momentumflow.symbolic.symbols import beta, eps, gamma, lam, rho
 
 Compiled = Callable[..., Any]
 
@@ -110,11 +110,6 @@ class NetworkFormulas:
     """What the theory says of the diagonal network, of arrays that broadcast."""
 
     network: DiagonalNetwork
-
-    @cached_property
-    def parameter(self) -> Compiled:
-        """(w_+, w_-) -> theta."""
-        return kernel(self.network.balanced.parameter, (w_plus, w_minus))
 
     @cached_property
     def log_shrinkage(self) -> Compiled:

@@ -21,8 +21,9 @@ from momentumflow.numeric import (
     sparse_regression,
 )
 from momentumflow.numeric.runs.initialisation import initial_weights
+from momentumflow.numeric.runs.kernels import limit_theorem_diagonal_numpy as limit_theorem
 from momentumflow.numeric.validation import choice, constrained, count, momentum_parameter, positive
-from momentumflow.symbolic.theory_kernels import MethodFormulas, network_formulas
+from momentumflow.symbolic.theory_kernels import MethodFormulas
 from momentumflow.verify.evidence import Verdict
 from momentumflow.verify.limit_evidence import LIMIT_TOLERANCE, relative_distance
 
@@ -269,7 +270,7 @@ def _flow(
     t_end: float,
 ) -> Trajectory:
     plus, minus = initial_weights(controls.alpha, problem.d)
-    gradient = problem.gradient(network_formulas().parameter(plus, minus))
+    gradient = problem.gradient(limit_theorem.parameter(plus, minus))
     speed = float(derived.start_speed(controls.gamma, controls.beta))
     return momentum_flow(
         problem,

@@ -19,6 +19,7 @@ from momentumflow.numeric.runs.batch_state import FEATURE_PAD, aligned
 from momentumflow.numeric.runs.engines import available_threads, spread
 from momentumflow.numeric.runs.initialisation import Init, initial_weights
 from momentumflow.numeric.runs.interruption import Interruption
+from momentumflow.numeric.runs.kernels import limit_theorem_diagonal_numpy as limit_theorem
 from momentumflow.numeric.runs.trajectory import (
     Path,
     RunStatus,
@@ -35,7 +36,6 @@ from momentumflow.numeric.validation import (
     broadcast_shapes,
     floats,
 )
-from momentumflow.symbolic.theory_kernels import network_formulas
 
 # Accepted steps between two looks at Ctrl-C and the progress meter.
 _BUDGET = 20_000
@@ -329,7 +329,7 @@ def _result(
     end = stacked([flow.Y[:2, :d] for flow in flows])
     start = stacked([flow.initial[:2, :d] for flow in flows])
     S = stacked([flow.remainders() for flow in flows])
-    theta = network_formulas().parameter(end[..., 0, :], end[..., 1, :])
+    theta = limit_theorem.parameter(end[..., 0, :], end[..., 1, :])
     to_convergence = settings["t_end"] is None
     statuses = [flow.status(to_convergence, interrupted) for flow in flows]
     path = None

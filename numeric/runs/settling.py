@@ -19,6 +19,7 @@ from momentumflow.base.errors import InputError
 from momentumflow.numeric.data.problems import Regression
 from momentumflow.numeric.implicit import implicit_solution
 from momentumflow.numeric.runs.initialisation import Init, initial_weights
+from momentumflow.numeric.runs.kernels import limit_theorem_diagonal_numpy as limit_theorem
 from momentumflow.numeric.runs.sharpness import curvatures
 from momentumflow.numeric.validation import FloatArray
 from momentumflow.symbolic import (
@@ -63,8 +64,8 @@ class Settling:
             What `momentum_descent` refuses of them.
         """
         w_plus, w_minus = initial_weights(init, problem.d)
-        balancedness = np.abs(w_plus * w_minus)
-        start = (w_plus**2 - w_minus**2) / 4
+        balancedness = limit_theorem.balancedness(w_plus, w_minus)
+        start = limit_theorem.parameter(w_plus, w_minus)
         limit = implicit_solution(problem, balancedness, start)
         gradient = np.abs((problem.X @ start - problem.y) @ problem.X).max() / problem.n
         return cls(method, curvatures(problem, limit.theta, balancedness), float(gradient))

@@ -1,6 +1,6 @@
 """What a run returns: where it ended, and everything that the limit theorem needs.
 
-With S_pm the remainders of a run (discrete: sums of h(w_{k+1}/w_k)/(1-beta);
+With S_± the remainders of a run (discrete: sums of h(w_{k+1}/w_k)/(1-beta);
 continuous: lambda times the integral of (w'/w)^2), the limit of theta is the
 Bregman projection with balancedness `Delta_0 exp(-(S_+ + S_-))` and perturbed
 initialisation `(w_{+,0}^2 e^{-2 S_+} - w_{-,0}^2 e^{-2 S_-})/4`
@@ -30,8 +30,8 @@ from momentumflow.numeric.data.labelled import (
     on_features,
 )
 from momentumflow.numeric.data.problems import Regression
+from momentumflow.numeric.runs.kernels import limit_theorem_diagonal_numpy as limit_theorem
 from momentumflow.numeric.validation import FloatArray
-from momentumflow.symbolic.theory_kernels import network_formulas
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,13 +125,12 @@ class Path(Value):
     @property
     def theta(self) -> FloatArray:
         """Parameters (w_+^2 - w_-^2)/4; shape (..., records, d)."""
-        theta: FloatArray = network_formulas().parameter(self.w_plus, self.w_minus)
-        return theta
+        return limit_theorem.parameter(self.w_plus, self.w_minus)
 
     @property
     def balancedness(self) -> FloatArray:
         """|w_+ w_-|; shape (..., records, d)."""
-        return np.abs(self.w_plus * self.w_minus)
+        return limit_theorem.balancedness(self.w_plus, self.w_minus)
 
     def to_xarray(self, feature_names: Sequence[str] | None = None) -> xr.Dataset:
         """Return the recorded states as a labelled Dataset with the time as a coordinate.
@@ -258,21 +257,23 @@ class Trajectory(Value):
         return bool(np.any(np.asarray(self.status, dtype=object) == RunStatus.INTERRUPTED))
 
     @property
+    def _start(self) -> tuple[FloatArray, FloatArray]:
+        return self.initial_w_plus, self.initial_w_minus
+
+    @property
     def balancedness(self) -> FloatArray:
         """Balancedness at the end, |w_+ w_-|; shape (..., d)."""
-        return np.abs(self.w_plus * self.w_minus)
+        return limit_theorem.balancedness(self.w_plus, self.w_minus)
 
     @property
     def initial_balancedness(self) -> FloatArray:
         """Delta_0 = |w_{+,0} w_{-,0}|; shape (..., d)."""
-        return np.abs(self.initial_w_plus * self.initial_w_minus)
+        return limit_theorem.balancedness(self.initial_w_plus, self.initial_w_minus)
 
     @property
     def log_balancedness(self) -> FloatArray:
         """Logarithm of `predicted_balancedness`, which may underflow; shape (..., d)."""
-        start = np.log(np.abs(self.initial_w_plus)) + np.log(np.abs(self.initial_w_minus))
-        value: FloatArray = start - (self.S_plus + self.S_minus)
-        return value
+        return limit_theorem.log_balancedness(*self._start, self.S_plus, self.S_minus)
 
     @property
     def predicted_balancedness(self) -> FloatArray:
@@ -282,29 +283,26 @@ class Trajectory(Value):
     @property
     def perturbed_init(self) -> FloatArray:
         """theta_tilde_0; shape (..., d)."""
-        plus = self.initial_w_plus * np.exp(-self.S_plus)
-        minus = self.initial_w_minus * np.exp(-self.S_minus)
-        value: FloatArray = network_formulas().parameter(plus, minus)
-        return value
+        return limit_theorem.perturbed_parameter(*self._start, self.S_plus, self.S_minus)
 
     @property
     def shift(self) -> FloatArray:
         """asinh(2 theta_tilde_0 / Delta_inf), without cancellation; shape (..., d)."""
-        start = np.log(np.abs(self.initial_w_plus)) - np.log(np.abs(self.initial_w_minus))
-        value: FloatArray = start - (self.S_plus - self.S_minus)
-        return value
+        return limit_theorem.shift(*self._start, self.S_plus, self.S_minus)
 
     @cached_property
     def regular_remainders(self) -> tuple[FloatArray, FloatArray]:
-        """S_pm = -ln|w_inf/w_0| mp int g dt: regular where a weight crosses zero.
+        """S_± = -ln|w_inf/w_0| ∓ int g dt: regular where a weight crosses zero.
 
         Equal to (S_plus, S_minus) once the velocity has died out; how far the
         two are apart is `remainder_defect`.
         """
         with np.errstate(divide="ignore", invalid="ignore"):  # a diverged run
-            plus = -np.log(np.abs(self.w_plus / self.initial_w_plus)) - self.gradient_integral
-            minus = -np.log(np.abs(self.w_minus / self.initial_w_minus)) + self.gradient_integral
-        return plus, minus
+            (plus, minus), G = self._start, self.gradient_integral
+            return (
+                limit_theorem.remainder_plus(self.w_plus, plus, G),
+                limit_theorem.remainder_minus(self.w_minus, minus, G),
+            )
 
     @property
     def remainder_defect(self) -> FloatArray:

@@ -39,7 +39,7 @@ BACKENDS = {
     "torch": ("torch", ".py"),
     "c": ("c", ".c"),
 }
-# Committed in momentumflow/numeric/kernels; the others are written on demand.
+# Committed in momentumflow/numeric/runs/kernels; the others are written on demand.
 COMMITTED_BACKENDS = ("numba", "numpy")
 COMMITTED_METHODS = (HeavyBall(), Nesterov(), GradientDescent())
 
@@ -171,6 +171,30 @@ def render_flow(network: SeparableNetwork) -> str:
     )
 
 
+_LIMIT_DOCS = {
+    "parameter": "Theta of one coordinate.",
+    "balancedness": "|w_+ w_-| of one coordinate.",
+    "log_balancedness": "ln Delta_inf, Delta_inf = Delta_0 exp(-(S_+ + S_-)).",
+    "shift": "asinh(2 theta_tilde_0/Delta_inf), without cancellation.",
+    "perturbed_parameter": "theta_tilde_0, the perturbed initialisation.",
+    "remainder_plus": "S_+ of a run at rest at both ends, G the integral of g.",
+    "remainder_minus": "S_- of a run at rest at both ends, G the integral of g.",
+}
+
+
+def render_limit(network: DiagonalNetwork) -> str:
+    """Return the source of the module that a run takes its limit theorem from."""
+    functions = [
+        (name, _LIMIT_DOCS[name], emit([value], arguments, modules="numpy"))
+        for name, (value, arguments) in network.limit_theorem.items()
+    ]
+    return (
+        _templates()
+        .get_template("numpy_limit.py.j2")
+        .render(network_name=python_name(network.balanced.name), functions=functions)
+    )
+
+
 @checked
 def write_kernels(
     directory: FileName,
@@ -216,11 +240,17 @@ def write_kernels(
 
 
 def committed_kernels() -> dict[str, str]:
-    """Return file name and source of every module in momentumflow/numeric/kernels."""
-    network = DiagonalNetwork().balanced
+    """Return file name and source of every module in momentumflow/numeric/runs/kernels."""
+    network = DiagonalNetwork()
     modules = {
-        kernel_file_name(method, network, backend): kernel_source(method, network, backend)
+        kernel_file_name(method, network.balanced, backend): kernel_source(
+            method, network.balanced, backend
+        )
         for method in COMMITTED_METHODS
         for backend in COMMITTED_BACKENDS
     }
-    return {**modules, "momentum_flow_diagonal_numba.py": render_flow(network)}
+    return {
+        **modules,
+        "momentum_flow_diagonal_numba.py": render_flow(network.balanced),
+        "limit_theorem_diagonal_numpy.py": render_limit(network),
+    }

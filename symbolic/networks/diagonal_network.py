@@ -221,6 +221,43 @@ class DiagonalNetwork:
         return 2 * added.subs(sp.diff(G(t), t) ** 2, square), (lam, square)
 
     @cached_property
+    def limit_theorem(self) -> dict[str, Formula]:
+        """What a run's start, end and remainders say of its limit, by name.
+
+        From the integral of "logarithm of a weight", of w/w_0: at rest at both ends it
+        says `ln|w_inf/w_0| = -s G - S`, G the integral of g. The mirror variable and the
+        balancedness at the limit are those of "mirror variable in w_pm", which G leaves
+        as they are at the weights `w_0 e^{-S}`.
+        """
+        weights, starts = (w_plus, w_minus), sp.symbols("w_+(0) w_-(0)", real=True)
+        lost, total = sp.symbols("S_+ S_-", real=True), sp.Symbol("G", real=True)
+        q, W, G = sp.Function("q"), sp.Function("W"), sp.Function("G")
+        remainders = [
+            -self._integral_of_logarithm.subs({q(t): 0, G(t): total, sign: s, W(t): w / start})
+            for w, start, s in zip(weights, starts, (1, -1), strict=True)
+        ]
+        perturbed = {
+            w: start * sp.exp(-S) for w, start, S in zip(weights, starts, lost, strict=True)
+        }
+        logs = [sp.expand_log(sp.log(sp.Abs(w))) for w in perturbed.values()]
+        of_limit, parameter = (*starts, *lost), self.balanced.parameter
+        return {
+            "parameter": (parameter, weights),
+            "balancedness": (sp.Abs(w_plus * w_minus), weights),
+            "log_balancedness": (logs[0] + logs[1], of_limit),
+            "shift": (logs[0] - logs[1], of_limit),
+            "perturbed_parameter": (parameter.subs(perturbed, simultaneous=True), of_limit),
+            "remainder_plus": (remainders[0], (w_plus, starts[0], total)),
+            "remainder_minus": (remainders[1], (w_minus, starts[1], total)),
+        }
+
+    @cached_property
+    def _integral_of_logarithm(self) -> sp.Expr:
+        """What decreases by lambda q^2: the integral of lambda (q' + q^2) + q + s g = 0."""
+        q, W, G = (sp.Function(name) for name in ("q", "W", "G"))
+        return lam * q(t) + sp.log(sp.Abs(W(t))) + sign * G(t)
+
+    @cached_property
     def balancedness_defect(self) -> Formula:
         """What "balancedness law" says is zero, of (lambda, q', q, q_+, q_-)."""
         law, (p, m) = self.identity("balancedness law"), sp.symbols("q_+ q_-", cls=sp.Function)
@@ -368,11 +405,9 @@ class DiagonalNetwork:
             ),
             source=f"{PPF}, section 4",
         )
-        # Integrating lambda (q' + q^2) + q + s g = 0 from 0 to T.
-        antiderivative = lam * q(t) + sp.log(sp.Abs(W(t))) + sign * G(t)
         yield Identity(
             "logarithm of a weight",
-            sp.diff(antiderivative.subs(sp.Abs(W(t)), W(t)), t),
+            sp.diff(self._integral_of_logarithm.subs(sp.Abs(W(t)), W(t)), t),
             -lam * q(t) ** 2,
             assumptions=(
                 "q = w'/w; integrated with q(0) = q(inf) = 0: "
