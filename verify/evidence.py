@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from momentumflow.base.arguments import checked
+from momentumflow.base.arrays import FloatArray
 from momentumflow.base.values import Value
-from momentumflow.numeric.validation import FloatArray
 
 
 class Verdict(enum.Enum):

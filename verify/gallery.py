@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from momentumflow.base import libraries
+from momentumflow.base.arguments import Count, FileName, Natural, checked
+from momentumflow.base.arrays import FloatArray
 from momentumflow.base.errors import InputError, nearest
 from momentumflow.base.numbers import in_latex
 from momentumflow.numeric import (
@@ -22,7 +24,6 @@ from momentumflow.numeric import (
     momentum_flow,
     sparse_regression,
 )
-from momentumflow.numeric.validation import FloatArray, count
 from momentumflow.verify.figure_style import SERIES, panels, save, style
 from momentumflow.verify.measure import mean_interval
 from momentumflow.verify.report.reports import writable
@@ -275,13 +276,14 @@ GALLERY = (
 )
 
 
+@checked
 def write_gallery(
-    folder: str | Path,
+    folder: FileName,
     only: Iterable[str] | None = None,
     *,
-    seeds: int = 20,
-    resolution: int = 40,
-    base_seed: int = 0,
+    seeds: Count = 20,
+    resolution: Count = 40,
+    base_seed: Natural = 0,
 ) -> tuple[Path, ...]:
     """Compute the figures and write each as SVG, PDF and PNG.
 
@@ -308,7 +310,7 @@ def write_gallery(
     for name in names:
         if name not in known:
             raise InputError(f"a figure among {', '.join(known)}", repr(name), nearest(name, known))
-    drawing = Drawing(seeds, resolution, count("base_seed", base_seed, minimum=0))
+    drawing = Drawing(seeds, resolution, base_seed)
     target = writable(Path(folder))
     written: list[Path] = []
     with style():

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from momentumflow.base.arrays import FloatArray
 from momentumflow.numeric.data.problems import Regression
 from momentumflow.numeric.runs.trajectory import Trajectory
-from momentumflow.numeric.validation import FloatArray
 from momentumflow.verify.evidence import Measurement, Verdict
 from momentumflow.verify.measure import at_most
 from momentumflow.verify.settings import Settings

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from momentumflow.numeric.validation import FloatArray
+from momentumflow.base.arrays import FloatArray
 from momentumflow.verify.evidence import Measurement, Verdict, undecided
 from momentumflow.verify.settings import Settings
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.integrate import solve_ivp
 
-from momentumflow.numeric.validation import FloatArray
+from momentumflow.base.arrays import FloatArray
 
 # Relative residual at which gradient flow stands still. What is then missing of the
 # integral of g^2 is of the order of its square; a smaller one may lie below the

@@ -14,10 +14,10 @@ from operator import attrgetter
 from typing import Any, TypeAlias
 
 from momentumflow.base.arguments import checked
+from momentumflow.base.arrays import FloatArray
 from momentumflow.numeric import implicit_solution, momentum_descent, momentum_flow
 from momentumflow.numeric.implicit import ImplicitSolution
 from momentumflow.numeric.runs.trajectory import Trajectory
-from momentumflow.numeric.validation import FloatArray
 from momentumflow.symbolic import (
     HeavyBall,
     leading_equation,

@@ -16,7 +16,7 @@ from typing import Annotated, Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from momentumflow.base.arguments import Door, Unfit, register
+from momentumflow.base.arguments import Door, Natural, Unfit, door_of, register
 from momentumflow.base.errors import InputError, shown
 
 FloatArray: TypeAlias = NDArray[np.float64]
@@ -118,6 +118,21 @@ NonNegative: TypeAlias = Annotated[ArrayLike, reals(">= 0", lambda a: a >= 0)]
 Momentum: TypeAlias = Annotated[ArrayLike, reals("in [0, 1)", lambda a: (a >= 0) & (a < 1))]
 Vector: TypeAlias = Annotated[ArrayLike, reals(axes=1)]  # (..., n): leading axes are a batch
 Matrix: TypeAlias = Annotated[ArrayLike, reals(axes=2)]  # (..., n, d)
+
+
+_WHOLE = door_of(Natural)
+
+
+def _seed(name: str, value: Any) -> Any:
+    if isinstance(value, np.random.Generator | np.random.SeedSequence | None):
+        return value
+    return _WHOLE.take(name, value)
+
+
+Seed: TypeAlias = Annotated[
+    int | np.random.Generator | np.random.SeedSequence | None,
+    Door("a whole number >= 0 or a numpy.random.Generator", _seed),
+]
 
 
 @register(np.ndarray)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from functools import cache
 
-from momentumflow.numeric.validation import choice
-from momentumflow.symbolic import HeavyBall, Nesterov
+from momentumflow.base.arguments import checked
+from momentumflow.base.choices import ExploredMethod
+from momentumflow.symbolic import HeavyBall, MomentumMethod, Nesterov
 from momentumflow.symbolic.theory_kernels import MethodFormulas
 
 # Methods that the page offers, by the name that `momentum_descent` knows.
-METHODS = {"heavy_ball": HeavyBall(), "nesterov": Nesterov()}
+METHODS: dict[ExploredMethod, MomentumMethod] = {"heavy_ball": HeavyBall(), "nesterov": Nesterov()}
 
 
+@checked
 @cache
-def formulas(method: str) -> MethodFormulas:
+def formulas(method: ExploredMethod) -> MethodFormulas:
     """Derive and compile the formulas of a method.
 
     Raises
@@ -21,4 +23,4 @@ def formulas(method: str) -> MethodFormulas:
     InputError
         If `method` is not a key of `METHODS`.
     """
-    return MethodFormulas(METHODS[choice("method", method, tuple(METHODS))])
+    return MethodFormulas(METHODS[method])

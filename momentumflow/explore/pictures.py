@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from momentumflow.base import libraries
+from momentumflow.base.arrays import FloatArray
 from momentumflow.base.numbers import in_text
 from momentumflow.explore.scene import Scene
 from momentumflow.numeric import Path
-from momentumflow.numeric.validation import FloatArray
 from momentumflow.verify.figure_style import SERIES, document, inline, panels, style
 
 if TYPE_CHECKING:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
+from momentumflow.base.arguments import MomentumFloat, Natural, PositiveFloat, checked
+from momentumflow.base.choices import ExploredMethod
 from momentumflow.base.errors import InputError
-from momentumflow.explore.formulas import METHODS, formulas
+from momentumflow.explore.formulas import formulas
 from momentumflow.numeric import (
     ImplicitSolution,
     Path,
@@ -22,7 +23,6 @@ from momentumflow.numeric import (
 )
 from momentumflow.numeric.runs.initialisation import initial_weights
 from momentumflow.numeric.runs.kernels import limit_theorem_diagonal_numpy as limit_theorem
-from momentumflow.numeric.validation import choice, constrained, count, momentum_parameter, positive
 from momentumflow.symbolic.theory_kernels import MethodFormulas
 from momentumflow.verify.evidence import Verdict
 from momentumflow.verify.limit_evidence import LIMIT_TOLERANCE, relative_distance
@@ -38,6 +38,7 @@ _RECORDS = 600
 _FLOW_STEPS, _FLOW_RTOL = 20_000, 1e-8
 
 
+@checked
 @dataclass(frozen=True)
 class Controls:
     """Where the sliders stand.
@@ -62,24 +63,12 @@ class Controls:
         If one of them is out of range.
     """
 
-    gamma: float = 0.02
-    beta: float = 0.8
-    alpha: float = 0.1
-    seed: int = 0
-    rho: float = 1.0
-    method: str = "heavy_ball"
-
-    def __post_init__(self) -> None:
-        checked: dict[str, Any] = {
-            "gamma": float(positive("gamma", self.gamma)),
-            "beta": float(momentum_parameter(self.beta)),
-            "alpha": float(positive("alpha", self.alpha)),
-            "seed": count("seed", self.seed, minimum=0),
-            "rho": float(constrained("rho", self.rho, "> 0", lambda a: a > 0)),
-            "method": choice("method", self.method, tuple(METHODS)),
-        }
-        for name, value in checked.items():
-            object.__setattr__(self, name, value)
+    gamma: PositiveFloat = 0.02
+    beta: MomentumFloat = 0.8
+    alpha: PositiveFloat = 0.1
+    seed: Natural = 0
+    rho: PositiveFloat = 1.0
+    method: ExploredMethod = "heavy_ball"
 
     def to_dict(self) -> dict[str, float | int | str]:
         """Return the values by name."""

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from momentumflow.base.arrays import FloatArray
 from momentumflow.base.errors import InputError
-from momentumflow.numeric.validation import FloatArray
 
 if TYPE_CHECKING:
     import xarray as xr

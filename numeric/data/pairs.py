@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike
 from scipy.sparse.linalg import LinearOperator
 
 from momentumflow.base.arguments import Door, Unfit, door_of
+from momentumflow.base.arrays import Matrix, Vector
 from momentumflow.base.errors import InputError
 from momentumflow.numeric.data.problems import Regression
-from momentumflow.numeric.validation import Matrix, Vector
 
 _DENSE, _TARGET = door_of(Matrix), door_of(Vector)
 

@@ -29,11 +29,7 @@ from momentumflow.base.arguments import (
     checked,
     register,
 )
-from momentumflow.base.errors import InputError
-from momentumflow.base.values import Value
-from momentumflow.numeric.data.labelled import batch_axes, dataset, feature_labels
-from momentumflow.numeric.data.tables import Table, read_table
-from momentumflow.numeric.validation import (
+from momentumflow.base.arrays import (
     FloatArray,
     Matrix,
     RealsOrNaN,
@@ -42,6 +38,10 @@ from momentumflow.numeric.validation import (
     broadcast_shapes,
     floats,
 )
+from momentumflow.base.errors import InputError
+from momentumflow.base.values import Value
+from momentumflow.numeric.data.labelled import batch_axes, dataset, feature_labels
+from momentumflow.numeric.data.tables import Table, read_table
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from momentumflow.base.arrays import FloatArray, float_array
 from momentumflow.base.errors import InputError, nearest
 from momentumflow.base.libraries import pandas
-from momentumflow.numeric.validation import FloatArray, float_array
 
 if TYPE_CHECKING:
     import pandas as pd

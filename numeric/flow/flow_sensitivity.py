@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from momentumflow.base.arguments import PositiveFloat, checked
+from momentumflow.base.arrays import FloatArray
 from momentumflow.base.errors import InputError
 from momentumflow.base.values import Value
 from momentumflow.numeric.data.problems import Regression
 from momentumflow.numeric.flow.flows import momentum_flow
 from momentumflow.numeric.runs.initialisation import Init
-from momentumflow.numeric.validation import FloatArray
 
 # Central differences at four steps, extrapolated: the truncation error falls
 # with the sixth power of the step, the integrator's noise (1e-13) rises with

@@ -12,6 +12,14 @@ from typing import Annotated, Any
 import numpy as np
 
 from momentumflow.base.arguments import Count, PositiveFloat, Where, checked
+from momentumflow.base.arrays import (
+    FloatArray,
+    NonNegative,
+    Reals,
+    Vector,
+    broadcast_shapes,
+    floats,
+)
 from momentumflow.base.errors import InputError
 from momentumflow.numeric.data.problems import Regression
 from momentumflow.numeric.progress import meter
@@ -27,14 +35,6 @@ from momentumflow.numeric.runs.trajectory import (
     Trajectory,
     end_at_zero,
     one_or_array,
-)
-from momentumflow.numeric.validation import (
-    FloatArray,
-    NonNegative,
-    Reals,
-    Vector,
-    broadcast_shapes,
-    floats,
 )
 
 # Accepted steps between two looks at Ctrl-C and the progress meter.

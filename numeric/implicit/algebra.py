@@ -20,10 +20,10 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator
 
+from momentumflow.base.arrays import FloatArray, float_array
 from momentumflow.base.errors import InputError
 from momentumflow.numeric.implicit import compensated
 from momentumflow.numeric.implicit.units import Units, balance, balance_rows
-from momentumflow.numeric.validation import FloatArray, float_array
 
 #: Entries up to which a LinearOperator is written out as the matrix that it is.
 DIRECT_ENTRIES = 1 << 24

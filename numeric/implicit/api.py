@@ -11,6 +11,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from momentumflow.base.arguments import Count, PositiveFloat, checked
+from momentumflow.base.arrays import (
+    FloatArray,
+    Positive,
+    Reals,
+    Vector,
+    broadcast_shapes,
+    float_array,
+)
 from momentumflow.base.errors import InputError
 from momentumflow.numeric.data.pairs import AnyMatrix, AnyProblem
 from momentumflow.numeric.data.problems import RANGE_TOLERANCE, Regression
@@ -27,14 +35,6 @@ from momentumflow.numeric.implicit.newton import DualPoint, refine, solve_dual
 from momentumflow.numeric.implicit.potentials import Potential, hyperbolic_potential
 from momentumflow.numeric.implicit.solution import ImplicitSolution, ImplicitStatus
 from momentumflow.numeric.implicit.units import Units, size_exponents
-from momentumflow.numeric.validation import (
-    FloatArray,
-    Positive,
-    Reals,
-    Vector,
-    broadcast_shapes,
-    float_array,
-)
 
 _log = logging.getLogger(__name__)
 

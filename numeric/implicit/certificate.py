@@ -18,14 +18,13 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator, lsmr
 
 from momentumflow.base.arguments import checked
-from momentumflow.base.arrays import RealArray
+from momentumflow.base.arrays import FloatArray, RealArray
 from momentumflow.base.errors import InputError
 from momentumflow.base.values import Value
 from momentumflow.numeric.data.pairs import AnyMatrix
 from momentumflow.numeric.implicit.algebra import Matrix, matrix_of
 from momentumflow.numeric.implicit.potentials import Potential
 from momentumflow.numeric.implicit.units import Units, size_exponents
-from momentumflow.numeric.validation import FloatArray
 
 _EPS = float(np.finfo(np.float64).eps)
 # Eigenvalues of a Gram matrix below this share of the largest are near its rounding.

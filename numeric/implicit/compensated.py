@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from momentumflow.numeric.validation import FloatArray
+from momentumflow.base.arrays import FloatArray
 
 _SPLITTER = 134217729.0  # 2^27 + 1
 _LANES = 16

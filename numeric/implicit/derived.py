@@ -11,10 +11,10 @@ import numpy as np
 from scipy.integrate import quad_vec
 
 from momentumflow.base.arguments import Where
+from momentumflow.base.arrays import FloatArray, PositiveArray, RealArray, broadcast_shapes
 from momentumflow.base.errors import InputError
 from momentumflow.base.values import brief
 from momentumflow.numeric.implicit.potentials import Potential, over_coordinates
-from momentumflow.numeric.validation import FloatArray, PositiveArray, RealArray, broadcast_shapes
 
 Function = Callable[..., Any]
 Interval: TypeAlias = Annotated[

@@ -15,13 +15,13 @@ import scipy.linalg
 import scipy.sparse as sp
 from scipy.sparse.linalg import LinearOperator, cg, lsmr
 
+from momentumflow.base.arrays import FloatArray
 from momentumflow.numeric.implicit.algebra import (
     DenseMatrix,
     Matrix,
     OperatorMatrix,
     SparseMatrix,
 )
-from momentumflow.numeric.validation import FloatArray
 
 # Up to this many entries the whitened rows are kept, which is more accurate
 # for ill-conditioned X than whitening the Gram matrix afterwards.

@@ -22,6 +22,7 @@ import numpy as np
 import scipy.linalg
 
 from momentumflow.base.arguments import Where, checked
+from momentumflow.base.arrays import FloatArray, float_array
 from momentumflow.base.errors import InputError
 from momentumflow.base.values import Value
 from momentumflow.numeric.data.pairs import AnyProblem
@@ -29,7 +30,6 @@ from momentumflow.numeric.data.problems import Regression
 from momentumflow.numeric.implicit.entropies import KullbackLeibler
 from momentumflow.numeric.implicit.potentials import HyperbolicEntropy
 from momentumflow.numeric.implicit.solution import ImplicitSolution
-from momentumflow.numeric.validation import FloatArray, float_array
 
 _MAX_NEWTON = 400
 

@@ -9,15 +9,7 @@ from typing import Annotated, Any, TypeAlias
 import numpy as np
 
 from momentumflow.base.arguments import Where
-from momentumflow.numeric.implicit.potentials import (
-    EPS,
-    LOG_CAP,
-    TINY,
-    Potential,
-    expm1_minus,
-    over_coordinates,
-)
-from momentumflow.numeric.validation import (
+from momentumflow.base.arrays import (
     FloatArray,
     Positive,
     PositiveArray,
@@ -26,6 +18,14 @@ from momentumflow.numeric.validation import (
     broadcast_shapes,
     floats,
     reals,
+)
+from momentumflow.numeric.implicit.potentials import (
+    EPS,
+    LOG_CAP,
+    TINY,
+    Potential,
+    expm1_minus,
+    over_coordinates,
 )
 
 # The logarithm at which a coordinate stops shrinking, in scaled units: below TINY

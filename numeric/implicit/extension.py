@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from momentumflow.base.arguments import PositiveFloat, checked
+from momentumflow.base.arrays import FloatArray, Positive, Reals, float_array
 from momentumflow.base.errors import InputError, shown
 from momentumflow.base.values import Value
 from momentumflow.numeric.data.pairs import AnyProblem
@@ -27,7 +28,6 @@ from momentumflow.numeric.implicit.model import (
 )
 from momentumflow.numeric.implicit.potentials import Potential, hyperbolic_potential
 from momentumflow.numeric.implicit.solution import ImplicitSolution, ImplicitStatus
-from momentumflow.numeric.validation import FloatArray, Positive, Reals, float_array
 
 _ACTIVE_SET_CHANGES = 50
 

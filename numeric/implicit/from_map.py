@@ -9,10 +9,9 @@ import numpy as np
 import sympy as sp
 
 from momentumflow.base.arguments import checked
-from momentumflow.base.arrays import floats
+from momentumflow.base.arrays import FloatArray, Reals, floats
 from momentumflow.base.errors import InputError
 from momentumflow.numeric.implicit.derived import DerivedPotential, Interval
-from momentumflow.numeric.validation import FloatArray, Reals
 from momentumflow.symbolic.codegen.compiled import kernel
 from momentumflow.symbolic.expressions import Formula
 from momentumflow.symbolic.networks.diagonal_network import SeparableNetwork

@@ -16,14 +16,7 @@ import numpy as np
 from scipy.optimize import linprog
 
 from momentumflow.base.arguments import checked
-from momentumflow.base.errors import InputError
-from momentumflow.base.values import Value
-from momentumflow.numeric.implicit import compensated
-from momentumflow.numeric.implicit.algebra import DenseMatrix
-from momentumflow.numeric.implicit.certificate import Certificate, weighted_least_norm
-from momentumflow.numeric.implicit.entropies import KullbackLeibler, WeightedL2
-from momentumflow.numeric.implicit.potentials import HyperbolicEntropy, over_coordinates
-from momentumflow.numeric.validation import (
+from momentumflow.base.arrays import (
     FloatArray,
     Matrix,
     Positive,
@@ -32,6 +25,13 @@ from momentumflow.numeric.validation import (
     broadcast_shapes,
     floats,
 )
+from momentumflow.base.errors import InputError
+from momentumflow.base.values import Value
+from momentumflow.numeric.implicit import compensated
+from momentumflow.numeric.implicit.algebra import DenseMatrix
+from momentumflow.numeric.implicit.certificate import Certificate, weighted_least_norm
+from momentumflow.numeric.implicit.entropies import KullbackLeibler, WeightedL2
+from momentumflow.numeric.implicit.potentials import HyperbolicEntropy, over_coordinates
 
 _EPS = float(np.finfo(np.float64).eps)
 # Iterative refinement (Gleixner, Steffy, Wolter, INFORMS J. Computing 28 (2016),

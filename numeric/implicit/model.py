@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from momentumflow.base.arrays import FloatArray
 from momentumflow.base.errors import InputError
 from momentumflow.numeric.implicit.algebra import DenseMatrix
 from momentumflow.numeric.implicit.dual_systems import DirectSystem, DualSystem
@@ -24,7 +25,6 @@ from momentumflow.numeric.implicit.entropies import KullbackLeibler, WeightedL2
 from momentumflow.numeric.implicit.newton import DualPoint, refine, solve_dual
 from momentumflow.numeric.implicit.potentials import HyperbolicEntropy, Potential
 from momentumflow.numeric.implicit.solution import ImplicitStatus
-from momentumflow.numeric.validation import FloatArray
 
 _log = logging.getLogger(__name__)
 

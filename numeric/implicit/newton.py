@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from momentumflow.base.arrays import FloatArray
 from momentumflow.numeric.implicit import compensated
 from momentumflow.numeric.implicit.dual_systems import DualSystem
 from momentumflow.numeric.implicit.potentials import Potential
 from momentumflow.numeric.implicit.solution import ImplicitStatus
-from momentumflow.numeric.validation import FloatArray
 
 _EPS = float(np.finfo(np.float64).eps)
 # Curvature, relative to |theta|, of a direction in which the rounding of

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from momentumflow.base.arguments import PositiveFloat, checked
+from momentumflow.base.arrays import FloatArray, Positive, floats
 from momentumflow.base.errors import InputError
 from momentumflow.base.values import Value
 from momentumflow.numeric.data.labelled import attributes, dataset, feature_labels
@@ -17,7 +18,6 @@ from momentumflow.numeric.implicit.api import implicit_solution
 from momentumflow.numeric.implicit.entropies import WeightedL2
 from momentumflow.numeric.implicit.limit_problems import WeightedL1
 from momentumflow.numeric.implicit.solution import ImplicitSolution
-from momentumflow.numeric.validation import FloatArray, Positive, floats
 
 if TYPE_CHECKING:
     import pandas as pd

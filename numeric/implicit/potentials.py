@@ -25,9 +25,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 from momentumflow.base.arguments import checked
-from momentumflow.base.errors import InputError, shown
-from momentumflow.base.values import Value
-from momentumflow.numeric.validation import (
+from momentumflow.base.arrays import (
     FloatArray,
     Positive,
     PositiveArray,
@@ -36,6 +34,8 @@ from momentumflow.numeric.validation import (
     broadcast_shapes,
     floats,
 )
+from momentumflow.base.errors import InputError, shown
+from momentumflow.base.values import Value
 
 EPS = float(np.finfo(np.float64).eps)
 # exp(250) of a quantity scaled to order one is overshoot, never a solution;

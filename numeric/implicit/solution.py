@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from momentumflow.base.arguments import checked
+from momentumflow.base.arrays import FloatArray
 from momentumflow.base.values import Value, brief
 from momentumflow.numeric.data.labelled import batch_axes, dataset, feature_labels, names_of
 from momentumflow.numeric.implicit.limit_problems import WeightedL1
 from momentumflow.numeric.implicit.potentials import Potential
-from momentumflow.numeric.validation import FloatArray
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from momentumflow.base.arguments import checked
-from momentumflow.base.arrays import broadcast_shapes
+from momentumflow.base.arrays import FloatArray, Reals, broadcast_shapes, float_array
 from momentumflow.base.errors import InputError
 from momentumflow.base.values import Value
 from momentumflow.numeric.data.pairs import AnyProblem
@@ -25,7 +25,6 @@ from momentumflow.numeric.implicit.dual_systems import DualSystem
 from momentumflow.numeric.implicit.potentials import Potential
 from momentumflow.numeric.implicit.solution import ImplicitSolution
 from momentumflow.numeric.implicit.units import size_exponents
-from momentumflow.numeric.validation import FloatArray, Reals, float_array
 
 _FLOOR = 8 * float(np.finfo(np.float64).eps)
 

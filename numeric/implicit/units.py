@@ -17,8 +17,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from momentumflow.base.arrays import FloatArray
 from momentumflow.base.errors import InputError
-from momentumflow.numeric.validation import FloatArray
 
 # Exponents that float64 holds with all their digits.
 _LARGEST = 1000

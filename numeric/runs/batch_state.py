@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from momentumflow.base.arrays import FloatArray
 from momentumflow.numeric.data.problems import Regression
-from momentumflow.numeric.validation import FloatArray
 
 # Features are padded to whole SIMD registers (8 float64 on AVX-512), rows in
 # lanes to blocks of 4; a padded column of X is zero, so its weights never move.

@@ -8,6 +8,14 @@ from typing import Any, Literal
 import numpy as np
 
 from momentumflow.base.arguments import Count, PositiveFloat, checked
+from momentumflow.base.arrays import (
+    FloatArray,
+    Momentum,
+    Positive,
+    Seed,
+    broadcast_shapes,
+    floats,
+)
 from momentumflow.base.errors import InputError
 from momentumflow.numeric.data.problems import Regression
 from momentumflow.numeric.progress import meter
@@ -37,14 +45,6 @@ from momentumflow.numeric.runs.trajectory import (
     Trajectory,
     end_at_zero,
     one_or_array,
-)
-from momentumflow.numeric.validation import (
-    FloatArray,
-    Momentum,
-    Positive,
-    Seed,
-    broadcast_shapes,
-    floats,
 )
 
 _log = logging.getLogger(__name__)

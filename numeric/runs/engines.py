@@ -18,10 +18,10 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
+from momentumflow.base.arrays import FloatArray
 from momentumflow.numeric.runs.batch_state import Runs, aligned
 from momentumflow.numeric.runs.kernel_modules import MethodLike, kernels_for
 from momentumflow.numeric.runs.sampling import Minibatches
-from momentumflow.numeric.validation import FloatArray
 
 Indices = NDArray[np.int64]
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from momentumflow.base.arguments import Door, checked, door_of
+from momentumflow.base.arrays import FloatArray, Positive, Reals, floats
 from momentumflow.base.errors import InputError
-from momentumflow.numeric.validation import FloatArray, Positive, Reals, floats
 
 _SCALE, _WEIGHT = door_of(Positive), door_of(Reals)
 

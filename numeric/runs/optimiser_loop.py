@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from momentumflow.base.arguments import Count, checked
-from momentumflow.base.arrays import Reals, Vector
+from momentumflow.base.arrays import FloatArray, Reals, Vector
 from momentumflow.base.errors import InputError
-from momentumflow.numeric.validation import FloatArray
 from momentumflow.symbolic import symbols
 from momentumflow.symbolic.codegen.compiled import identifier, kernel
 from momentumflow.symbolic.codegen.optimiser_updates import arguments, update_kernels

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from momentumflow.numeric.validation import Seed
+from momentumflow.base.arrays import Seed
 
 
 @njit(cache=True, nogil=True)

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 import sympy as sp
 
+from momentumflow.base.arrays import FloatArray
 from momentumflow.base.errors import InputError
 from momentumflow.numeric.data.problems import Regression
 from momentumflow.numeric.implicit import implicit_solution
 from momentumflow.numeric.runs.initialisation import Init, initial_weights
 from momentumflow.numeric.runs.kernels import limit_theorem_diagonal_numpy as limit_theorem
 from momentumflow.numeric.runs.sharpness import curvatures
-from momentumflow.numeric.validation import FloatArray
 from momentumflow.symbolic import (
     MomentumMethod,
     intrinsic_parameter,

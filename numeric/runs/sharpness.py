@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from momentumflow.base.arguments import checked
+from momentumflow.base.arrays import FloatArray, NonNegative, Vector, floats
 from momentumflow.base.errors import InputError
 from momentumflow.numeric.data.problems import Regression
-from momentumflow.numeric.validation import FloatArray, NonNegative, Vector, floats
 
 
 @checked

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from momentumflow.base.arguments import checked
+from momentumflow.base.arrays import FloatArray
 from momentumflow.base.errors import InputError
 from momentumflow.base.values import Value, brief
 from momentumflow.numeric.data.labelled import (
@@ -31,7 +32,6 @@ from momentumflow.numeric.data.labelled import (
 )
 from momentumflow.numeric.data.problems import Regression
 from momentumflow.numeric.runs.kernels import limit_theorem_diagonal_numpy as limit_theorem
-from momentumflow.numeric.validation import FloatArray
 
 if TYPE_CHECKING:
     import pandas as pd

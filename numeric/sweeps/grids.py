@@ -35,6 +35,7 @@ from momentumflow.base.arguments import (
     Where,
     checked,
 )
+from momentumflow.base.arrays import FloatArray, Momentum, NonNegative, Positive
 from momentumflow.base.errors import InputError
 from momentumflow.base.version import __version__
 from momentumflow.numeric.progress import meter
@@ -48,7 +49,6 @@ from momentumflow.numeric.sweeps.specification import (
 )
 from momentumflow.numeric.sweeps.store import SweepStore
 from momentumflow.numeric.sweeps.tasks import run_task
-from momentumflow.numeric.validation import FloatArray, Momentum, NonNegative, Positive
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from momentumflow.base.arrays import floats
 from momentumflow.base.errors import InputError
 from momentumflow.numeric.runs.kernel_modules import MethodLike, name_of, update_rule
 from momentumflow.numeric.runs.trajectory import RunStatus
-from momentumflow.numeric.validation import floats
 
 # Problem axes first: runs that share a problem are neighbours, and share lanes.
 PROBLEM_AXES = ("n", "d", "sparsity", "noise", "seed")

@@ -26,10 +26,10 @@ from typing import Any
 
 import numpy as np
 
+from momentumflow.base.arrays import FloatArray
 from momentumflow.base.errors import InputError
 from momentumflow.base.files import flush_folder, hold, is_draft, write_whole
 from momentumflow.numeric.sweeps.specification import MEASURES, STATUS_CODE, SweepSpec
-from momentumflow.numeric.validation import FloatArray
 
 _log = logging.getLogger(__name__)
 _MARKER, _LOCK, _TASKS = "sweep.json", "sweep.lock", "tasks"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from momentumflow.base.arrays import FloatArray
 from momentumflow.numeric.data.problems import Regression, sparse_regression
 from momentumflow.numeric.implicit import implicit_solution
 from momentumflow.numeric.runs.descent import momentum_descent
@@ -20,7 +21,6 @@ from momentumflow.numeric.sweeps.specification import (
     SweepSpec,
     step_and_momentum,
 )
-from momentumflow.numeric.validation import FloatArray
 
 # Runs that agree in these are trained in one call.
 _SHARED = (*PROBLEM_AXES, "batch_size", "method")

@@ -162,7 +162,7 @@ def test_wherever_the_sliders_stand_there_is_a_scene(gamma, lag, alpha, seed, me
         ({"beta": 1.0}, r"expected beta in \[0, 1\), received beta = 1."),
         ({"alpha": -1.0}, "expected alpha > 0, received alpha = -1."),
         ({"seed": -1}, "expected seed >= 0, received seed = -1."),
-        ({"seed": 0.5}, "expected seed as a whole number, received 0.5."),
+        ({"seed": 0.5}, "expected seed as a whole number >= 0, received 0.5."),
         ({"rho": 0.0}, "expected rho > 0, received rho = 0."),
         ({"method": "adam"}, "expected method to be one of 'heavy_ball', 'nesterov', received "),
     ],

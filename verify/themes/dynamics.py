@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from momentumflow.base.arrays import FloatArray
 from momentumflow.base.literature import SOURCES
 from momentumflow.numeric import Regression, sparse_regression
 from momentumflow.numeric.runs.trajectory import Path
-from momentumflow.numeric.validation import FloatArray
 from momentumflow.symbolic import (
     DiagonalNetwork,
     HeavyBall,

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from momentumflow.base.arrays import FloatArray
 from momentumflow.base.literature import SOURCES
 from momentumflow.numeric import Regression, sparse_regression
-from momentumflow.numeric.validation import FloatArray
 from momentumflow.symbolic import DiagonalNetwork, Identity
 from momentumflow.verify.claim import Claim, Mutation
 from momentumflow.verify.evidence import Evidence

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from momentumflow import symbolic
+from momentumflow.base.arrays import FloatArray
 from momentumflow.base.literature import SOURCES
 from momentumflow.numeric import Regression, diabetes_regression, sparse_regression
 from momentumflow.numeric.runs.trajectory import Trajectory
-from momentumflow.numeric.validation import FloatArray
 from momentumflow.symbolic import DiagonalNetwork, Identity
 from momentumflow.symbolic.codegen.update_rule import Step
 from momentumflow.verify.claim import Claim, Mutation

@@ -19,8 +19,8 @@ from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 from scipy.special import softmax
 
+from momentumflow.base.arrays import FloatArray
 from momentumflow.base.literature import SOURCES
-from momentumflow.numeric.validation import FloatArray
 from momentumflow.verify.claim import Claim, Mutation
 from momentumflow.verify.evidence import Evidence
 from momentumflow.verify.figure_style import convergence, panels, slope_guide

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import sympy as sp
 
+from momentumflow.base.arrays import FloatArray
 from momentumflow.base.literature import SOURCES
 from momentumflow.numeric import Regression, sparse_regression
 from momentumflow.numeric.implicit import DepthEntropy, KullbackLeibler
-from momentumflow.numeric.validation import FloatArray
 from momentumflow.symbolic import Identity
 from momentumflow.symbolic.symbols import t
 from momentumflow.verify.claim import Claim, Mutation

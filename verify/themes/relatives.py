@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from momentumflow.base.arrays import FloatArray
 from momentumflow.numeric import sparse_regression
 from momentumflow.numeric.runs.kernel_modules import MethodLike
-from momentumflow.numeric.validation import FloatArray
 from momentumflow.symbolic import DiagonalNetwork, Identity, MomentumMethod, QuasiHyperbolic
 from momentumflow.verify.claim import Claim, Mutation
 from momentumflow.verify.evidence import Evidence

@@ -9,10 +9,10 @@ import numpy as np
 import sympy as sp
 from scipy.optimize import linprog
 
+from momentumflow.base.arrays import FloatArray
 from momentumflow.base.literature import SOURCES
 from momentumflow.numeric import Regression, sparse_regression
 from momentumflow.numeric.runs.trajectory import Trajectory
-from momentumflow.numeric.validation import FloatArray
 from momentumflow.symbolic import DiagonalNetwork, Identity
 from momentumflow.symbolic.symbols import Delta, theta
 from momentumflow.verify.claim import Claim, Mutation
