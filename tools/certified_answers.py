@@ -374,7 +374,6 @@ def draw_derived(rng: Any) -> Any:
             inverse=inverse,
             parameters=(delta,),
         )
-        flint.ctx.prec = 400
         return X, y, given, [hyperbolic(arb(v).log(), 0.0) for v in delta.tolist()]
     X, y, size = problem(rng, False)
     unit = size * 10.0 ** rng.uniform(0.5, 3)
@@ -418,6 +417,7 @@ def judge(potential: str, solver: str, kind: str, seed: int) -> str:
     """Return "refused...", "certified", "not judged" or "WRONG: ..." for one random problem."""
     key = [ord(c) for c in f"{potential}/{solver}/{kind}"]
     rng = np.random.default_rng([*key, seed])
+    flint.ctx.prec = 9600  # parameters as exact as the longest arithmetic below
     X, y, given, exact = DRAWS[potential](rng)
     wrapped = KINDS[kind](X, rng)
     # few rows: what the iterative algebra does is otherwise seen by large problems only

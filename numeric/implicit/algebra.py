@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from typing import Any, Self, cast
 
 import numpy as np
+import scipy.linalg
 import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator
@@ -319,6 +320,15 @@ def operator_rows(X: LinearOperator) -> Iterator[tuple[slice, FloatArray]]:
 def is_operator(X: Any) -> bool:
     """Whether X is a scipy sparse array or a LinearOperator."""
     return sp.issparse(X) or isinstance(X, LinearOperator)
+
+
+def solve_triangular(R: FloatArray, right: FloatArray, *, transposed: bool = False) -> FloatArray:
+    """Solve R x = right, or R^T x = right, for an upper triangle R; NaN where it is singular."""
+    side = "T" if transposed else "N"
+    try:
+        return np.asarray(scipy.linalg.solve_triangular(R, right, trans=side, check_finite=False))
+    except np.linalg.LinAlgError:
+        return np.full_like(right, np.nan)
 
 
 def matrix_of(X: Any) -> tuple[Matrix, Units]:

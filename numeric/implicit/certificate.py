@@ -22,11 +22,14 @@ from momentumflow.base.arrays import FloatArray, RealArray
 from momentumflow.base.errors import InputError
 from momentumflow.base.values import Value
 from momentumflow.numeric.data.pairs import AnyMatrix
-from momentumflow.numeric.implicit.algebra import Matrix, matrix_of
+from momentumflow.numeric.implicit.algebra import Matrix, matrix_of, solve_triangular
 from momentumflow.numeric.implicit.potentials import Potential
 from momentumflow.numeric.implicit.units import Units, size_exponents
 
 _EPS = float(np.finfo(np.float64).eps)
+# Below it float64 holds fewer digits.
+_NORMAL = float(np.finfo(np.float64).tiny)
+_LARGEST_EXPONENT = 1000
 # Eigenvalues of a Gram matrix below this share of the largest are near its rounding.
 _GRAM_TRUSTED = 1e-9
 # Entries of the heaviest columns that a graded factorisation takes.
@@ -145,11 +148,13 @@ def certify_scaled(
     with np.errstate(all="ignore"):
         size = size_exponents(np.ldexp(theta, units.columns))
         exponents = units.theta_exponents(size)
+        scaled = np.ldexp(theta, -exponents)
+        whole &= ((scaled == 0) == (theta == 0)).all(axis=-1)
         figures = _figures(
             matrix,
             units.targets(y, size),
             potential.scaled(np.ldexp(1.0, exponents)),
-            np.ldexp(theta, -exponents),
+            scaled,
             (np.ldexp(nu, units.rows), np.ldexp(dual[1], units.rows)),
             potential.rounding(),
             np.broadcast_to(rank, size.shape),
@@ -190,8 +195,9 @@ def _figures(
     size = np.maximum(objective, (theta**2 / h * share).sum(axis=-1))
     relative_gap = np.abs(gap) / np.where(size > 0, size, 1.0)
 
-    # Rounding of psi'(theta) and of theta(z) themselves.
-    noise = h * np.where(miss == 0, 0.0, _EPS * np.abs(z + reference)) + rounding * np.abs(theta)
+    # Rounding of psi'(theta), of theta(z) and of theta itself, which may underflow here.
+    rounding = np.maximum(rounding, potential.rounding())
+    noise = h * _EPS * np.abs(z + reference) + rounding * np.maximum(np.abs(theta), _NORMAL)
     error = _first_order_error(matrix, potential, theta, h, r=-r, miss=miss, noise=noise, rank=rank)
     return Certificate(feasibility, stationarity, relative_gap, error, objective)
 
@@ -200,6 +206,20 @@ def _share(matrix: Matrix, theta: FloatArray) -> FloatArray:
     """2^-columns: of theta_j over t_j, up to the common 2^size."""
     ones = np.ones_like(theta)
     return ones if matrix.weight is None else ones / matrix.weight
+
+
+def _share_of_largest(matrix: Matrix, theta: FloatArray) -> FloatArray:
+    """The same, over the share of the coordinate that is largest in the user's units.
+
+    Its exponent is known where a norm of theta in the user's units would underflow.
+    """
+    if matrix.weight is None:
+        return np.ones_like(theta)
+    exponents = 1 - np.frexp(matrix.weight)[1]
+    sizes = exponents + np.where(theta != 0, np.frexp(theta)[1], -2 * _LARGEST_EXPONENT)
+    nothing = ~np.any(theta != 0, axis=-1, keepdims=True)
+    top = np.where(nothing, exponents, sizes).max(axis=-1, keepdims=True)
+    return np.ldexp(1.0, np.minimum(exponents - top, _LARGEST_EXPONENT))
 
 
 def _first_order_error(
@@ -219,8 +239,7 @@ def _first_order_error(
     D = theta'(z), H = X D X^T. Directions in which even D^{1/2} X^T is below
     rounding are charged at their least Euclidean norm. Norms are the user's.
     """
-    share = _share(matrix, theta)
-    share = share / share.max(axis=-1, keepdims=True)
+    share = _share_of_largest(matrix, theta)
 
     def norm(change: FloatArray) -> FloatArray:
         return np.asarray(np.linalg.norm(change * share, axis=-1))
@@ -228,7 +247,7 @@ def _first_order_error(
     displaced = h * miss
     right = r - matrix.forward(displaced)
     correction, left = weighted_least_norm(matrix, h, right, rank)
-    total = norm(displaced) + norm(correction) + norm(noise) + left
+    total = norm(displaced) + norm(correction) + norm(noise) + left * share.max(axis=-1)
     size = norm(theta)
     error: FloatArray = np.asarray(total / np.where(size > 0, size, 1.0))
     # A coordinate that matters and is to move by a share of its own curvature
@@ -290,9 +309,7 @@ def _by_graded_qr(
     own = int(np.count_nonzero(pivot > 10 * max(matrix.n, matrix.d) * _EPS * pivot[0]))
     rank = max(own, rank)
     used = min(rank, int(np.count_nonzero(np.abs(np.diag(R)) > 0)))
-    middle = scipy.linalg.solve_triangular(
-        R[:used, :used], r[heavy[:used]], trans="T", check_finite=False
-    )
+    middle = solve_triangular(R[:used, :used], r[heavy[:used]], transposed=True)
     u = np.zeros_like(h)
     u[order] = root * (Q[:, :used] @ middle)
     one = matrix.take(slice(b, b + 1))
@@ -304,13 +321,9 @@ def _by_graded_qr(
     if rank > np.count_nonzero(pivot > 0):
         return u, np.inf
     # |v| = |R^-T left| on the rows that are independent.
-    v = scipy.linalg.solve_triangular(
-        plain[:rank, :rank], left[pivots[:rank]], trans="T", check_finite=False
-    )
+    v = solve_triangular(plain[:rank, :rank], left[pivots[:rank]], transposed=True)
     # Dependent rows that do not quite agree: with others chosen the answer were another.
-    responses = scipy.linalg.solve_triangular(
-        R[:used, :used], np.eye(used), trans="T", check_finite=False
-    )
+    responses = solve_triangular(R[:used, :used], np.eye(used), transposed=True)
     sizes = np.linalg.norm(root[:, None] * (Q[:, :used] @ responses), axis=0)
     return u, float(np.linalg.norm(v) + np.abs(left).max() * sizes.sum())
 

@@ -21,6 +21,7 @@ from momentumflow.numeric.implicit.algebra import (
     Matrix,
     OperatorMatrix,
     SparseMatrix,
+    solve_triangular,
 )
 
 # Up to this many entries the whitened rows are kept, which is more accurate
@@ -205,9 +206,9 @@ class DirectSystem(DualSystem):
         if not np.isfinite(A).all():
             return np.full((whitener.shape[1], right.shape[1]), np.nan), np.nan * h[:, None]
         Q, R, pivots = scipy.linalg.qr(A, mode="economic", pivoting=True, check_finite=False)
-        middle = scipy.linalg.solve_triangular(R, right[inside][pivots], trans="T")
+        middle = solve_triangular(R, right[inside][pivots], transposed=True)
         white = np.empty_like(middle)
-        white[pivots] = scipy.linalg.solve_triangular(R, middle)
+        white[pivots] = solve_triangular(R, middle)
         step: FloatArray = whitener.T @ white
         displacement = self.matrix.take(slice(b, b + 1)).adjoint_columns(step[None])[0]
         displacement[order] = weight[order, None] * (Q[: order.size] @ middle) / root[:, None]

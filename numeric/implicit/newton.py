@@ -25,6 +25,7 @@ from momentumflow.numeric.implicit.solution import ImplicitStatus
 _EPS = float(np.finfo(np.float64).eps)
 # Curvature, relative to |theta|, of a direction in which the rounding of
 # X theta alone asks for a step of order one: below it nothing is resolved.
+# Where no coordinate is curved that much, a step of order one is a small one.
 _FLOOR = 8 * _EPS
 # Share of |theta| by which a continuation step may miss its linear prediction.
 _PREDICTION_MISS = 0.5
@@ -140,7 +141,7 @@ def solve_dual(
         share = _secant_share(predicted, previous, theta)
         slope = slope * np.where(final[:, None], share, 1.0)
         right = np.stack([r, -active.matrix.forward(tangent)], axis=-1)
-        step, z_step = active.newton_steps(slope, right, _FLOOR * magnitude)
+        step, z_step = active.newton_steps(slope, right, _floor(magnitude, slope))
         corrector, predictor = step[..., 0], step[..., 1]
         z_corrector, z_predictor = z_step[..., 0], z_step[..., 1]
 
@@ -183,6 +184,10 @@ def solve_dual(
     status = np.full(B, None, dtype=object)
     status[~(reached | (best < _ROUNDING))] = ImplicitStatus.RAISE_MAX_ITERATIONS
     return DualPoint(best_theta, best_nu, np.zeros_like(best_nu), best_z, best, iterations, status)
+
+
+def _floor(magnitude: FloatArray, slope: FloatArray) -> FloatArray:
+    return _FLOOR * np.minimum(magnitude, slope.max(axis=-1))
 
 
 def _secant_share(predicted: FloatArray, previous: FloatArray, theta: FloatArray) -> FloatArray:
@@ -233,7 +238,7 @@ def refine(
             break
         where, y, system, potential = where[on], y[on], system.take(on), potential.take(on)
         slope = potential.slope(z[on], theta[on])
-        delta, _ = system.newton_steps(slope, r[on][..., None], _FLOOR * magnitude[on])
+        delta, _ = system.newton_steps(slope, r[on][..., None], _floor(magnitude[on], slope))
         nu, tail = compensated.add(nu[on], tail[on], delta[..., 0])
     return replace(point, theta=best_theta, nu=best_nu, nu_tail=best_tail)
 
@@ -245,7 +250,7 @@ def _consistent_dual(
     nu, tail, z = point.nu[where], point.nu_tail[where], point.z[where]
     slope = potential.slope(z, point.theta[where])
     size = np.linalg.norm(point.theta[where], axis=-1)
-    floor = _FLOOR * size
+    floor = _floor(size, slope)
     for _ in range(8):
         now, now_tail = system.precise_adjoint(nu, tail)
         miss = slope * ((z - now) - now_tail)
