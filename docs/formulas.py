@@ -72,7 +72,7 @@ def checks() -> Markdown:
 
 
 def _check(claim: Claim) -> str:
-    written = "\n\n".join(f"$${formula}$$" for formula in claim.formulas)
+    written = "\n\n".join(f"$${formula}$$" for formula in claim.displayed)
     return (
         f'<a id="claim-{claim.name}"></a>\n\n'
         f"**{claim.title}** (`momentumflow verify --only {claim.name}`). {claim.statement} "

@@ -130,7 +130,7 @@ def _proofs_of(claim: Claim) -> tuple[Identity, ...]:
 
 
 def _claim(name: str, k: int = 0) -> str:
-    return next(c.formulas[k] for c in claims() if c.name == name)
+    return next(c.displayed[k] for c in claims() if c.name == name)
 
 
 def _named(symbol: str, value: object) -> str:
@@ -192,7 +192,7 @@ def formulas() -> tuple[Formula, ...]:
         Formula(
             "Beyond",
             claim.title,
-            claim.formulas[0],
+            claim.displayed[0],
             proofs=tuple(i.name for i in _proofs_of(claim)),
             claims=(claim.name,),
         )

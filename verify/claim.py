@@ -68,8 +68,9 @@ class Claim:
         One line.
     statement : str
         The claim in words, with the range over which it is checked.
-    formulas : tuple of str
-        The statement in LaTeX, without dollar signs.
+    formulas : tuple of str, or callable
+        The statement in LaTeX, without dollar signs; what the package derives is a
+        function that does so, called when the claim is shown.
     source : str
         Where the claim comes from.
     check : callable
@@ -94,7 +95,7 @@ class Claim:
     theme: str
     title: str
     statement: str
-    formulas: tuple[str, ...]
+    formulas: tuple[str, ...] | Callable[[], tuple[str, ...]]
     source: str
     check: Check
     controls: tuple[Mutation, ...]
@@ -104,10 +105,15 @@ class Claim:
     question: bool = False
     random: bool = True
 
+    @property
+    def displayed(self) -> tuple[str, ...]:
+        """The formulas, derived if need be."""
+        return self.formulas() if callable(self.formulas) else self.formulas
+
     def __repr__(self) -> str:
         return f"Claim({self.name!r}: {self.title})"
 
     def _repr_html_(self) -> str:
-        formulas = "".join(f"<p>$\\displaystyle {formula}$</p>" for formula in self.formulas)
+        formulas = "".join(f"<p>$\\displaystyle {formula}$</p>" for formula in self.displayed)
         rows = {"claim": self.title, "statement": self.statement, "source": self.source}
         return html_table(self.name, rows) + formulas

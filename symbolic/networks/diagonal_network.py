@@ -14,6 +14,7 @@ from functools import cached_property
 import sympy as sp
 
 from momentumflow.base.arguments import checked
+from momentumflow.base.citations import PPF
 from momentumflow.base.errors import InputError
 from momentumflow.symbolic.expressions import all_of, canonical, read, symbol
 from momentumflow.symbolic.identities import Identity
@@ -33,8 +34,6 @@ from momentumflow.symbolic.symbols import (
     w_plus,
     z,
 )
-
-PPF = "Papazov, Pesme, Flammarion, arXiv 2403.05293"
 
 Formula = tuple[sp.Expr, tuple[sp.Symbol, ...]]  # with its arguments in order
 

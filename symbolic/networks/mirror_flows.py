@@ -28,12 +28,13 @@ from typing import Any
 import sympy as sp
 
 from momentumflow.base.arguments import checked
+from momentumflow.base.citations import PPF
 from momentumflow.base.errors import InputError
 from momentumflow.base.values import FrozenMapping
 from momentumflow.symbolic import symbols
 from momentumflow.symbolic.expressions import Formula, SymbolLike, all_of, canonical, symbol
 from momentumflow.symbolic.identities import Identity
-from momentumflow.symbolic.networks.diagonal_network import PPF, SeparableNetwork
+from momentumflow.symbolic.networks.diagonal_network import SeparableNetwork
 from momentumflow.symbolic.point_values import NoValueError, value_at
 
 mu = sp.Symbol("mu", real=True)  # the dual variable, minus the integral of dL/dtheta

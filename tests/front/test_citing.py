@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 import momentumflow as mf
+from momentumflow.base.citations import PPF
 from momentumflow.base.literature import SOURCES
 from momentumflow.cli import main
 from momentumflow.numeric import (
@@ -145,6 +146,7 @@ def test_the_citation_file_agrees():
     assert stated["license"] == "BSD-3-Clause"
     (paper,) = stated["references"]
     source = SOURCES["papazov2024"]
+    assert source.short() == PPF
     assert paper["title"] == source.field("title")
     assert tuple(f"{a['given-names']} {a['family-names']}" for a in paper["authors"]) == (
         source.authors

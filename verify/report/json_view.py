@@ -51,7 +51,7 @@ def _claim_dict(result: ClaimResult) -> dict[str, Any]:
         "theme": claim.theme,
         "title": claim.title,
         "statement": claim.statement,
-        "formulas": list(claim.formulas),
+        "formulas": list(claim.displayed),
         "source": claim.source,
         "question": claim.question,
         "verdict": result.verdict.value,

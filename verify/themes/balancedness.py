@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from momentumflow.base.literature import SOURCES
+from momentumflow.base.citations import PPF
 from momentumflow.numeric import sparse_regression
 from momentumflow.symbolic import DiagonalNetwork, Identity
 from momentumflow.verify.claim import Claim, Mutation
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 
 THEME = "Balancedness"
-PPF = SOURCES["papazov2024"].short()
 
 ALPHA = 0.5
 LAMBDAS = (0.02, 0.01, 0.005, 0.0025)

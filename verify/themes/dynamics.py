@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import sympy as sp
 
 from momentumflow.base.arrays import FloatArray
-from momentumflow.base.literature import SOURCES
+from momentumflow.base.citations import PPF
 from momentumflow.numeric import Regression, sparse_regression
 from momentumflow.numeric.runs.trajectory import Path
 from momentumflow.symbolic import (
@@ -18,9 +19,12 @@ from momentumflow.symbolic import (
     Identity,
     acceleration_rule,
     intrinsic_parameter,
+    leading_equation,
+    modified_equation,
     refined_parameter,
 )
 from momentumflow.symbolic.symbols import beta, gamma
+from momentumflow.symbolic.theory_kernels import MethodFormulas
 from momentumflow.verify.claim import Claim, Mutation
 from momentumflow.verify.evidence import Evidence
 from momentumflow.verify.figure_style import SERIES, convergence, panels, slope_guide
@@ -35,7 +39,6 @@ if TYPE_CHECKING:
 
 
 THEME = "The path of momentum"
-PPF = SOURCES["papazov2024"].short()
 
 # Paths are compared on [0, T] at this lambda, from this scale, at these time steps.
 LAMBDA = 0.5
@@ -326,6 +329,39 @@ def _acceleration_proof() -> tuple[Identity, ...]:
     )
 
 
+_FORCE = r"f = -\nabla F"
+_DISTANCE = r"\max_{k\epsilon \leq T} \| w_k - w(k\epsilon) \| = "
+
+
+def _definitions(*names: str) -> str:
+    derived = MethodFormulas(HeavyBall()).latex
+    return r", \quad ".join(f"{name} = {derived[name]}" for name in names)
+
+
+def _scheme_formulas() -> tuple[str, ...]:
+    (scheme,) = _scheme_proof()
+    return scheme.latex(), _definitions(r"\lambda", r"\epsilon")
+
+
+def _flow_formulas() -> tuple[str, ...]:
+    flow = leading_equation(HeavyBall()).latex()
+    return rf"{flow}, \quad v = w', \quad {_FORCE}, \quad v(0) = 0", rf"{_DISTANCE}O(\epsilon)"
+
+
+def _refined_formulas() -> tuple[str, ...]:
+    start = modified_equation(HeavyBall(), 1).initial_velocity
+    assert start is not None  # w_{-1} = w_0 ties it
+    velocity = sp.latex(sp.Symbol("f") * start.coefficient("[]"))
+    return (
+        _definitions(r"\hat\lambda") + rf", \quad w'(0) = {velocity}, \quad {_FORCE}",
+        rf"{_DISTANCE}O(\epsilon^2)",
+    )
+
+
+def _acceleration_formulas() -> tuple[str, ...]:
+    return (acceleration_rule(HeavyBall()).latex(),)
+
+
 CLAIMS = (
     Claim(
         name="discretisation",
@@ -336,11 +372,7 @@ CLAIMS = (
             "differences for the velocity, at time step eps and parameter lambda, for random "
             "gamma from 1e-3 to 1e-2 and beta from 0 to 0.99."
         ),
-        formulas=(
-            r"\lambda\, \frac{w_{k+1} - 2 w_k + w_{k-1}}{\varepsilon^2}"
-            r" + \frac{w_k - w_{k-1}}{\varepsilon} + \nabla F(w_k) = 0",
-            r"\lambda = \frac{\gamma}{(1-\beta)^2}, \quad \varepsilon = \frac{\gamma}{1-\beta}",
-        ),
+        formulas=_scheme_formulas,
         source=f"{PPF} (momentum gradient flow)",
         check=_check_scheme,
         controls=(
@@ -367,10 +399,7 @@ CLAIMS = (
             "order in the time step eps: all (gamma, beta) of equal lambda walk the same path. "
             f"Diagonal network, n = 5, d = 10, lambda = {LAMBDA:g}, t up to {T:g}."
         ),
-        formulas=(
-            r"\lambda\, \ddot w + \dot w + \nabla F(w) = 0, \quad \dot w(0) = 0",
-            r"\max_{k\varepsilon \leq T} \| w_k - w(k\varepsilon) \| = O(\varepsilon)",
-        ),
+        formulas=_flow_formulas,
         source=f"{PPF} (abstract: lambda uniquely defines the path)",
         check=_check_one_parameter,
         controls=(WRONG_POWER, TWICE_LAMBDA),
@@ -388,11 +417,7 @@ CLAIMS = (
             "With lambda_hat in place of lambda, and the initial velocity that a start at "
             "w_{-1} = w_0 means, the flow follows heavy ball to second order in eps."
         ),
-        formulas=(
-            r"\hat\lambda = \frac{\gamma\,(1+\beta)}{2\,(1-\beta)^2}, \quad "
-            r"\dot w(0) = -\frac{\varepsilon}{2\lambda} \nabla F(w_0)",
-            r"\max_{k\varepsilon \leq T} \| w_k - w(k\varepsilon) \| = O(\varepsilon^2)",
-        ),
+        formulas=_refined_formulas,
         source="first correction of the inertial modified equation of heavy ball",
         check=_check_refined,
         controls=(REFINED_IS_PLAIN, START_AT_REST, SWAPPED_CORRECTION),
@@ -411,7 +436,7 @@ CLAIMS = (
             "Replacing (gamma, beta) by (rho^2 gamma, 1 - rho (1-beta)) keeps lambda and follows "
             "the same path in a rho-th of the steps, up to an error of first order in eps."
         ),
-        formulas=(r"(\gamma, \beta) \rightarrow (\rho^2 \gamma,\; 1 - \rho\,(1-\beta))",),
+        formulas=_acceleration_formulas,
         source=f"{PPF} (abstract: a simple acceleration rule)",
         check=_check_acceleration,
         controls=(ONLY_GAMMA, FIRST_POWER_OF_RHO),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from momentumflow.base.arrays import FloatArray
-from momentumflow.base.literature import SOURCES
+from momentumflow.base.citations import PPF
 from momentumflow.numeric import Regression, sparse_regression
 from momentumflow.symbolic import DiagonalNetwork, Identity
 from momentumflow.verify.claim import Claim, Mutation
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-PPF = SOURCES["papazov2024"].short()
 ALPHA = 0.5
 
 # Gradient flow as lambda tends to 0 ------------------------------------------------

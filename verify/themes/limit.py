@@ -14,7 +14,7 @@ import numpy as np
 
 from momentumflow import symbolic
 from momentumflow.base.arrays import FloatArray
-from momentumflow.base.literature import SOURCES
+from momentumflow.base.citations import PPF
 from momentumflow.numeric import Regression, diabetes_regression, sparse_regression
 from momentumflow.numeric.runs.trajectory import Trajectory
 from momentumflow.symbolic import DiagonalNetwork, Identity
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 
 THEME = "Where training ends"
-PPF = SOURCES["papazov2024"].short()
 
 LAMBDAS = (1e-2, 1e-1, 1.0, 10.0)
 NON_ZEROS = 5

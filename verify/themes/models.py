@@ -20,7 +20,7 @@ from scipy.optimize import brentq
 from scipy.special import softmax
 
 from momentumflow.base.arrays import FloatArray
-from momentumflow.base.literature import SOURCES
+from momentumflow.base.citations import PPF
 from momentumflow.verify.claim import Claim, Mutation
 from momentumflow.verify.evidence import Evidence
 from momentumflow.verify.figure_style import convergence, panels, slope_guide
@@ -31,8 +31,6 @@ from momentumflow.verify.themes.dynamics import ONLY_GAMMA, REFINED_IS_PLAIN, ST
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-PPF = SOURCES["papazov2024"].short()
 
 
 Gradient = Callable[[FloatArray], FloatArray]

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 from momentumflow.base.arrays import FloatArray
+from momentumflow.symbolic import HeavyBall, modified_equation
 from momentumflow.verify.claim import Claim, Mutation
 from momentumflow.verify.evidence import Evidence
 from momentumflow.verify.figure_style import convergence, panels, slope_guide
@@ -144,6 +145,11 @@ def _twice_lambda(subject: Subject) -> Subject:
     return replace(subject, modified=modified)
 
 
+def _formulas() -> tuple[str, ...]:
+    derived = modified_equation(HeavyBall(), 2).latex()
+    return (rf"{derived} + \ldots, \quad v = w', \quad f = -\nabla F",)
+
+
 CLAIMS = (
     Claim(
         name="modified-equations",
@@ -154,12 +160,7 @@ CLAIMS = (
             "after eps^p, with its initial velocity, is followed to order p + 1: p = 0 to 3, on a "
             f"coupled pendulum from random starts, lambda = {LAMBDA:g}."
         ),
-        formulas=(
-            r"\ddot w = (\frac{1}{\lambda} + \frac{\varepsilon}{2\lambda^2}"
-            r" + \frac{\varepsilon^2}{3\lambda^3})(f - \dot w)"
-            r" - \varepsilon^2 ( \frac{f''(\dot w, \dot w)}{12\lambda}"
-            r" + \frac{f'f}{12\lambda^2} ) + \ldots, \quad f = -\nabla F",
-        ),
+        formulas=_formulas,
         source="inertial modified equation, derived here",
         check=_check,
         controls=(

@@ -10,6 +10,7 @@ import sympy as sp
 from scipy.optimize import linprog
 
 from momentumflow.base.arrays import FloatArray
+from momentumflow.base.citations import PPF
 from momentumflow.base.literature import SOURCES
 from momentumflow.numeric import Regression, sparse_regression
 from momentumflow.numeric.runs.trajectory import Trajectory
@@ -30,7 +31,6 @@ WOODWORTH = SOURCES["woodworth2020"].short()
 
 
 THEME = "Sparsity"
-PPF = SOURCES["papazov2024"].short()
 
 # The perturbed initialisation --------------------------------------------------------
 
