@@ -298,7 +298,7 @@ def repeat(
     base_seed: Natural = 1,
     controls: bool = True,
     state: FileName | None = None,
-    subject: Subject | None = None,
+    subject: Any = None,
     progress: Progress | None = None,
 ) -> Repetitions:
     """Repeat the random checks with fresh seeds and count the false alarms.

@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -186,7 +186,7 @@ def run(
     quick: bool = False,
     tolerance_scale: PositiveFloat = 1.0,
     base_seed: Natural = 0,
-    subject: Subject | None = None,
+    subject: Any = None,
     progress: Progress | None = None,
 ) -> Report:
     """Judge claims and return the report.
@@ -207,7 +207,8 @@ def run(
     base_seed : int
         Root of all randomness.
     subject : Subject, optional
-        The theory and code under judgement; the shipped ones by default.
+        The theory and code under judgement; the shipped ones by default. Claims of your
+        own may judge any object: their checks get it as it is.
     progress : callable, optional
         Called as ``progress(done, total, what)``.
 
