@@ -8,7 +8,7 @@ from __future__ import annotations
 import source_pages
 from IPython.display import Markdown
 
-from momentumflow.symbolic import Identity
+from momentumflow.symbolic.theorems.statements import Provable
 from momentumflow.theory import Formula, formulas, identities, slug
 from momentumflow.verify import Claim, claims
 
@@ -25,7 +25,17 @@ def _entry(row: Formula) -> str:
     measured = [f'<a href="#claim-{name}">{name}</a>' for name in row.claims]
     what = (("derived", derived), ("proved", proved), ("measured", measured))
     said = "; ".join(f"*{how}:* {', '.join(links)}" for how, links in what if links)
-    return f"**{row.title}**. {said}.\n\n$${row.latex}$$"
+    return f"**{row.title}**. {said}.\n\n$${row.latex}$$" + _chain(row)
+
+
+def _chain(row: Formula) -> str:
+    """Return the hypotheses, steps and joining sentences of a theorem, folded."""
+    if row.theorem is None:
+        return ""
+    return (
+        f"\n\n<details><summary>Hypotheses and steps</summary>\n\n```text\n{row.theorem}\n```\n\n"
+        "</details>"
+    )
 
 
 def table(section: str) -> Markdown:
@@ -52,7 +62,7 @@ def further_proofs() -> Markdown:
     return proofs(*(name for name in identities() if name not in _SHOWN))
 
 
-def _proof(identity: Identity) -> str:
+def _proof(identity: Provable) -> str:
     proof = identity.prove()  # raises if it cannot be proved
     given = f" Given: {identity.assumptions}." if identity.assumptions else ""
     source = f" *({identity.source})*" if identity.source else ""

@@ -21,7 +21,6 @@ from momentumflow.base.errors import InputError, nearest
 from momentumflow.symbolic import (
     DiagonalNetwork,
     HeavyBall,
-    Identity,
     Nesterov,
     QuasiHyperbolic,
     acceleration_rule,
@@ -35,8 +34,11 @@ from momentumflow.symbolic import (
     modified_loss,
     principal_flow,
     refined_parameter,
+    theorems,
     time_step,
 )
+from momentumflow.symbolic.theorems.statements import Provable
+from momentumflow.symbolic.theorems.theorem import Theorem
 from momentumflow.verify import Claim, claims
 
 
@@ -55,6 +57,8 @@ class Formula:
         Names of the identities that carry it.
     claims : tuple of str
         Names of the claims of `momentumflow verify` that measure it.
+    theorem : Theorem, optional
+        The chain of which `proofs` are the steps, where it is a theorem.
     """
 
     section: str
@@ -63,6 +67,7 @@ class Formula:
     by: tuple[str, ...] = ()
     proofs: tuple[str, ...] = ()
     claims: tuple[str, ...] = ()
+    theorem: Theorem | None = None
 
     @property
     def name(self) -> str:
@@ -70,7 +75,7 @@ class Formula:
         return slug(self.title)
 
     @property
-    def identities(self) -> tuple[Identity, ...]:
+    def identities(self) -> tuple[Provable, ...]:
         """The statements that carry it, to be proved."""
         known = identities()
         return tuple(known[name] for name in self.proofs)
@@ -78,7 +83,8 @@ class Formula:
     @property
     def sources(self) -> tuple[str, ...]:
         """Where it stands in the literature, as its identities and its claims say."""
-        said = [identity.source for identity in self.identities]
+        said = [] if self.theorem is None else [self.theorem.source]
+        said += [identity.source for identity in self.identities]
         said += [claim.source for claim in claims() if claim.name in self.claims]
         return tuple(dict.fromkeys(filter(None, said)))
 
@@ -117,15 +123,16 @@ def slug(text: str) -> str:
 
 
 @cache
-def identities() -> dict[str, Identity]:
-    """Return every identity of the package, in the order of the theory."""
+def identities() -> dict[str, Provable]:
+    """Return every statement that is proved, in the order of the theory."""
     method = HeavyBall()
     of_claims = [identity for claim in claims() for identity in _proofs_of(claim)]
-    every = (*DiagonalNetwork().identities, *friction_identities(method), *of_claims)
+    steps = [step for theorem in theorems() for step in theorem.formal]
+    every = (*DiagonalNetwork().identities, *friction_identities(method), *of_claims, *steps)
     return {identity.name: identity for identity in reversed(every)}
 
 
-def _proofs_of(claim: Claim) -> tuple[Identity, ...]:
+def _proofs_of(claim: Claim) -> tuple[Provable, ...]:
     return claim.proofs() if claim.proofs else ()
 
 
@@ -165,7 +172,7 @@ def find(name: str) -> Formula:
         If none or several are meant; the message lists which.
     """
     rows, wanted = formulas(), slug(name)
-    exact = [row for row in rows if row.name == wanted]
+    exact = [row for row in rows if wanted in (row.name, getattr(row.theorem, "name", None))]
     carried = [row for row in rows if wanted in {*map(slug, row.proofs), *map(slug, row.claims)}]
     partly = [row for row in rows if wanted and wanted in row.name]
     for found in (exact, partly, carried[:1]):  # the first that rests on it, in the theory's order
@@ -184,7 +191,7 @@ def find(name: str) -> Formula:
 @cache
 def formulas() -> tuple[Formula, ...]:
     """Return all formulas, in the order of the theory."""
-    chosen = (*_methods(), *_inertial(), *_slow(), *_network(), *_limit(), *_beyond())
+    chosen = (*_methods(), *_inertial(), *_slow(), *_network(), *_limit(), *_theorems(), *_beyond())
     # A claim that no row names yet, with the proofs that it brings, is a row of its own.
     named = {name for row in chosen for name in row.claims}
     proved = {name for row in chosen for name in row.proofs}
@@ -456,6 +463,18 @@ def _limit() -> Iterator[Formula]:
         _claim("small-lambda-recovers"),
         claims=("small-lambda-recovers",),
     )
+
+
+def _theorems() -> Iterator[Formula]:
+    for theorem in theorems():
+        yield Formula(
+            "Theorems",
+            theorem.title,
+            theorem.formula,
+            ("momentumflow.symbolic.theorem",),
+            tuple(step.name for step in theorem.formal),
+            theorem=theorem,
+        )
 
 
 def _beyond() -> Iterator[Formula]:

@@ -9,6 +9,18 @@ from .flow.flow_sensitivity import (
     flow_sensitivity as flow_sensitivity,
 )
 from .flow.flows import momentum_flow as momentum_flow
+from .flow.lambda_bounds import (
+    ConvergenceBound as ConvergenceBound,
+    SignChangeBound as SignChangeBound,
+    convergence_bound as convergence_bound,
+    sign_change_bound as sign_change_bound,
+)
+from .flow.small_lambda import (
+    LimitDerivative as LimitDerivative,
+    MomentumPenalty as MomentumPenalty,
+    limit_derivative as limit_derivative,
+    momentum_penalty as momentum_penalty,
+)
 from .implicit import (
     Certificate as Certificate,
     ConstrainedSolution as ConstrainedSolution,

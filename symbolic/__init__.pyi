@@ -105,6 +105,21 @@ from .series.tree_series import (
     TreeSeries as TreeSeries,
     written_out as written_out,
 )
+from .theorems.statements import (
+    Inequality as Inequality,
+    Limit as Limit,
+    MatrixIdentity as MatrixIdentity,
+    Minimum as Minimum,
+    Sentence as Sentence,
+)
+from .theorems.theorem import (
+    Theorem as Theorem,
+    TheoremProof as TheoremProof,
+)
+from .theorems.theorem_list import (
+    theorem as theorem,
+    theorems as theorems,
+)
 from .trees.rooted_trees import (
     Tree as Tree,
     tree as tree,

@@ -28,6 +28,8 @@ from momentumflow.symbolic.equations.stability import stability_limit
 from momentumflow.symbolic.methods.momentum_methods import MomentumMethod
 from momentumflow.symbolic.networks.diagonal_network import DiagonalNetwork
 from momentumflow.symbolic.symbols import beta, eps, gamma, lam, rho
+from momentumflow.symbolic.theorems.convergence_theorems import RATIO_BOUND
+from momentumflow.symbolic.theorems.sign_theorems import STEP_BOUND
 
 Compiled = Callable[..., Any]
 
@@ -125,6 +127,16 @@ class NetworkFormulas:
     def sign_bound(self) -> Compiled:
         """Sup |g| -> the lambda up to which no weight changes sign."""
         return kernel(*self.network.sign_bound)
+
+    @cached_property
+    def step_bound(self) -> Compiled:
+        """(beta, sup |g|) -> the step size of heavy ball up to which no weight changes sign."""
+        return kernel(*STEP_BOUND)
+
+    @cached_property
+    def ratio_bound(self) -> Compiled:
+        """(lam, sup |g|) -> the C of `int (w'/w)^2 dt <= C int g^2 dt`."""
+        return kernel(*RATIO_BOUND)
 
     @cached_property
     def imbalance_decay(self) -> Compiled:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from momentumflow.base.arguments import checked
 from momentumflow.base.values import html_table
-from momentumflow.symbolic.identities import Identity
+from momentumflow.symbolic.theorems.statements import Provable
 from momentumflow.verify.evidence import Evidence
 from momentumflow.verify.settings import Settings
 from momentumflow.verify.subject import Subject
@@ -78,7 +78,7 @@ class Claim:
     controls : tuple of Mutation
         Each has to make `check` refute.
     proofs : callable, optional
-        Returns the identities whose proof SymPy carries out.
+        Returns the identities, or steps of a theorem, that are carried out.
     draw : callable, optional
         ``draw(evidence) -> Figure``.
     caption : str
@@ -99,7 +99,7 @@ class Claim:
     source: str
     check: Check
     controls: tuple[Mutation, ...]
-    proofs: Callable[[], tuple[Identity, ...]] | None = None
+    proofs: Callable[[], tuple[Provable, ...]] | None = None
     draw: Callable[[Evidence], Figure] | None = None
     caption: str = ""
     question: bool = False

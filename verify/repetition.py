@@ -28,7 +28,7 @@ from momentumflow.base import libraries
 from momentumflow.base.arguments import FileName, Natural, PositiveFloat, Where, checked
 from momentumflow.base.errors import InputError
 from momentumflow.base.numbers import plain
-from momentumflow.symbolic.identities import Identity
+from momentumflow.symbolic.theorems.statements import Provable
 from momentumflow.verify import runner
 from momentumflow.verify.claim import Claim, Mutation
 from momentumflow.verify.evidence import Measurement, Verdict
@@ -122,7 +122,7 @@ def _parts(
     """Yield what one repetition does for a claim; what is fixed, only in the first."""
     seed = settings.base_seed
 
-    def proof(identity: Identity) -> Outcome:
+    def proof(identity: Provable) -> Outcome:
         proved = runner.prove(identity)
         return proved.verdict is not Verdict.SUPPORTED, proved.verdict, proved.reason, ()
 

@@ -13,7 +13,8 @@ import numpy as np
 
 from momentumflow.base.arguments import Natural, PositiveFloat, checked
 from momentumflow.base.errors import InputError, nearest
-from momentumflow.symbolic.identities import Identity, ProofError
+from momentumflow.symbolic.identities import ProofError
+from momentumflow.symbolic.theorems.statements import Provable
 from momentumflow.verify import catalogue
 from momentumflow.verify.claim import Claim, Mutation
 from momentumflow.verify.evidence import Evidence, Verdict, undecided
@@ -79,8 +80,8 @@ def look_at_control(
     return ControlResult(mutation, found)
 
 
-def prove(identity: Identity) -> ProofResult:
-    """Let SymPy carry out one proof."""
+def prove(identity: Provable) -> ProofResult:
+    """Carry out one proof."""
     verdict, reason = Verdict.SUPPORTED, ""
     try:
         identity.prove()

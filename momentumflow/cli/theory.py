@@ -52,6 +52,8 @@ def _page(row: Any) -> str:
     lines += [f"derived   {by}" for by in row.by]
     lines += [f"file      {home}" for home in row.homes]
     lines += [f"measured  momentumflow verify --only {claim}" for claim in row.claims]
+    if row.theorem is not None:
+        return "\n".join([*lines, "", str(row.theorem.prove())])
     for identity in row.identities:
         lines += ["", str(identity.prove())]
         if identity.assumptions:
