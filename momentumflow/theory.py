@@ -445,7 +445,7 @@ def _limit() -> Iterator[Formula]:
         section,
         "Bregman divergence as relative entropy",
         r"2 D_\psi(\theta, \theta_0) = "
-        + sp.latex(identities()["Bregman divergence as relative entropy"].rhs),
+        + sp.latex(network.identity("Bregman divergence as relative entropy").rhs),
         ("momentumflow.numeric.ImplicitModel",),
         ("Bregman divergence as relative entropy",),
     )

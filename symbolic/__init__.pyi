@@ -112,10 +112,7 @@ from .theorems.statements import (
     Minimum as Minimum,
     Sentence as Sentence,
 )
-from .theorems.theorem import (
-    Theorem as Theorem,
-    TheoremProof as TheoremProof,
-)
+from .theorems.theorem import Theorem as Theorem
 from .theorems.theorem_list import (
     theorem as theorem,
     theorems as theorems,

@@ -10,7 +10,7 @@ from momentumflow.symbolic.symbols import Delta, beta, theta, theta_0
 from momentumflow.symbolic.theorems.convergence_theorems import ENTROPY, TANGENT
 from momentumflow.symbolic.theorems.sign_theorems import HERE
 from momentumflow.symbolic.theorems.statements import Inequality, Sentence
-from momentumflow.symbolic.theorems.theorem import Theorem
+from momentumflow.symbolic.theorems.theorem import Step, Theorem
 
 # One step: p_{k+1} = b_k p_k - gamma_k g_k D_k, with D = force/(-g) and phi' = 1/D.
 _now, _next = sp.symbols("phi_k phi_{k+1}", real=True)
@@ -113,7 +113,7 @@ def _mirror() -> tuple[Identity, ...]:
     )
 
 
-def kkt_steps() -> tuple[Identity | Inequality | Sentence, ...]:
+def kkt_steps() -> tuple[Step, ...]:
     """Return the steps from the KKT conditions to the unique minimiser."""
     psi, point = sp.Function("psi"), sp.Symbol("theta_h", real=True)
 
@@ -170,7 +170,8 @@ def towards_l1() -> Theorem:
     s, d = sp.symbols("s Delta", positive=True)
     x = sp.Symbol("x", positive=True)
     a, b, c = sp.symbols("a b c", nonnegative=True)
-    L, E, N, N_star, M = sp.Symbol("L", positive=True), *sp.symbols("E N N_* M", real=True)
+    L = sp.Symbol("L", positive=True)
+    E, N, N_star, M = sp.symbols("E N N_* M", real=True)
     entropy = 2 * DiagonalNetwork().entropy.subs({theta: s, Delta: d})
     root = sp.sqrt(x**2 + 1)
     return Theorem(

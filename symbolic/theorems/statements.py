@@ -415,6 +415,7 @@ def _value(expr: sp.Expr, known: Mapping[sp.Symbol, sp.Matrix]) -> sp.Matrix:
     return known.get(expr, expr)
 
 
+@checked
 @dataclass(frozen=True)
 class Sentence:
     """What joins two steps, in words; nothing is carried out for it."""

@@ -122,6 +122,7 @@ def _symbolic() -> dict[str, tuple[Any, dict[str, Any]]]:
             symbolic.Identity("i", u, 2 * u).counterexample,
             {"attempts": 2, "seed": 1},
         ),
+        **_of_theorems(),
         "Kernel": (symbolic.Kernel, _fields(symbolic.kernel("u*v", ["u", "v"]))),
         "Kernel.__call__": (
             lambda first, second: symbolic.kernel("u*v", ["u", "v"])(first, second),
@@ -316,6 +317,7 @@ def _numeric() -> dict[str, tuple[Any, dict[str, Any]]]:
         ),
         "diabetes_regression": (numeric.diabetes_regression, {"rows": 5}),
         "enclose": (numeric.enclose, {"problem": data, "solution": found, "digits": 8}),
+        **_of_small_lambda(data, numeric.momentum_flow(data, 0.1, 0.5)),
         "flow_sensitivity": (
             numeric.flow_sensitivity, {"problem": data, "lam": 0.5, "init": 0.5, "t_end": 1.0}),
         "implicit_solution": (
@@ -452,6 +454,40 @@ def _verify() -> dict[str, tuple[Any, dict[str, Any]]]:
 
 
 @cache
+def _of_theorems() -> dict[str, tuple[Any, dict[str, Any]]]:
+    steps = {type(step).__name__: step for t in symbolic.theorems() for step in t.steps}
+    kinds = ("Inequality", "Limit", "MatrixIdentity", "Minimum", "Sentence")
+    return {
+        "theorem": (symbolic.theorem, {"name": "one-row"}),
+        "Theorem": (symbolic.Theorem, _fields(symbolic.theorem("one-row"))),
+        **{kind: (getattr(symbolic, kind), _fields(steps[kind])) for kind in kinds},
+    }
+
+
+def _of_small_lambda(data: Any, flow: Any) -> dict[str, tuple[Any, dict[str, Any]]]:
+    bound = numeric.sign_change_bound(data)
+    derivative = numeric.limit_derivative(data, 0.5)
+    penalty = numeric.momentum_penalty(flow)
+    certain = numeric.convergence_bound(data, 0.01)
+    return {
+        "sign_change_bound": (numeric.sign_change_bound, {"problem": data, "run": None}),
+        "SignChangeBound": (numeric.SignChangeBound, _fields(bound)),
+        "SignChangeBound.largest_step": (bound.largest_step, {"beta": 0.5}),
+        "convergence_bound": (
+            numeric.convergence_bound, {"problem": data, "lam": 0.01, "init": 0.1}),
+        "ConvergenceBound": (numeric.ConvergenceBound, _fields(certain)),
+        "limit_derivative": (
+            numeric.limit_derivative,
+            {"problem": data, "init": 0.5, "tol": 1e-12, "t_max": 1e5},
+        ),
+        "LimitDerivative": (numeric.LimitDerivative, _fields(derivative)),
+        "LimitDerivative.predicted": (derivative.predicted, {"lam": 0.1}),
+        "momentum_penalty": (numeric.momentum_penalty, {"run": flow}),
+        "MomentumPenalty": (numeric.MomentumPenalty, _fields(penalty)),
+        "MomentumPenalty.of": (penalty.of, {"run": flow}),
+    }  # fmt: skip
+
+
 def calls() -> dict[str, tuple[Any, dict[str, Any]]]:
     """Return every right call: what is called, and its arguments by name."""
     front = {"cite": (lambda result: mf.cite(result), {"result": run()})}
