@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from momentumflow.base.arguments import NonNegativeFloat, PositiveFloat, checked
+from momentumflow.base.arrays import FloatArray, Momentum, floats
 from momentumflow.base.errors import InputError
 from momentumflow.base.values import Value, brief
 from momentumflow.numeric.data.problems import Regression
 from momentumflow.numeric.implicit import WeightedL1, implicit_solution
 from momentumflow.numeric.runs.initialisation import initial_weights
 from momentumflow.numeric.runs.trajectory import Trajectory
-from momentumflow.numeric.validation import FloatArray, Momentum, floats
 from momentumflow.symbolic.theory_kernels import network_formulas
 
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from momentumflow.base.arguments import PositiveFloat, checked
+from momentumflow.base.arrays import FloatArray, NonNegative, floats
 from momentumflow.base.errors import InputError
 from momentumflow.base.values import Value, brief
 from momentumflow.numeric.data.problems import Regression
 from momentumflow.numeric.flow.flows import momentum_flow
 from momentumflow.numeric.runs.initialisation import Init
 from momentumflow.numeric.runs.trajectory import Trajectory
-from momentumflow.numeric.validation import FloatArray, NonNegative, floats
 
 
 @checked
