@@ -12,6 +12,7 @@ import numpy as np
 from momentumflow.base.arguments import Count, checked
 from momentumflow.base.arrays import FloatArray, Reals, Vector
 from momentumflow.base.errors import InputError
+from momentumflow.base.values import Value
 from momentumflow.symbolic import symbols
 from momentumflow.symbolic.codegen.compiled import identifier, kernel
 from momentumflow.symbolic.codegen.optimiser_updates import arguments, update_kernels
@@ -25,8 +26,8 @@ class LoopStatus(Enum):
     DIVERGED = "a weight or memory is no longer finite: take a smaller step gamma"
 
 
-@dataclass(frozen=True, repr=False)
-class OptimiserRun:
+@dataclass(frozen=True, eq=False, repr=False)
+class OptimiserRun(Value):
     """What the loop did.
 
     Attributes

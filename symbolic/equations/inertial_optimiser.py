@@ -133,6 +133,10 @@ class InertialSystem:
     times: Times
     rates: Mapping[sp.Symbol, tuple[Polynomial, ...]]
 
+    def __hash__(self) -> int:
+        # the rates are tables of expressions, which do not hash
+        return hash((self.optimiser, self.times.time_step, self.order))
+
     @property
     def order(self) -> int:
         """How many corrections: terms through `h**order`."""

@@ -19,6 +19,7 @@ from typing import Any, Literal
 import sympy as sp
 
 from momentumflow.base.errors import InputError
+from momentumflow.base.values import FrozenMapping
 from momentumflow.symbolic import symbols
 from momentumflow.symbolic.expressions import exact, read, symbol
 
@@ -81,6 +82,7 @@ class Optimiser:
             raise InputError(
                 "one update for each memory", f"{len(self.updates)} for {len(self.memories)}"
             )
+        object.__setattr__(self, "first", FrozenMapping(self.first))
         if not self.start:
             object.__setattr__(self, "start", (sp.S.Zero,) * len(self.memories))
         if self.move.has(self.step) or any(u.has(self.step) for u in self.updates):
@@ -196,6 +198,14 @@ class Optimiser:
             tuple(s.subs(named) for s in self.start),
             {m: e.subs(named) for m, e in self.first.items()},
         )
+
+    def _repr_latex_(self) -> str:
+        rows = [
+            f"{sp.latex(after(m))} &= {sp.latex(u)}"
+            for m, u in zip(self.memories, self.updates, strict=True)
+        ]
+        rows.append(f"w_{{k+1}} &= w_k + {sp.latex(self.step * self.move)}")
+        return "$\\displaystyle\\begin{aligned}" + " \\\\ ".join(rows) + "\\end{aligned}$"
 
     def __str__(self) -> str:
         lines = [f"{after(m)} = {u}" for m, u in zip(self.memories, self.updates, strict=True)]

@@ -61,6 +61,10 @@ class ElementwiseSeries:
     left_hand_side: ClassVar[str] = "w'"
     _lowest: ClassVar[int] = 0  # the power of the step in the leading term
 
+    def __hash__(self) -> int:
+        # the rates are tables of expressions, which do not hash
+        return hash((type(self), self.name, self.step, self.parameters, len(self.rates)))
+
     @property
     def order(self) -> int:
         """The highest power of the step in what one step adds; 1 is the leading equation."""
@@ -233,6 +237,8 @@ class ElementwiseMap(ElementwiseSeries):
     moves: tuple[Polynomial, ...]
     left_hand_side: ClassVar[str] = "w_{k+1} - w_k"
     _lowest: ClassVar[int] = 1
+
+    __hash__ = ElementwiseSeries.__hash__
 
     @property
     def _outside(self) -> tuple[Polynomial, ...]:

@@ -22,6 +22,7 @@ from momentumflow.base.values import FrozenMapping, brief, same
 
 # Not results: what they are instead.
 EXEMPT = {
+    "ReadOptimiser": "a pair, optimiser and numbers: tests/numeric/test_optimiser_runs.py",
     "ImplicitModel": "a CVXPY model that a user extends: it has an identity, not a value",
     "Repetitions": "records of repeated verification: tests/verify/test_repetition.py",
     "Potential": "the abstract base of the potentials",
@@ -96,6 +97,15 @@ EXAMPLES = {
     "Proof": lambda: symbolic.DiagonalNetwork().identity(LAW).prove(),
     "QuasiHyperbolic": symbolic.QuasiHyperbolic,
     "Recurrence": lambda: symbolic.HeavyBall().recurrence,
+    "ElementwiseEquation": lambda: symbolic.modified_equation(symbolic.SGD(), 1, "slow"),
+    "ElementwiseMap": lambda: symbolic.memoryless_map(symbolic.SGD(), 1),
+    "InertialSystem": lambda: symbolic.modified_equation(symbolic.SGD(), 1, "inertial"),
+    "Optimiser": symbolic.Adam,
+    "PreconditionedLoss": lambda: symbolic.modified_loss(symbolic.Adam(eps=0), 1),
+    "ScalingRule": lambda: symbolic.scaling_rules(symbolic.SGD())[0],
+    "OptimiserRun": lambda: numeric.run_optimiser(
+        symbolic.SGD(), lambda w: w, np.ones(2), 3, gamma=0.1, beta=0.5
+    ),
     "SeparableNetwork": lambda: symbolic.DiagonalNetwork().balanced,
     "Term": lambda: equation().terms[0],
     "TreeSeries": lambda: equation().first_order_form().equations[1],
