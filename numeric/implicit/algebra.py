@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Any, Self, cast
+from typing import Any, Literal, Self, cast
 
 import numpy as np
 import scipy.linalg
@@ -324,7 +324,7 @@ def is_operator(X: Any) -> bool:
 
 def solve_triangular(R: FloatArray, right: FloatArray, *, transposed: bool = False) -> FloatArray:
     """Solve R x = right, or R^T x = right, for an upper triangle R; NaN where it is singular."""
-    side = "T" if transposed else "N"
+    side: Literal["T", "N"] = "T" if transposed else "N"
     try:
         return np.asarray(scipy.linalg.solve_triangular(R, right, trans=side, check_finite=False))
     except np.linalg.LinAlgError:

@@ -196,7 +196,7 @@ def inertial_rates(
         system.move,
         *(sp.cancel((u - y) / h) for u, y in zip(system.updates, system.memories, strict=True)),
     ]
-    expansions = {
+    expansions: dict[sp.Symbol, list[Polynomial]] = {
         x: [{(): c} if c != 0 else {} for c in _powers(step, h, order, x)]
         for x, step in zip(unknowns, steps, strict=True)
     }

@@ -138,8 +138,8 @@ def modified_loss(
         if check_order(order, "slow") > 2:
             raise InputError("order <= 2 for an optimiser with memories", f"order = {order}")
         moved = memoryless_map(method, order)
-        terms = moved.rates if of == "flow" else moved.moves
-        return preconditioned_loss(method.name, method.step, terms, moved.rates[0])
+        written = moved.rates if of == "flow" else moved.moves
+        return preconditioned_loss(method.name, method.step, written, moved.rates[0])
     series: TreeSeries = (
         modified_equation(method, order, "slow") if of == "flow" else memoryless_map(method, order)
     )

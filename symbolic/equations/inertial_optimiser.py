@@ -165,7 +165,8 @@ class InertialSystem:
         InputError
             If the optimiser's start has parameters.
         """
-        return (w, *(np.full(np.shape(w), float(s)) for s in self._start))
+        point = np.asarray(w, dtype=np.float64)
+        return (point, *(np.full(point.shape, float(s)) for s in self._start))
 
     @cached_property
     def _start(self) -> tuple[sp.Expr, ...]:

@@ -87,7 +87,10 @@ class ElementwiseSeries:
     @cached_property
     def terms(self) -> tuple[tuple[int, sp.Expr, Bush], ...]:
         """The series over decorated trees: (power of the step, function, bush)."""
-        others = {symbols.t: ({(): sp.S.One},), _MOVE: self._outside}
+        others: dict[sp.Symbol, tuple[Polynomial, ...]] = {
+            symbols.t: ({(): sp.S.One},),
+            _MOVE: self._outside,
+        }
         trees = Differentials(self.rates, symbols.w, others)
         return tuple(
             (n, outward(c), bush)
@@ -158,7 +161,7 @@ class ElementwiseSeries:
             In the order of the components.
         """
         expr, names = check_loss(loss, variables)
-        algebra = _Written(names, tuple(sp.diff(expr, x) for x in names))
+        algebra: Any = _Written(names, tuple(sp.diff(expr, x) for x in names))
         total = [sp.S.Zero] * len(names)
         for c, bush in self._rows:
             total = [a + b for a, b in zip(total, valued(c, bush, algebra), strict=True)]
@@ -293,7 +296,8 @@ class _Written:
         return tuple(x * y for x, y in zip(a, b, strict=True))
 
     def derivative(self, branches: Sequence[tuple[sp.Expr, ...]]) -> tuple[sp.Expr, ...]:
-        found, back = self.gradient, {}
+        found = self.gradient
+        back: dict[sp.Symbol, sp.Expr] = {}
         for branch in branches:
             # held as symbols: a branch is a vector at the point, not differentiated again
             held = [sp.Dummy() for _ in branch]

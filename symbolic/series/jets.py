@@ -21,9 +21,8 @@ import numpy as np
 from momentumflow.base.errors import InputError
 from momentumflow.symbolic.series import taylor
 from momentumflow.symbolic.series.taylor import Array
-from momentumflow.symbolic.trees.rooted_trees import Tree
 
-Monomial = tuple[Tree, ...]  # sorted, so that equal multisets are equal
+Monomial = tuple[Any, ...]  # of trees or of names, sorted, so that equal multisets are equal
 
 _SMOOTH = "compose it of +, -, *, /, **, @, exp, log, sin, cos, tanh and the like"
 

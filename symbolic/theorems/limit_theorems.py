@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sympy as sp
 
+from momentumflow.base.citations import PPF
 from momentumflow.symbolic.identities import Identity
-from momentumflow.symbolic.networks.diagonal_network import PPF, DiagonalNetwork
+from momentumflow.symbolic.networks.diagonal_network import DiagonalNetwork
 from momentumflow.symbolic.symbols import Delta, beta, theta, theta_0
 from momentumflow.symbolic.theorems.convergence_theorems import ENTROPY, TANGENT
 from momentumflow.symbolic.theorems.sign_theorems import HERE

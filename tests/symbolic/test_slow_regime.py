@@ -284,7 +284,9 @@ def test_orders_that_are_refused(order, sentence):
 def test_other_bad_requests():
     with pytest.raises(InputError, match="expected regime to be one of 'inertial', 'slow', "):
         modified_equation(HeavyBall(), 2, "fast")
-    with pytest.raises(InputError, match="expected method as a MomentumMethod, received"):
+    with pytest.raises(
+        InputError, match="expected method as a MomentumMethod or an Optimiser, received"
+    ):
         modified_equation("heavy ball", 2, "slow")
     equation = modified_equation(HeavyBall(), 2, "slow")
     with pytest.raises(InputError, match=r"a tree of at most 2 nodes, received .* of 3; derive"):

@@ -240,7 +240,9 @@ def test_hostile_text_is_refused_at_every_entry(name, reached):
 @pytest.mark.parametrize("name", FORMULAS)
 def test_hostile_text_in_containers_is_refused_at_every_entry(name, reached):
     things = [wrap(payload) for wrap, payload in itertools.product(NESTED, PAYLOADS[:8])]
-    things += [Hidden(), [Hidden()], object(), b"x", sp.Matrix([1]), sp.true, np.datetime64(0, "s")]
+    things += [Hidden(), [Hidden()], object(), b"x", sp.true, np.datetime64(0, "s")]
+    if name != "rhs, value":  # takes arrays of numbers, and a matrix of numbers is one
+        things.append(sp.Matrix([1]))
     for thing in things:
         if not (name.endswith("key") and not isinstance(thing, Hashable)):
             assert refused(FORMULAS[name], thing), (thing, name)
