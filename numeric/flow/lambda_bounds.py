@@ -211,7 +211,8 @@ def _from_start(
 ) -> float:
     """Return the bound on the sum of P_inf, for the start alpha."""
     plus, _ = initial_weights(init, problem.d)
-    start = float(np.max(plus**2)) / 4
+    with np.errstate(over="ignore"):  # an infinite start is refused below
+        start = float(np.max(plus**2)) / 4
     if start >= 1:
         raise InputError("a scale below sqrt(2)", f"init = {init:g}")
     logarithm = -np.log(start)

@@ -60,8 +60,7 @@ def test_the_core_derives_runs_predicts_sweeps_and_verifies():
     [
         (
             "sweep(lam=[0.2], beta=[0.9], seeds=1, client=object())",
-            "expected dask installed, to run on a cluster, received none; "
-            "pip install 'momentumflow[sweep]', or leave client out.",
+            "expected client as a dask.distributed.Client or None, received an object.",
         ),
     ],
 )
