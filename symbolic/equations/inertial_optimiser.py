@@ -85,26 +85,19 @@ def times_of(optimiser: Optimiser) -> Times:
             )
         forgetting[y] = a
     rates = tuple(dict.fromkeys(forgetting.values()))
-    one = len(rates) == 1
-    times = {
-        a: symbols.lam if one and _adds_up(optimiser) else sp.Symbol(f"tau_{i + 1}", positive=True)
-        for i, a in enumerate(rates)
-    }
     rest = system.rest()
     sizes = {y: (1 - a) ** -_pole(rest[y], a) for y, a in forgetting.items()}
+    # the one time of a memory that adds up is the lambda of heavy ball
+    is_lambda = len(rates) == 1 and any(size != 1 for size in sizes.values())
+    times = {
+        a: symbols.lam if is_lambda else sp.Symbol(f"tau_{i + 1}", positive=True)
+        for i, a in enumerate(rates)
+    }
     speed = system.move.subs(rest, simultaneous=True)
     time_step = optimiser.step
     for a in rates:
         time_step = time_step * (1 - a) ** -_pole(speed, a)
     return Times(forgetting, times, sizes, time_step)
-
-
-def _adds_up(optimiser: Optimiser) -> bool:
-    system = System.of(optimiser)
-    rest = system.rest()
-    return any(
-        _pole(rest[y], sp.diff(u, y)) for y, u in zip(system.memories, system.updates, strict=True)
-    )
 
 
 def _pole(expression: sp.Expr, a: sp.Symbol) -> int:

@@ -29,7 +29,7 @@ import sympy as sp
 from momentumflow.base.arguments import checked
 from momentumflow.base.errors import InputError
 from momentumflow.base.values import FrozenMapping
-from momentumflow.symbolic.equations.inertial_optimiser import h, inertial_system, times_of
+from momentumflow.symbolic.equations.inertial_optimiser import InertialSystem, h, inertial_system
 from momentumflow.symbolic.methods.optimisers import Optimiser
 from momentumflow.symbolic.series.differential_polynomials import GRADIENT
 
@@ -94,15 +94,15 @@ def scaling_rules(optimiser: Optimiser, *, noise: bool = False) -> tuple[Scaling
     for the acceleration rule of heavy ball.
     """
     optimiser = optimiser.settled
-    times = times_of(optimiser)
+    system = inertial_system(optimiser)
+    rates = frozenset(system.times.times)
     unknowns = _unknowns(optimiser, noise)
     rng = random.Random(0)
     rows = [
         row
-        for statement in _statements(optimiser, noise)
-        for row in _rows(statement, unknowns, rng)
+        for statement in _statements(system, noise)
+        for row in _rows(statement, unknowns, rates, rng)
     ]
-    rates = set(times.times)
     matrix = sp.Matrix(rows) if rows else sp.zeros(1, len(unknowns))
     found = []
     for vector in matrix.nullspace():
@@ -125,41 +125,37 @@ def _unknowns(optimiser: Optimiser, noise: bool) -> list[sp.Symbol]:
 
 @dataclass(frozen=True)
 class _Statement:
-    """`what` must scale like the time to the power `time` times the unit to the power `units`."""
+    """`what` must scale like the time of a step times the unit to the power `units`."""
 
     what: sp.Expr
-    rates: frozenset[sp.Symbol]
     unit: sp.Symbol | None
     units: int
 
 
-def _statements(optimiser: Optimiser, noise: bool) -> Iterator[_Statement]:
+def _statements(system: InertialSystem, noise: bool) -> Iterator[_Statement]:
     """Yield what one step adds to each unknown, at leading order in the time of a step."""
-    times = times_of(optimiser)
-    leading = inertial_system(optimiser).rates
+    times = system.times
     own = {h: times.time_step} | times.parameters
-    rates = frozenset(times.times)
-    for x, rate in leading.items():
+    measured = {y: y / s for y, s in times.sizes.items()}
+    for x, rate in system.rates.items():
         # per step: the rate times h, the memory back in the optimiser's own unit
         size = times.sizes.get(x, sp.S.One)
-        measured = {y: y / s for y, s in times.sizes.items()}
         added = rate[0].get((), sp.S.Zero).subs(measured, simultaneous=True) * h * size
         added = added.subs(own, simultaneous=True)
-        unit = x if x in optimiser.memories else None
+        unit = x if x in times.sizes else None
         if not noise:
-            yield _Statement(added, rates, unit, 1)
+            yield _Statement(added, unit, 1)
             continue
         degree = _degree(added, x)
         if degree == 2:
             # strong noise: the mean of g^2 is s^2
-            yield _Statement(
-                sp.expand(added).subs(GRADIENT**2, _noise**2).subs(GRADIENT, 0), rates, unit, 1
-            )
+            held = sp.expand(added).subs(GRADIENT**2, _noise**2).subs(GRADIENT, 0)
+            yield _Statement(held, unit, 1)
             continue
-        yield _Statement(added, rates, unit, 1)
+        yield _Statement(added, unit, 1)
         if degree == 1:
             response = sp.diff(added, GRADIENT)
-            yield _Statement(response**2 * _noise**2, rates, unit, 2)
+            yield _Statement(response**2 * _noise**2, unit, 2)
 
 
 def _degree(added: sp.Expr, of: sp.Symbol) -> int:
@@ -179,7 +175,10 @@ def _degree(added: sp.Expr, of: sp.Symbol) -> int:
 
 
 def _rows(
-    statement: _Statement, unknowns: list[sp.Symbol], rng: random.Random
+    statement: _Statement,
+    unknowns: list[sp.Symbol],
+    rates: frozenset[sp.Symbol],
+    rng: random.Random,
 ) -> Iterator[list[sp.Expr]]:
     """Yield linear equations for the exponents: the statement at random points."""
     what = statement.what
@@ -191,7 +190,7 @@ def _rows(
             columns.append(sp.S.NegativeOne)
         elif s == batch:
             columns.append(-_share(what, _noise) / 2)  # s^2 = sigma^2/B
-        elif s in statement.rates:
+        elif s in rates:
             columns.append(-(1 - s) / s * _share(what, s))
         else:
             columns.append(_share(what, s))
@@ -202,7 +201,7 @@ def _rows(
     for _ in range(len(unknowns) + 2):
         # squares, so that their roots stay rational
         point = {s: sp.Rational(rng.randint(1, 30), rng.randint(1, 30)) ** 2 for s in free}
-        point |= {s: sp.Rational(rng.randint(1, 29), 30) for s in free if s in statement.rates}
+        point |= {s: sp.Rational(rng.randint(1, 29), 30) for s in free if s in rates}
         yield [sp.radsimp(c.subs(point)) for c in columns]
 
 
