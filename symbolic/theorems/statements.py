@@ -11,6 +11,7 @@ A `Sentence` is said in words and proves nothing; it is shown as such.
 from __future__ import annotations
 
 import functools
+import html
 import operator
 import random
 from abc import ABC, abstractmethod
@@ -424,6 +425,9 @@ class Sentence:
 
     def __str__(self) -> str:
         return f"(in words) {self.text}"
+
+    def _repr_html_(self) -> str:
+        return f"<em>(in words)</em> {html.escape(self.text)}"
 
     def latex(self) -> str:
         """Return the words for LaTeX."""

@@ -22,16 +22,6 @@ from momentumflow.base.values import FrozenMapping, brief, same
 
 # Not results: what they are instead.
 EXEMPT = {
-    "ConvergenceBound": "results of tests/numeric/test_small_lambda.py",
-    "Inequality": "theorems and their steps: tests/symbolic/test_theorems.py",
-    "Limit": "theorems and their steps: tests/symbolic/test_theorems.py",
-    "LimitDerivative": "results of tests/numeric/test_small_lambda.py",
-    "MatrixIdentity": "theorems and their steps: tests/symbolic/test_theorems.py",
-    "Minimum": "theorems and their steps: tests/symbolic/test_theorems.py",
-    "MomentumPenalty": "results of tests/numeric/test_small_lambda.py",
-    "Sentence": "theorems and their steps: tests/symbolic/test_theorems.py",
-    "SignChangeBound": "results of tests/numeric/test_small_lambda.py",
-    "Theorem": "theorems and their steps: tests/symbolic/test_theorems.py",
     "ReadOptimiser": "a pair, optimiser and numbers: tests/numeric/test_optimiser_runs.py",
     "ImplicitModel": "a CVXPY model that a user extends: it has an identity, not a value",
     "Repetitions": "records of repeated verification: tests/verify/test_repetition.py",
@@ -85,8 +75,24 @@ def constrained():
     return model.solve([model.theta <= 10])
 
 
+def step_of(kind):
+    """The first step of that kind in any theorem."""
+    every = (step for found in symbolic.theorems() for step in found.steps)
+    return next(step for step in every if type(step) is kind)
+
+
 LAW = "balancedness in w_pm"
 EXAMPLES = {
+    "ConvergenceBound": lambda: numeric.convergence_bound(problem(), 0.01),
+    "Inequality": lambda: step_of(symbolic.Inequality),
+    "Limit": lambda: step_of(symbolic.Limit),
+    "LimitDerivative": lambda: numeric.limit_derivative(problem(), 0.5),
+    "MatrixIdentity": lambda: step_of(symbolic.MatrixIdentity),
+    "Minimum": lambda: step_of(symbolic.Minimum),
+    "MomentumPenalty": lambda: numeric.momentum_penalty(flow()),
+    "Sentence": lambda: step_of(symbolic.Sentence),
+    "SignChangeBound": lambda: numeric.sign_change_bound(problem()),
+    "Theorem": lambda: symbolic.theorem("less-penalty"),
     "AccelerationRule": lambda: symbolic.acceleration_rule(symbolic.HeavyBall()),
     "Commutation": lambda: symbolic.commutation(["u*v", "u"], sp.symbols("u v", real=True)),
     "DiagonalNetwork": symbolic.DiagonalNetwork,
