@@ -27,7 +27,7 @@ nu = sp.Symbol("nu", real=True)  # weight of the gradient in quasi-hyperbolic mo
 t = sp.Symbol("t", real=True)
 h = sp.Symbol("h", real=True)
 
-# The diagonal network theta = u v, w_pm = u pm v, and its mirror potential.
+# The diagonal network theta = u v, w_± = u ± v, and its mirror potential.
 alpha = sp.Symbol("alpha", positive=True)
 Delta = sp.Symbol("Delta", positive=True)
 Delta_0 = sp.Symbol("Delta_0", positive=True)

@@ -25,7 +25,7 @@ from momentumflow.cli import (
     logs,
     predict,
     sweep,
-    theory,
+    theory_command,
     verify,
 )
 from momentumflow.cli.groups import Group
@@ -54,7 +54,7 @@ app.add_typer(figures.app, name="figures")
 app.add_typer(kernels.app, name="kernels")
 app.command(epilog=f"Example: {predict.EXAMPLE}")(predict.predict)
 app.command()(sweep.sweep)
-app.command()(theory.theory)
+app.command()(theory_command.theory)
 app.add_typer(verify.app, name="verify")
 
 

@@ -100,7 +100,7 @@ def momentum_flow(
         `S_plus`, `S_minus` are lambda times the integral of (w'/w)^2, less
         lambda w'(0)/w(0). In a coordinate where w passes through zero, or
         close by (|w'/w| > 20/lambda), that integral stands as its finite part,
-        the regular form -ln|w/w_0| mp int g dt - lambda w'/w.
+        the regular form -ln|w/w_0| ∓ int g dt - lambda w'/w.
 
     Raises
     ------

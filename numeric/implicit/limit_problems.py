@@ -90,7 +90,7 @@ class WeightedL1(Value):
 def rich_limit(entropy: HyperbolicEntropy) -> WeightedL1:
     r"""Return the weighted l1 norm that the entropy approaches as Delta -> 0.
 
-    To leading order `D_psi(theta, reference) = |theta| (ln(1/Delta) -+ s)/2`, minus for
+    To leading order `D_psi(theta, reference) = |theta| (ln(1/Delta) ∓ s)/2`, minus for
     theta > 0: the weights are `-ln(w_+^2)/2` and `-ln(w_-^2)/2`.
 
     Parameters

@@ -82,7 +82,7 @@ def momentum_descent(
 ) -> Trajectory:
     r"""Train the diagonal network by gradient descent with momentum.
 
-    The weights obey `w_{k+1} = w_k mp gamma g_k w_k + beta (w_k - w_{k-1})`
+    The weights obey `w_{k+1} = w_k ∓ gamma g_k w_k + beta (w_k - w_{k-1})`
     with `w_{-1} = w_0`; Nesterov takes `g` and `w` of the force at
     `w_k + beta (w_k - w_{k-1})`.
 

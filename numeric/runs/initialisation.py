@@ -1,4 +1,4 @@
-"""Where a run starts: the weights w_pm = u pm v from what a user calls `init`."""
+"""Where a run starts: the weights w_± = u ± v from what a user calls `init`."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ STATUS_CODES = (
     RunStatus.NOT_CONVERGED, RunStatus.CONVERGED, RunStatus.DIVERGED, RunStatus.WEIGHT_AT_ZERO
 )  # fmt: skip
 
-# Without a sign change w_inf = w_0 exp(-+ int g dt - S): the share exp(-S) is what is
+# Without a sign change w_inf = w_0 exp(∓ int g dt - S): the share exp(-S) is what is
 # left when the push and the momentum of a weight cancel, and beyond this S that is the
 # rounding of the weights.
 _LARGEST_REMAINDER = 30.0

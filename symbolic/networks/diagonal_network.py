@@ -145,7 +145,7 @@ class DiagonalNetwork:
     """The two-layer diagonal linear network theta = u v (PPF, section 2).
 
     `uv` is the network in its own weights, `balanced` the same network in
-    w_pm = u pm v, where the force decouples; `identities` are the laws that
+    w_± = u ± v, where the force decouples; `identities` are the laws that
     the limit theorem is made of.
 
     Examples
@@ -172,7 +172,7 @@ class DiagonalNetwork:
 
     @cached_property
     def balanced(self) -> SeparableNetwork:
-        """Return the network in w_pm = u pm v, derived from `uv` by the change of variables."""
+        """Return the network in w_± = u ± v, derived from `uv` by the change of variables."""
         back = sp.solve([u + v - w_plus, u - v - w_minus], [u, v], dict=True)[0]
         force_u, force_v = self.uv.force
         return SeparableNetwork(
@@ -385,7 +385,7 @@ class DiagonalNetwork:
                 name,
                 lam * (sp.diff(rate, t) + rate**2) + rate,
                 -s * sp.diff(G(t), t),
-                assumptions="w = W(t) non-zero solves lambda w'' + w' pm g w = 0, G' = g",
+                assumptions="w = W(t) non-zero solves lambda w'' + w' ± g w = 0, G' = g",
                 relations=(("MGF(lambda)", sp.diff(W(t), t, 2), flow.subs(sign, s)),),
                 source=f"{PPF}, section 4",
             )
@@ -410,7 +410,7 @@ class DiagonalNetwork:
             -lam * q(t) ** 2,
             assumptions=(
                 "q = w'/w; integrated with q(0) = q(inf) = 0: "
-                "ln|w_inf/w_0| = -lambda int q^2 dt mp int g dt"
+                "ln|w_inf/w_0| = -lambda int q^2 dt ∓ int g dt"
             ),
             relations=(
                 (

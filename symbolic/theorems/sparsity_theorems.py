@@ -167,7 +167,7 @@ def first_order() -> Theorem:
         ),
         (
             Sentence(
-                "I_pm = lambda int q_pm^2 dt, and q_pm -> -+ g as lambda -> 0 (the Riccati "
+                "I_pm = lambda int q_pm^2 dt, and q_pm -> ∓ g as lambda -> 0 (the Riccati "
                 "equation; a layer of width lambda at the start adds O(lambda)): "
                 "dI_+/dlambda = dI_-/dlambda = h at lambda = 0."
             ),
@@ -176,7 +176,7 @@ def first_order() -> Theorem:
                 along(plus - minus, {lam: sp.S.One, x: mult}),
                 -2 * hh * (up - down) - mult * (up + down),
                 assumptions=(
-                    "P_pm = P_0 exp(-2 lambda h -+ x) with x = (2 X^T nu)_j, whose rate in lambda "
+                    "P_pm = P_0 exp(-2 lambda h ∓ x) with x = (2 X^T nu)_j, whose rate in lambda "
                     "is here called nu; theta = P_+ - P_-"
                 ),
                 relations=(("P_+", up, plus), ("P_-", down, minus)),
