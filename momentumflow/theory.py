@@ -364,7 +364,7 @@ def _network() -> Iterator[Formula]:
         "Remainder of a step, discrete balancedness",
         _claim("limit-heavy-ball", 2),
         (f"{network}.remainder_summand", "momentumflow.numeric.momentum_descent"),
-        ("slope of the remainder summand", "remainder summand at z = 1"),
+        ("slope of the remainder summand", "remainder summand from z = 1"),
         ("limit-heavy-ball", "limit-minibatch", "diabetes-heavy-ball", "diabetes-minibatch"),
     )
     yield proved(

@@ -15,6 +15,7 @@ import numpy as np
 
 from momentumflow.base.arguments import checked
 from momentumflow.base.arrays import FloatArray
+from momentumflow.base.numbers import in_text
 from momentumflow.base.values import Value
 
 
@@ -68,6 +69,8 @@ class Measurement:
     secondary : str
         Set for a measurement that no negative control has to fail, because it is
         only a premise of the others: the reason, in words. Empty for the rest.
+    order : bool
+        Whether the value is a fitted order, which is written with two decimals.
     """
 
     quantity: str
@@ -79,22 +82,31 @@ class Measurement:
     reason: str = ""
     strain: float = math.nan
     secondary: str = ""
+    order: bool = False
+
+    def number(self, value: float) -> str:
+        """Return the value, or an end of its interval, as it is shown."""
+        return f"{value:.2f}" if self.order and math.isfinite(value) else in_text(value)
 
     @property
     def brief(self) -> str:
         """The number and its requirement, without what was measured."""
         if not np.isfinite(self.value):
             return self.verdict.value
-        return f"{self.value:.3g} ({self.requirement})"
+        return f"{self._plain(self.value)} ({self.requirement})"
 
     def __str__(self) -> str:
         if self.verdict is Verdict.UNDECIDED:
             return f"{self.quantity}: no verdict, {self.reason}"
         spread = ""
         if self.interval is not None:
-            spread = f" [{self.interval[0]:.3g}, {self.interval[1]:.3g}]"
+            spread = f" [{', '.join(map(self._plain, self.interval))}]"
         sense = "meets" if self.verdict is Verdict.SUPPORTED else "misses"
-        return f"{self.quantity}: {self.value:.3g}{spread} {sense} {self.requirement}"
+        return f"{self.quantity}: {self._plain(self.value)}{spread} {sense} {self.requirement}"
+
+    def _plain(self, value: float) -> str:
+        """As `number`, in the characters that every terminal and parser reads."""
+        return self.number(value) if self.order else f"{value:.3g}"
 
 
 @checked

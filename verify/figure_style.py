@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike
 
 from momentumflow.base import libraries
 from momentumflow.base.files import draft_of, write_whole
+from momentumflow.base.numbers import in_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -91,20 +92,27 @@ def convergence(
     )
     axes.set_xscale("log")
     axes.set_yscale("log")
+    # Few steps within a decade or two: 1, 2 and 5 in each, as plain numbers, do not collide.
+    ticker = libraries.matplotlib().ticker
+    axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(lambda x, _: in_text(x))
+    axes.xaxis.set_minor_formatter(ticker.NullFormatter())
 
 
 def slope_guide(axes: Axes, steps: ArrayLike, at: float, slope: float) -> None:
-    """Draw a thin grey guide of given slope through (largest step, `at`)."""
+    """Draw a thin grey guide of given slope through (largest step, `at`).
+
+    Its name stands beyond its right end, where no curve runs.
+    """
     h = np.asarray(steps, dtype=np.float64)
     top = float(h.max())
     axes.plot(h, at * (h / top) ** slope, color="0.55", linewidth=0.8, linestyle="-", zorder=0)
-    low = float(h.min())
     axes.annotate(
         f"slope {slope:g}",
-        (low, at * (low / top) ** slope),
+        (top, at),
         textcoords="offset points",
-        xytext=(2, -9),
-        fontsize=7.5,
+        xytext=(5, 0),
+        verticalalignment="center",
         color="0.35",
     )
 

@@ -144,7 +144,7 @@ def order(
     h = np.asarray(steps, dtype=np.float64)
     e = np.asarray(errors, dtype=np.float64).reshape(-1, h.size)
     allowed = settings.tolerance(tolerance)
-    requirement = f"{expected:g} ± {allowed:.3g}"
+    requirement = f"order {expected:g} ± {allowed:.3g}"
     if not np.all(np.isfinite(e)):
         return Measurement(
             quantity, float("nan"), requirement, Verdict.REFUTED, e.shape[0], reason="not finite"
@@ -167,6 +167,7 @@ def order(
         samples=int(slopes.size),
         interval=mean_interval(slopes),
         strain=abs(mean - expected) / allowed,
+        order=True,
     )
 
 

@@ -12,7 +12,11 @@ from momentumflow.verify.evidence import Evidence, Measurement, Verdict
 
 @dataclass(frozen=True)
 class ProofResult:
-    """Outcome of one symbolic proof: SymPy either reduced it to zero or did not."""
+    """Outcome of one symbolic proof: SymPy either reduced it to zero or did not.
+
+    `steps` say what was done to the difference of the two sides, and what remained
+    after it in LaTeX; a proof that is not a chain of differences has none.
+    """
 
     name: str
     statement: str
@@ -20,6 +24,7 @@ class ProofResult:
     verdict: Verdict
     assumptions: str = ""
     reason: str = ""
+    steps: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+import sympy as sp
 
 from momentumflow.base.arguments import Natural, PositiveFloat, checked
 from momentumflow.base.errors import InputError, nearest
-from momentumflow.symbolic.identities import ProofError
+from momentumflow.symbolic.identities import Proof, ProofError
 from momentumflow.symbolic.theorems.statements import Provable
 from momentumflow.verify import catalogue
 from momentumflow.verify.claim import Claim, Mutation
@@ -83,8 +84,11 @@ def look_at_control(
 def prove(identity: Provable) -> ProofResult:
     """Carry out one proof."""
     verdict, reason = Verdict.SUPPORTED, ""
+    steps: tuple[tuple[str, str], ...] = ()
     try:
-        identity.prove()
+        proof = identity.prove()
+        if isinstance(proof, Proof):
+            steps = tuple((what, sp.latex(remaining)) for what, remaining in proof.steps)
     except ProofError as error:
         # Only a counterexample refutes. What SymPy merely fails to reduce stays open.
         false = error.counterexample is not None
@@ -97,6 +101,7 @@ def prove(identity: Provable) -> ProofResult:
         verdict=verdict,
         assumptions=identity.assumptions,
         reason=reason,
+        steps=steps,
     )
 
 

@@ -16,6 +16,7 @@ def matplotlib() -> Any:
     """Return matplotlib with what figures are made of; without pyplot, so without a window."""
     import matplotlib.figure
     import matplotlib.patheffects
+    import matplotlib.ticker
 
     return matplotlib
 

@@ -354,7 +354,14 @@ class DiagonalNetwork:
             assumptions="so h >= 0 for z > 0, with equality at z = 1 only: balancedness shrinks",
             source=f"{PPF}, section 4 (discrete form)",
         )
-        yield Identity("remainder summand at z = 1", positive.subs(z, 1), sp.Integer(0), source=PPF)
+        x, end = sp.symbols("x z", positive=True)
+        yield Identity(
+            "remainder summand from z = 1",
+            positive.subs(z, end),
+            sp.Integral((x - 1) * (x + beta) / x**2, (x, 1, end)),
+            assumptions="z > 0; so h(1) = 0",
+            source=PPF,
+        )
         eps = gamma / (1 - beta)
         scheme = lam * (w_next - 2 * w_now + w_previous) / eps**2 + (w_now - w_previous) / eps + g
         yield Identity(

@@ -330,7 +330,7 @@ _THEOREM = (
         check=_check(_heavy_ball, "limit-heavy-ball"),
         controls=(*CONTROLS, BIASED_GRADIENT, DROPPED_REMAINDER, INVERTED_RATIO),
         proofs=_both(
-            _proofs("discrete Riccati recursion", "remainder summand at z = 1", *_MIRROR),
+            _proofs("discrete Riccati recursion", "remainder summand from z = 1", *_MIRROR),
             telescoping("HeavyBall"),
         ),
         draw=draw_limits,
