@@ -239,9 +239,10 @@ def _standing(run: Trajectory, batch: tuple[int, ...]) -> np.ndarray:
     status = np.broadcast_to(np.asarray(run.status, dtype=object), batch).reshape(-1)
     residual = np.broadcast_to(run.residual, batch).reshape(-1)
     steps = np.broadcast_to(run.steps, batch).reshape(-1)
+    says = {s: run.ending(s) for s in set(status.tolist())}
     return np.array(
         [
-            f"relative residual {r:.2e} after {int(k)} steps ({s.value})"
+            f"relative residual {r:.2e} after {int(k)} steps ({says[s]})"
             for s, r, k in zip(status, residual, steps, strict=True)
         ],
         dtype=object,

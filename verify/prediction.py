@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,7 +20,6 @@ from momentumflow.numeric.runs.initialisation import Init
 from momentumflow.numeric.runs.kernel_modules import MethodLike
 from momentumflow.numeric.runs.settling import Settling
 from momentumflow.numeric.runs.trajectory import RunStatus, Trajectory
-from momentumflow.symbolic import known_method
 from momentumflow.verify.evidence import Verdict
 from momentumflow.verify.limit_evidence import LIMIT_TOLERANCE, SOLVER_TOLERANCE, relative_distance
 
@@ -100,7 +98,7 @@ class Prediction(Value):
             From the name of an argument of `predict` to what the reader calls it.
         """
         if self.newton is None:
-            words = {name: spelled(name) for name in ("gamma", "beta", "max_steps")}
+            words = {name: spelled(name) for name in ("gamma", "beta", "init", "max_steps", "tol")}
             return f"there is no limit to predict: {self.advice.format_map(words)}"
         if not self.newton.certified:
             return f"no certified prediction: {self.newton.status.value}"
@@ -218,9 +216,8 @@ def predict(
     """
     if problem.batch_shape:
         raise InputError("one problem", f"a batch of shape {problem.batch_shape}")
-    stated = known_method(method) if isinstance(method, str) else method
     if isinstance(gamma, str):
-        gamma = Settling.of(problem, init, stated).prudent_step(beta)
+        gamma = Settling.of(problem, init, method).prudent_step(beta)
     if tol is None:
         # theta is off by at most the residual times the condition number
         tol = float(np.clip(LIMIT_TOLERANCE / (10 * problem.condition_number), 1e-13, 1e-10))
@@ -230,51 +227,18 @@ def predict(
     if run.theta.ndim != 1:
         raise InputError("one run", f"a batch of shape {run.theta.shape[:-1]}")
     if not run.converged:
-        advice = _advice(run, Settling.of(problem, init, stated))
-        return Prediction(problem, run, None, None, advice)
+        return Prediction(problem, run, None, None, _advice(run))
     return Prediction(problem, run, run.predicted_limit("newton"), run.predicted_limit("cvxpy"))
 
 
-def _advice(run: Trajectory, settling: Settling) -> str:
+def _advice(run: Trajectory) -> str:
     """Say what would lead to a limit; arguments stand in braces."""
-    gamma, beta = float(run.settings["gamma"]), float(run.settings["beta"])
-    if run.status is RunStatus.INTERRUPTED:
-        return "the run was interrupted"
-    bound = settling.largest_step(beta)
-    crossings = int(np.sum(run.sign_changes))
+    advice = run.advice(run.status)
     if run.status is RunStatus.DIVERGED:
-        if gamma >= bound:
-            return (
-                f"the run diverged, reduce {{gamma}} below {bound:.3g}, the largest stable step "
-                "at the predicted limit"
-            )
-        return (
-            f"the run diverged on its way, although {gamma:.3g} is stable at the predicted limit "
-            f"(below {bound:.3g}): reduce {{gamma}} to {settling.prudent_step(beta):.3g}, or "
-            "{beta}"
-        )
-    reached = f"not converged after {int(run.steps):,} steps"
-    if gamma >= bound:
-        return (
-            f"{reached} and {crossings:,} sign changes, the run bounces: reduce {{gamma}} below "
-            f"{bound:.3g}, the largest stable step at the predicted limit"
-        )
-    left = float(run.settings["tol"]) / max(float(run.residual), 1e-300)
-    needed = settling.steps(gamma, beta, min(left, 0.5))
-    ways = [f"raise {{max_steps}} to about {_rounded_up(float(run.steps) + 1.2 * needed):,}"]
-    better = settling.best_momentum(gamma)
-    if settling.steps(gamma, better, min(left, 0.5)) < needed / 2:
-        ways.append(f"{'raise' if better > beta else 'reduce'} {{beta}} to about {better:.3g}")
-    prudent = settling.prudent_step(beta)
-    if prudent > 2 * gamma:
-        ways.append(f"raise {{gamma}} to {prudent:.3g}")
-    return f"{reached}: {', or '.join(ways)}"
-
-
-def _rounded_up(number: float) -> int:
-    """Return the next number of two digits and zeros."""
-    power = 10 ** max(0, math.floor(math.log10(number)) - 1)
-    return math.ceil(number / power) * power
+        return f"the run diverged: {advice}"
+    if run.status is RunStatus.NOT_CONVERGED:
+        return f"not converged after {int(run.steps):,} steps: {advice}"
+    return f"{run.status.value}{f'; {advice}' if advice else ''}"
 
 
 def _solution_dict(solution: ImplicitSolution) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from momentumflow import numeric
+from momentumflow.base import numbers
 from momentumflow.base.errors import InputError
 from momentumflow.cli import FAILED, FINE, logs
 from momentumflow.cli.options import Json, Method, Seed, Values, counts, reals
@@ -96,14 +97,16 @@ def _summary(dataset: Any) -> dict[str, Any]:
     converged = dataset.where(found == "CONVERGED")
     measures = {}
     for name in dataset.data_vars:
-        if name != "status" and bool(converged[name].notnull().any()):
+        if name not in ("status", "stable_step") and bool(converged[name].notnull().any()):
             low, middle, high = converged[name].quantile([0.05, 0.5, 0.95]).values.tolist()
             measures[str(name)] = {"5%": low, "median": middle, "95%": high}
+    stable = dataset["stable_step"].min()
     return {
         "runs": int(dataset["status"].size),
         "complete": bool(dataset.attrs["complete"]),
         "dimensions": {str(name): int(size) for name, size in dataset.sizes.items()},
         "status": {str(name): number for name, number in status.items()},
+        "smallest stable step of diverged runs": numbers.plain(stable.item()),
         "converged runs": measures,
     }
 
@@ -112,6 +115,9 @@ def _print(summary: dict[str, Any]) -> None:
     sizes = " x ".join(f"{name} {size}" for name, size in summary["dimensions"].items())
     counted = ", ".join(f"{number} {name.lower()}" for name, number in summary["status"].items())
     say(f"{summary['runs']} runs ({sizes}): {counted}")
+    stable = summary["smallest stable step of diverged runs"]
+    if stable is not None:
+        say(f"for the runs that diverged, steps below {stable:.3g} are stable at the limit.")
     spread = summary["converged runs"].items()
     rows = ((name, *(f"{v[key]:.3g}" for key in ("5%", "median", "95%"))) for name, v in spread)
     show(table("converged runs|>5%|>median|>95%", rows))

@@ -164,10 +164,14 @@ class Scene:
     coordinates: tuple[int, int, int]
 
     @property
+    def largest_step(self) -> float:
+        """The step below which the method stays where the loss is that sharp."""
+        return float(self.formulas.largest_step(self.controls.beta)) / self.sharpness
+
+    @property
     def stable(self) -> bool:
-        """Whether the step is below the stability limit at that sharpness."""
-        bound = float(self.formulas.largest_step(self.controls.beta))
-        return self.controls.gamma * self.sharpness < bound
+        """Whether the step is below it."""
+        return self.controls.gamma < self.largest_step
 
 
 @lru_cache(maxsize=64)

@@ -37,9 +37,10 @@ def verdict(scene: Scene) -> Sentence:
     steps, status = int(run.end.steps), run.end.status
     if status is RunStatus.DIVERGED:
         where = (
-            "At the limit itself it would be stable, but the run does not come there"
+            f"γ is below {scene.largest_step:.3g}, the largest stable step at the limit, but the "
+            "run does not come there: reduce γ or β"
             if scene.stable
-            else "It is unstable at the limit as well"
+            else f"Reduce γ below {scene.largest_step:.3g}, the largest stable step at the limit"
         )
         return Sentence(
             Tone.BAD, f"**No limit: {status.value}.** {where}; a smaller α can help, too."

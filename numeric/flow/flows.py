@@ -162,6 +162,7 @@ def momentum_flow(
         "rtol": limits.rtol,
         "tol": tol,
         "t_end": t_end,
+        "max_steps": max_steps,
     }
     return _result(problem, flows, shape, interruption.asked, settings)
 

@@ -100,9 +100,7 @@ def limit_derivative(
     if run.loss.shape:
         raise InputError("a single run", f"a batch of shape {run.loss.shape}")
     if not bool(run.converged):
-        raise InputError(
-            "a gradient flow that converges", f"one that {run.status.value}", "raise t_max or tol"
-        )
+        raise InputError("a gradient flow that converges", f"one that is {run.message}")
     assert run.squared_rates is not None  # flows have them
     h = run.squared_rates[0]
     theta = run.theta

@@ -353,6 +353,7 @@ def _result(
         sign_changes=runs.shaped(runs.flips.astype(np.int64)),
         status=_statuses(runs, interrupted, to_convergence, at_zero),
         settings=settings,
+        method=engine.method,
         path=path,
     )
 

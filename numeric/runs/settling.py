@@ -20,16 +20,19 @@ from momentumflow.base.errors import InputError
 from momentumflow.numeric.data.problems import Regression
 from momentumflow.numeric.implicit import implicit_solution
 from momentumflow.numeric.runs.initialisation import Init, initial_weights
+from momentumflow.numeric.runs.kernel_modules import MethodLike
 from momentumflow.numeric.runs.kernels import limit_theorem_diagonal_numpy as limit_theorem
 from momentumflow.numeric.runs.sharpness import curvatures
 from momentumflow.symbolic import (
     MomentumMethod,
     intrinsic_parameter,
+    known_method,
     stability_limit,
     symbols,
 )
 from momentumflow.symbolic.equations.quadratic import characteristic_polynomial
 
+_LARGEST = "the largest stable step at the predicted limit"
 # Bound on lambda times the largest gradient at the start.
 _INERTIA = 4.0
 # Momenta that are tried for a better one: 1 - beta from 1 down to a thousandth.
@@ -55,20 +58,23 @@ class Settling:
     gradient: float
 
     @classmethod
-    def of(cls, problem: Regression, init: Init, method: MomentumMethod) -> Settling:
+    def of(cls, problem: Regression, init: Init, method: MethodLike) -> Settling:
         """Return how `method` fares on a problem, from the start `init` of `momentum_descent`.
 
         Raises
         ------
         InputError
-            What `momentum_descent` refuses of them.
+            What `momentum_descent` refuses of them; a problem whose limit cannot be found.
         """
         w_plus, w_minus = initial_weights(init, problem.d)
         balancedness = limit_theorem.balancedness(w_plus, w_minus)
         start = limit_theorem.parameter(w_plus, w_minus)
         limit = implicit_solution(problem, balancedness, start)
+        if not limit.certified:
+            raise InputError("a problem with a limit", f"one that is {limit.status.value}")
         gradient = np.abs((problem.X @ start - problem.y) @ problem.X).max() / problem.n
-        return cls(method, curvatures(problem, limit.theta, balancedness), float(gradient))
+        stated = known_method(method) if isinstance(method, str) else method
+        return cls(stated, curvatures(problem, limit.theta, balancedness), float(gradient))
 
     def largest_step(self, beta: float) -> float:
         """Return the step below which the method stays at the limit.
@@ -123,3 +129,59 @@ class Settling:
     def best_momentum(self, gamma: float) -> float:
         """Return the momentum with which this step settles soonest."""
         return float(min(_MOMENTA, key=lambda beta: self.steps(gamma, float(beta), 0.1)))
+
+    def calmer(self, gamma: float, beta: float) -> str:
+        """Say what would keep a run that diverged from doing so; arguments stand in braces.
+
+        Raises
+        ------
+        InputError
+            As `largest_step`.
+        """
+        bound = self.largest_step(beta)
+        if gamma >= bound:
+            return f"reduce {{gamma}} below {bound:.3g}, {_LARGEST}"
+        return (
+            f"{gamma:.3g} is stable at the predicted limit (below {bound:.3g}), but not on the "
+            f"way: reduce {{gamma}} to {self.prudent_step(beta):.3g}, or {{beta}}"
+        )
+
+    def sooner(self, gamma: float, beta: float, steps: int, crossings: int, left: float) -> str:
+        """Say what would bring a run to its limit that has not converged; arguments as above.
+
+        Parameters
+        ----------
+        gamma, beta : float
+            Of the run.
+        steps, crossings : int
+            That it has taken, and sign changes of weights on the way.
+        left : float
+            What the residual is still to be multiplied by.
+
+        Raises
+        ------
+        InputError
+            As `largest_step`.
+        """
+        bound = self.largest_step(beta)
+        if gamma >= bound:
+            return (
+                f"it bounces ({crossings:,} sign changes), reduce {{gamma}} below {bound:.3g}, "
+                + _LARGEST
+            )
+        left = min(left, 0.5)
+        needed = self.steps(gamma, beta, left)
+        ways = [f"raise {{max_steps}} to about {_rounded_up(steps + 1.2 * needed):,}"]
+        better = self.best_momentum(gamma)
+        if self.steps(gamma, better, left) < needed / 2:
+            ways.append(f"{'raise' if better > beta else 'reduce'} {{beta}} to about {better:.3g}")
+        prudent = self.prudent_step(beta)
+        if prudent > 2 * gamma:
+            ways.append(f"raise {{gamma}} to {prudent:.3g}")
+        return ", or ".join(ways)
+
+
+def _rounded_up(number: float) -> int:
+    """Return the next number of two digits and zeros."""
+    power = 10 ** max(0, math.floor(math.log10(number)) - 1)
+    return math.ceil(number / power) * power

@@ -10,6 +10,7 @@ initialisation `(w_{+,0}^2 e^{-2 S_+} - w_{-,0}^2 e^{-2 S_-})/4`
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -31,6 +32,7 @@ from momentumflow.numeric.data.labelled import (
     on_features,
 )
 from momentumflow.numeric.data.problems import Regression
+from momentumflow.numeric.runs.kernel_modules import MethodLike
 from momentumflow.numeric.runs.kernels import limit_theorem_diagonal_numpy as limit_theorem
 
 if TYPE_CHECKING:
@@ -41,17 +43,14 @@ if TYPE_CHECKING:
 
 
 class RunStatus(enum.Enum):
-    """How a run ended; the value says what to do about it."""
+    """How a run ended, in words; `Trajectory.message` adds what to do about it."""
 
     CONVERGED = "converged"
     COMPLETED = "ran the time asked for; convergence was not asked for"
-    NOT_CONVERGED = "not converged: raise max_steps (or t_max), or gamma; or loosen tol"
-    DIVERGED = "diverged: the step is unstable, reduce gamma (or lambda)"
+    NOT_CONVERGED = "not converged"
+    DIVERGED = "diverged"
     INTERRUPTED = "interrupted before the end: start again from the returned weights"
-    WEIGHT_AT_ZERO = (
-        "no limit to predict: a weight ended at zero, where the limit theorem says nothing; "
-        "change init, gamma or beta (or lambda) a little"
-    )
+    WEIGHT_AT_ZERO = "a weight ended at zero, where the limit theorem says nothing"
 
 
 # What is exported, and in which order.
@@ -210,6 +209,8 @@ class Trajectory(Value):
         How each run ended. Only CONVERGED runs have a limit to compare.
     settings : dict
         Parameters of the run, for provenance.
+    method : str or MomentumMethod, optional
+        The update rule; None for a flow.
     squared_rates : ndarray, shape (..., 2, d), optional
         Flows only: the integrals of (w'/w)^2 dt for w_+ and w_-; under gradient
         flow both are the integral of g^2 dt.
@@ -241,6 +242,7 @@ class Trajectory(Value):
     sign_changes: NDArray[np.int64]
     status: Any
     settings: dict[str, Any] = field(repr=False)
+    method: MethodLike | None = field(default=None, repr=False)
     squared_rates: FloatArray | None = field(default=None, repr=False)
     remainder_rounding: FloatArray | None = field(default=None, repr=False)
     sign_change_times: Any = field(default=None, repr=False)
@@ -360,16 +362,73 @@ class Trajectory(Value):
         )
         return solution if usable.all() else _masked(solution, usable, status)
 
-    @property
+    def advice(self, status: RunStatus) -> str:
+        """Return what would lead to a limit, of the first run that ended so; empty if no run did.
+
+        Arguments of the call stand in braces, such as {gamma}. Numbers are those of
+        `Settling`: the largest stable step at the limit, the steps still needed.
+        """
+        from momentumflow.numeric.runs.settling import Settling
+
+        ended = np.asarray(np.asarray(self.status, dtype=object) == status, dtype=bool)
+        without_limit = (
+            RunStatus.DIVERGED, RunStatus.NOT_CONVERGED, RunStatus.WEIGHT_AT_ZERO
+        )  # fmt: skip
+        if not ended.any() or status not in without_limit:
+            return ""
+        if status is RunStatus.WEIGHT_AT_ZERO:
+            other = "{lam}" if self.method is None else "{gamma} or {beta}"
+            return f"change {{init}}, {other} a little"
+        diverged = status is RunStatus.DIVERGED
+        index = np.unravel_index(int(np.argmax(ended)), ended.shape)
+        steps = int(self.steps[index])
+        if self.method is None:
+            if diverged:
+                return "reduce {lam}"
+            out_of_steps = steps >= self.settings["max_steps"]
+            return "raise {max_steps}" if out_of_steps else "raise {t_max}, or loosen {tol}"
+        gamma, beta = (
+            float(np.broadcast_to(self.settings[name], ended.shape)[index])
+            for name in ("gamma", "beta")
+        )
+        X, y, w_plus, w_minus = (
+            np.broadcast_to(part, (*ended.shape, *part.shape[-axes:]))[index]
+            for part, axes in (
+                (self.problem.X, 2), (self.problem.y, 1),
+                (self.initial_w_plus, 1), (self.initial_w_minus, 1),
+            )
+        )  # fmt: skip
+        start = ((w_plus + w_minus) / 2, (w_plus - w_minus) / 2)
+        try:
+            settling = Settling.of(Regression(X, y), start, self.method)
+            if diverged:
+                return settling.calmer(gamma, beta)
+            left = float(self.settings["tol"]) / max(float(self.residual[index]), 1e-300)
+            crossings = int(np.sum(self.sign_changes[index]))
+            return settling.sooner(gamma, beta, steps, crossings, left)
+        except InputError:  # no limit to be stable at, or no stability limit in closed form
+            return "reduce {gamma}" if diverged else "raise {max_steps} or {gamma}; or loosen {tol}"
+
+    def ending(self, status: RunStatus) -> str:
+        """Return what a run that ended so says: the status, and what would lead to a limit."""
+        advice = re.sub("[{}]", "", self.advice(status))
+        return f"{status.value}: {advice}" if advice else status.value
+
+    @cached_property
     def message(self) -> str:
-        """How the run ended, in one sentence; for a batch, how the runs that fared worst did."""
+        """How the run ended, in one sentence; for a batch, how the runs that fared worst did.
+
+        A run without a limit says what would lead to one; of a batch, the first such run
+        (see `advice`).
+        """
         statuses = np.atleast_1d(np.asarray(self.status, dtype=object)).ravel()
         counts = {s: int(np.count_nonzero(statuses == s)) for s in RunStatus}
         worst = float(np.max(self.residual)) if self.residual.size else 0.0
         steps = int(np.max(self.steps)) if self.steps.size else 0
+        several = statuses.size > 1
         parts = [
-            (f"{number} of {statuses.size} runs " if statuses.size > 1 else "") + s.value
-            for s, number in counts.items()
+            (f"{number} of {statuses.size} runs " if several else "") + self.ending(ended)
+            for ended, number in counts.items()
             if number
         ]
         how_far = f"largest relative residual {worst:.3g}"

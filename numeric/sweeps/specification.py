@@ -34,6 +34,7 @@ MEASURES: dict[str, str] = {
     "log_balancedness": "mean over coordinates of ln Delta_inf",
     "log_shrinkage": "mean over coordinates of ln(Delta_inf / Delta_0)",
     "sign_changes": "sign changes of w_+ and w_-",
+    "stable_step": "largest gamma that is stable at the predicted limit; NaN unless diverged",
     "prediction_error": "|theta - predicted limit| / |theta|; NaN unless asked for and converged",
 }
 

@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from momentumflow.base.arrays import FloatArray
+from momentumflow.base.errors import InputError
 from momentumflow.numeric.data.problems import Regression, sparse_regression
 from momentumflow.numeric.implicit import implicit_solution
 from momentumflow.numeric.runs.descent import momentum_descent
-from momentumflow.numeric.runs.trajectory import Trajectory
+from momentumflow.numeric.runs.settling import Settling
+from momentumflow.numeric.runs.trajectory import RunStatus, Trajectory
 from momentumflow.numeric.sweeps.specification import (
     MEASURES,
     PROBLEM_AXES,
@@ -88,8 +90,23 @@ def _measure(run: Trajectory, predict: bool) -> dict[str, NDArray[Any]]:
         "log_balancedness": run.log_balancedness.mean(axis=-1),
         "log_shrinkage": -(run.S_plus + run.S_minus).mean(axis=-1),
         "sign_changes": run.sign_changes.sum(axis=-1),
+        "stable_step": _stable_step(run),
         "prediction_error": _prediction_error(run) if predict else np.full(run.loss.shape, np.nan),
     }
+
+
+def _stable_step(run: Trajectory) -> FloatArray:
+    """Largest step that is stable at the limit of gradient flow, of each run that diverged."""
+    bound = np.full(run.loss.shape, np.nan)
+    assert run.method is not None
+    for i in np.flatnonzero(run.status == RunStatus.DIVERGED):
+        start = (run.initial_w_plus[i] + run.initial_w_minus[i]) / 2
+        try:
+            settling = Settling.of(run.problem, (start, np.zeros_like(start)), run.method)
+            bound[i] = settling.largest_step(float(run.settings["beta"][i]))
+        except InputError:  # no limit to be stable at, or no stability limit in closed form
+            continue
+    return bound
 
 
 def _prediction_error(run: Trajectory) -> FloatArray:

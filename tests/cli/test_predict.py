@@ -117,7 +117,7 @@ def test_an_unstable_step_gets_no_verdict(command, table):
     options = ("--target", "price", "--gamma", "50", "--beta", "0.9", "--alpha", "0.3")
     code, out, err = command("predict", table, *options)
     assert (code, err) == (1, "")
-    assert "the run diverged, reduce --gamma below " in out
+    assert "the run diverged: reduce --gamma below " in out
     assert json.loads(command("predict", table, *options, "--json").out)["run"]["converged"] is (
         False
     )

@@ -301,6 +301,8 @@ def _numeric() -> dict[str, tuple[Any, dict[str, Any]]]:
             {"time": np.zeros(1), "weight": np.array(["w_plus"]), "coordinate": np.array([0])},
         ),
         "Trajectory": (numeric.Trajectory, _fields(trained)),
+        "Trajectory.advice": (trained.advice, {"status": trained.status}),
+        "Trajectory.ending": (trained.ending, {"status": trained.status}),
         "Trajectory.predicted_limit": (
             trained.predicted_limit, {"solver": "newton", "tolerance": 1e-9}),
         "WeightedL1": (numeric.WeightedL1, {"weights": ONES, "negative_weights": 2 * ONES}),

@@ -1,11 +1,20 @@
 """Near its limit: how large a step may be and how many it takes, against matrices and runs."""
 
+import inspect
+import re
+
 import numpy as np
 import pytest
 
-from momentumflow.numeric import RunStatus, momentum_descent, sharpness, sparse_regression
+from momentumflow.numeric import (
+    RunStatus,
+    momentum_descent,
+    momentum_flow,
+    sharpness,
+    sparse_regression,
+)
 from momentumflow.numeric.runs.settling import Settling
-from momentumflow.symbolic import GradientDescent, HeavyBall, Nesterov
+from momentumflow.symbolic import GradientDescent, HeavyBall, MomentumMethod, Nesterov
 
 ALPHA = 0.1
 
@@ -85,3 +94,38 @@ def test_the_prudent_step_converges_where_half_of_the_largest_does_not():
         half = found.largest_step(beta) / 2
         bold.add(momentum_descent(problem, half, beta, alpha, tol=1e-6).status)
     assert RunStatus.DIVERGED in bold  # negative control: stability at the limit is not enough
+
+
+STRAY = MomentumMethod.parse("w[k+1] = w[k] + gamma*f(w[k]) + 2*beta*(w[k] - w[k-1])")
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.9])
+def test_a_run_that_diverged_names_the_largest_stable_step(problem, beta):
+    run = momentum_descent(problem, [1e-3, 50.0], beta, ALPHA, max_steps=200)
+    named = float(
+        re.search(r"diverged: reduce gamma below ([\d.e-]+), the largest", run.message)[1]
+    )
+    flow = momentum_flow(problem, 0.0, ALPHA)
+    h = sharpness(problem, flow.theta, flow.balancedness)
+    assert spectral_radius(0.99 * named, beta, h, False) < 1
+    assert spectral_radius(1.01 * named, beta, h, False) > 1
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda p: momentum_descent(p, 50.0, 0.9, ALPHA),
+        lambda p: momentum_descent(p, 1e-3, 0.0, ALPHA, max_steps=50),
+        lambda p: momentum_descent(p, 50.0, 0.9, ALPHA, method=STRAY, max_steps=500),
+        lambda p: momentum_flow(p, 0.5, ALPHA, t_max=0.1),
+        lambda p: momentum_flow(p, 0.5, ALPHA, max_steps=3),
+    ],
+    ids=["unstable", "slow", "no closed form", "flow, early", "flow, few steps"],
+)
+def test_advice_names_arguments_of_the_call_it_is_about(problem, run):
+    found = run(problem)
+    call = momentum_flow if found.method is None else momentum_descent
+    named = re.findall(r"{(\w+)}", found.advice(found.status))
+    assert named
+    assert set(named) <= set(inspect.signature(call).parameters)
+    assert found.advice(RunStatus.CONVERGED) == ""

@@ -152,6 +152,9 @@ def test_a_diverged_run_has_its_status_and_the_others_their_answers():
     assert sweeps.statuses(found).values.tolist() == [["CONVERGED", "DIVERGED"]] * 2
     assert np.isnan(found.prediction_error.sel(gamma=50.0)).all()
     assert float(found.prediction_error.sel(gamma=0.02).max()) < 1e-9
+    stable = found.stable_step.sel(gamma=50.0)
+    assert ((stable > 0.02) & (stable < 50.0)).all()
+    assert np.isnan(found.stable_step.sel(gamma=0.02)).all()  # these are not asked
 
 
 def test_methods_are_a_dimension_like_any_other(tmp_path):

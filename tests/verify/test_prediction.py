@@ -58,8 +58,8 @@ def test_batches_are_refused():
 @pytest.mark.parametrize(
     ("gamma", "beta", "options", "way"),
     [
-        (5.0, 0.5, {}, "the run diverged, reduce {gamma} below "),
-        (0.05, 0.999, {}, "the run diverged on its way, although 0.05 is stable at the predicted"),
+        (5.0, 0.5, {}, "the run diverged: reduce {gamma} below "),
+        (0.05, 0.999, {}, "the run diverged: 0.05 is stable at the predicted limit (below "),
         (1e-3, 0.5, {"max_steps": 2000}, "not converged after 2,000 steps: raise {max_steps} to "),
     ],
 )
