@@ -29,8 +29,8 @@ def test_the_verdict_of_a_run_that_ends_where_it_should(scene):
 @pytest.mark.parametrize(
     ("controls", "tone", "remedy"),
     [
-        (Controls(gamma=1.0, beta=0.9, alpha=2.0), words.Tone.BAD, "reduce gamma"),
-        (Controls(gamma=1e-3, beta=0.0, alpha=0.01), words.Tone.OPEN, "raise max_steps"),
+        (Controls(gamma=1.0, beta=0.9, alpha=2.0), words.Tone.BAD, "Reduce γ below"),
+        (Controls(gamma=1e-3, beta=0.0, alpha=0.01), words.Tone.OPEN, "a larger γ, β or α"),
     ],
 )
 def test_a_run_without_a_limit_says_what_to_do(controls, tone, remedy):
