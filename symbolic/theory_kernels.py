@@ -29,7 +29,8 @@ from momentumflow.symbolic.methods.momentum_methods import MomentumMethod
 from momentumflow.symbolic.networks.diagonal_network import DiagonalNetwork
 from momentumflow.symbolic.symbols import beta, eps, gamma, lam, rho
 from momentumflow.symbolic.theorems.convergence_theorems import RATIO_BOUND
-from momentumflow.symbolic.theorems.sign_theorems import STEP_BOUND
+from momentumflow.symbolic.theorems.limit_theorems import FIRST_SHIFT
+from momentumflow.symbolic.theorems.sign_theorems import SIGN_THRESHOLD, STEP_BOUND
 
 Compiled = Callable[..., Any]
 
@@ -132,6 +133,16 @@ class NetworkFormulas:
     def step_bound(self) -> Compiled:
         """(beta, sup |g|) -> the step size of heavy ball up to which no weight changes sign."""
         return kernel(*STEP_BOUND)
+
+    @cached_property
+    def sign_threshold(self) -> Compiled:
+        """(alpha) -> where signs begin to change, in units of 1/(4 |X^T y|_inf/n), alpha small."""
+        return kernel(*SIGN_THRESHOLD)
+
+    @cached_property
+    def first_shift(self) -> Compiled:
+        """(lam, integral of g^3 dt) -> asinh(2 theta~_0/Delta_inf) to second order in lambda."""
+        return kernel(*FIRST_SHIFT)
 
     @cached_property
     def ratio_bound(self) -> Compiled:

@@ -15,8 +15,12 @@ from momentumflow.verify.themes import (
     models,
     orders,
     parametrisations,
+    penalty,
+    perturbed,
     relatives,
+    rich_limits,
     sparsity,
+    thresholds,
 )
 
 
@@ -30,7 +34,11 @@ def claims() -> tuple[Claim, ...]:
         *limit.CLAIMS,
         *balancedness.CLAIMS,
         *inertia.CLAIMS,
+        *thresholds.CLAIMS,
+        *perturbed.CLAIMS,
+        *penalty.CLAIMS,
         *sparsity.CLAIMS,
+        *rich_limits.CLAIMS,
         *relatives.CLAIMS,
         *parametrisations.CLAIMS,
     )

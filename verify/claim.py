@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from momentumflow.base.arguments import checked
 from momentumflow.base.values import html_table
 from momentumflow.symbolic.theorems.statements import Provable
+from momentumflow.symbolic.theorems.theorem_list import theorem
 from momentumflow.verify.evidence import Evidence
 from momentumflow.verify.settings import Settings
 from momentumflow.verify.subject import Subject
@@ -117,3 +118,13 @@ class Claim:
         formulas = "".join(f"<p>$\\displaystyle {formula}$</p>" for formula in self.displayed)
         rows = {"claim": self.title, "statement": self.statement, "source": self.source}
         return html_table(self.name, rows) + formulas
+
+
+def said_by(name: str) -> Callable[[], tuple[str, ...]]:
+    """Return what writes the formula of the theorem called `name`, for `Claim.formulas`."""
+    return lambda: (theorem(name).formula,)
+
+
+def steps_of(*names: str) -> Callable[[], tuple[Provable, ...]]:
+    """Return what lists the steps of theorems, for `Claim.proofs`."""
+    return lambda: tuple(step for name in names for step in theorem(name).formal)

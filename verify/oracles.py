@@ -1,14 +1,16 @@
 """Reference computations that share no code with what they judge.
 
 Small and plain: SciPy's integrator for gradient flow of one diagonal network or
-of a batch of other networks, an explicit loop in extended precision for the
-discretisation scheme.
+of a batch of other networks, and for momentum gradient flow in complex time; an
+explicit loop in extended precision for the discretisation scheme.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -30,8 +32,8 @@ class GradientFlow:
     ----------
     time : ndarray, shape (records,)
     w_plus, w_minus : ndarray, shape (records, d)
-    squared_gradient : ndarray, shape (d,)
-        Integral of g^2 dt over the whole run.
+    squared_gradient, cubed_gradient : ndarray, shape (d,)
+        Integrals of g^2 dt and of g^3 dt over the whole run.
     residual : float
         |X theta - y| / |y| at the end.
     """
@@ -40,6 +42,7 @@ class GradientFlow:
     w_plus: FloatArray
     w_minus: FloatArray
     squared_gradient: FloatArray
+    cubed_gradient: FloatArray
     residual: float
 
 
@@ -68,13 +71,13 @@ def gradient_flow(
     def rhs(_: float, state: FloatArray) -> FloatArray:
         plus, minus, r = parts(state)
         g = X.T @ r / n
-        return np.concatenate([-g * plus, g * minus, g * g])
+        return np.concatenate([-g * plus, g * minus, g**2, g**3])
 
     def fitted(_: float, state: FloatArray) -> float:
         return float(np.linalg.norm(parts(state)[2])) / scale - STANDSTILL
 
     fitted.terminal = True  # type: ignore[attr-defined]
-    start = np.concatenate([np.full(2 * d, np.sqrt(2) * alpha), np.zeros(d)])
+    start = np.concatenate([np.full(2 * d, np.sqrt(2) * alpha), np.zeros(2 * d)])
     records = None if time is None else np.asarray(time, dtype=np.float64)
     solution = solve_ivp(
         rhs,
@@ -94,9 +97,77 @@ def gradient_flow(
         solution.t,
         path[:, :d],
         path[:, d : 2 * d],
-        end[2 * d :],
+        end[2 * d : 3 * d],
+        end[3 * d :],
         float(np.linalg.norm(parts(end)[2])) / scale,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class ContourFlow:
+    """Momentum gradient flow, integrated beside the real line.
+
+    Attributes
+    ----------
+    w_plus, w_minus : ndarray, shape (d,)
+        At the end.
+    I_plus, I_minus : ndarray, shape (d,)
+        lambda times the integral of (w'/w)^2 dt; its finite part where w crosses zero.
+    squared_gradient : ndarray, shape (d,)
+        Integral of g^2 dt.
+    loss_integral : float
+        The integral of the loss.
+    """
+
+    w_plus: FloatArray
+    w_minus: FloatArray
+    I_plus: FloatArray
+    I_minus: FloatArray
+    squared_gradient: FloatArray
+    loss_integral: float
+
+
+def contour_flow(X: FloatArray, y: FloatArray, alpha: float, lam: float, end: float) -> ContourFlow:
+    """Integrate lambda w_±'' + w_±' ± g w_± = 0 from rest at sqrt(2) alpha, in complex time.
+
+    The solution is analytic. At a zero of w, `lambda (w'/w)^2` has a pole of order two
+    with residue -1: a path that passes beside it gives the finite part of the integral,
+    plus a multiple of i pi. So the definition of the remainder is integrated as it
+    stands, through sign changes, by a path from 0 to `end` above the real line.
+
+    Parameters
+    ----------
+    X, y : ndarray, shapes (n, d) and (n,)
+    alpha, lam : float
+    end : float
+        Time at the end.
+    """
+    n, d = X.shape
+    height = 0.2j * min(lam, end)
+    corners = (0.0, height, end + height, end)
+
+    def rhs(_: float, state: Any, pace: complex) -> Any:
+        w, v = state[: 2 * d].reshape(2, d), state[2 * d : 4 * d].reshape(2, d)
+        r = X @ ((w[0] ** 2 - w[1] ** 2) / 4) - y
+        g = X.T @ r / n
+        force = -(v + np.array([g, -g]) * w) / lam
+        rate = lam * (v / w) ** 2
+        slope = (v.ravel(), force.ravel(), rate.ravel(), g**2, [r @ r / (2 * n)])
+        return pace * np.concatenate(slope)
+
+    state = np.zeros(7 * d + 1, dtype=np.complex128)
+    state[: 2 * d] = np.sqrt(2) * alpha
+    for a, b in itertools.pairwise(corners):
+        solution = solve_ivp(
+            rhs, (0.0, abs(b - a)), state, method="DOP853", args=((b - a) / abs(b - a),),
+            rtol=1e-12, atol=1e-14,
+        )  # fmt: skip
+        if not solution.success:
+            raise RuntimeError(f"the reference integrator stopped: {solution.message}")
+        state = solution.y[:, -1]
+    w, rest = state[: 2 * d].real, state[4 * d :].real
+    up, down, squares = rest[:-1].reshape(3, d)
+    return ContourFlow(w[:d], w[d:], up, down, squares, float(rest[-1]))
 
 
 def central_scheme(

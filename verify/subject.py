@@ -15,7 +15,19 @@ from typing import Any, TypeAlias
 
 from momentumflow.base.arguments import checked
 from momentumflow.base.arrays import FloatArray
-from momentumflow.numeric import implicit_solution, momentum_descent, momentum_flow
+from momentumflow.numeric import (
+    ConvergenceBound,
+    LimitDerivative,
+    MomentumPenalty,
+    SignChangeBound,
+    convergence_bound,
+    implicit_solution,
+    limit_derivative,
+    momentum_descent,
+    momentum_flow,
+    momentum_penalty,
+    sign_change_bound,
+)
 from momentumflow.numeric.implicit import ImplicitSolution
 from momentumflow.numeric.runs.trajectory import Trajectory
 from momentumflow.symbolic import (
@@ -59,8 +71,13 @@ class Subject:
     balancedness_law : callable
         (lam, q', q, q_+, q_-) -> what the balancedness law says is zero, with
         q_pm = w_pm'/w_pm and q = q_+ + q_-.
-    sign_bound : callable
-        sup |g| -> the lambda up to which no weight changes sign.
+    sign_change_bound, convergence_bound, limit_derivative, penalty : callable
+        `sign_change_bound`, `convergence_bound`, `limit_derivative` and
+        `momentum_penalty`, or something with their signatures.
+    sign_threshold : callable
+        alpha -> where signs begin to change, in units of 1/(4 |X^T y|_inf/n).
+    first_shift : callable
+        (lam, integral of g^3 dt) -> `shift` to second order in lambda.
     modified : callable
         (truncation, gradient, eps, lam) -> right-hand side of the modified equation of
         heavy ball through eps^truncation, with its `initial_velocity`.
@@ -81,7 +98,12 @@ class Subject:
     shift: Callable[[Trajectory], FloatArray]
     log_shrinkage: Callable[[Number, FloatArray], FloatArray]
     balancedness_law: Callable[[Number, Number, Number, Number, Number], Number]
-    sign_bound: Callable[[Number], Number]
+    sign_change_bound: Callable[..., SignChangeBound]
+    convergence_bound: Callable[..., ConvergenceBound]
+    limit_derivative: Callable[..., LimitDerivative]
+    penalty: Callable[[Trajectory], MomentumPenalty]
+    sign_threshold: Callable[[Number], Number]
+    first_shift: Callable[[Number, FloatArray], FloatArray]
     modified: Callable[..., Any]
     sam_rate: Callable[[Number, Number], Number]
 
@@ -124,7 +146,12 @@ def shipped() -> Subject:
         shift=attrgetter("shift"),
         log_shrinkage=network.log_shrinkage,
         balancedness_law=network.balancedness_law,
-        sign_bound=network.sign_bound,
+        sign_change_bound=sign_change_bound,
+        convergence_bound=convergence_bound,
+        limit_derivative=limit_derivative,
+        penalty=momentum_penalty,
+        sign_threshold=network.sign_threshold,
+        first_shift=network.first_shift,
         modified=_modified,
         sam_rate=network.imbalance_decay,
     )

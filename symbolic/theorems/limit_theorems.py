@@ -7,10 +7,10 @@ import sympy as sp
 from momentumflow.base.citations import PPF
 from momentumflow.symbolic.identities import Identity
 from momentumflow.symbolic.networks.diagonal_network import DiagonalNetwork
-from momentumflow.symbolic.symbols import Delta, beta, theta, theta_0
+from momentumflow.symbolic.symbols import Delta, Delta_0, beta, lam, theta, theta_0
 from momentumflow.symbolic.theorems.convergence_theorems import ENTROPY, TANGENT
 from momentumflow.symbolic.theorems.sign_theorems import HERE
-from momentumflow.symbolic.theorems.statements import Inequality, Sentence
+from momentumflow.symbolic.theorems.statements import Inequality, Sentence, along
 from momentumflow.symbolic.theorems.theorem import Step, Theorem
 
 # One step: p_{k+1} = b_k p_k - gamma_k g_k D_k, with D = force/(-g) and phi' = 1/D.
@@ -19,6 +19,10 @@ _D, _D_next = sp.symbols("D_k D_{k+1}", nonzero=True)
 _p, _p_next, _g = sp.symbols("p_k p_{k+1} g_k", real=True)
 _C, _C_next, _e = sp.symbols("C_k C_{k+1} e_k", real=True)
 _start, _sum = sp.symbols("phi_0 E_k", real=True)
+
+_cubes = sp.Symbol("J", real=True)
+# asinh(2 theta~_0/Delta_inf) to second order in lambda, of the integral of g^3
+FIRST_SHIFT = (-4 * lam**2 * _cubes, (lam, _cubes))
 
 
 def implicit_regularisation() -> Theorem:
@@ -163,6 +167,65 @@ def kkt_to_limit() -> Theorem:
         r"X\hat\theta = y \;\Rightarrow\; \hat\theta = "
         r"\mathrm{argmin}\{D_\psi(\theta,\theta_0) : X\theta = y\}",
         "Chen and Teboulle 1993",
+    )
+
+
+def perturbed_start() -> Theorem:
+    """What the perturbed start amounts to: of second order in lambda, at every alpha."""
+    k, rate, second, g, slope = sp.symbols("k k' k'' g g'", real=True)
+    ratio = -k + lam * (rate - k**2)
+    up, down = (ratio.subs({k: s * g, rate: s * slope}) for s in (1, -1))
+    S_plus, S_minus = sp.symbols("S_+ S_-", real=True)
+    centre = Delta_0 * (sp.exp(-2 * S_plus) - sp.exp(-2 * S_minus)) / 4
+    return Theorem(
+        "perturbed-start",
+        "The perturbed start is of second order in lambda, whatever the scale alpha",
+        (
+            "momentum gradient flow on the two-layer diagonal network from theta_0 = 0 at rest; "
+            "no sign change, and lambda times the largest gradient small",
+            "S_pm = I_pm = lambda int q_pm^2 dt",
+        ),
+        (
+            Identity(
+                "the potential measures from the difference of the remainders",
+                2 * centre / (Delta_0 * sp.exp(-(S_plus + S_minus))),
+                sp.sinh(S_minus - S_plus),
+                assumptions="theta~_0 = Delta_0 (exp(-2 S_+) - exp(-2 S_-))/4",
+                source=HERE,
+                hints=(("hyperbolic sine", lambda e: sp.expand(e.rewrite(sp.exp))),),
+            ),
+            Identity(
+                "the ratio of a weight to second order in lambda",
+                lam * along(ratio, {k: rate, rate: second}) + ratio + lam * ratio**2 + k,
+                lam**2 * (second - 4 * k * rate + 2 * k**3 + lam * (rate - k**2) ** 2),
+                assumptions=(
+                    "k = s g; q = -k + lambda (k' - k^2) solves lambda q' + q + lambda q^2 + k = 0 "
+                    "up to lambda^2"
+                ),
+                source=HERE,
+            ),
+            Identity(
+                "the squares of the two ratios differ by the cube of the gradient",
+                up**2 - down**2,
+                4 * lam * g**3 - 4 * lam**2 * g**2 * slope,
+                assumptions="k = g for w_+, -g for w_-; the last term integrates to O(lambda^2)",
+                source=HERE,
+            ),
+            Sentence(
+                "In the layer of width lambda at the start q = -s g_0 (1 - exp(-t/lambda)) + "
+                "O(lambda): there q_+^2 - q_-^2 = O(lambda), which adds O(lambda^2) to its "
+                "integral. So S_+ - S_- = 4 lambda^2 int g^3 dt + O(lambda^3)."
+            ),
+            Sentence(
+                "g along gradient flow differs from that by O(lambda), so its integral may be "
+                "taken there."
+            ),
+        ),
+        "asinh(2 theta~_0/Delta_inf) = S_- - S_+ = -4 lambda^2 int g^3 dt + O(lambda^3), with g "
+        "along gradient flow",
+        r"\mathrm{asinh}\frac{2\tilde\theta_0}{\Delta_\infty} = S_- - S_+ = "
+        r"-4\lambda^2\int_0^\infty g^3\,dt + O(\lambda^3)",
+        HERE,
     )
 
 

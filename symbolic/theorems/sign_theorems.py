@@ -69,6 +69,10 @@ _positive = sp.Symbol("z", positive=True)
 _largest = sp.Symbol("g_max", positive=True)
 # the step size of heavy ball up to which no weight changes sign
 STEP_BOUND = ((1 - sp.sqrt(beta)) ** 2 / _largest, (beta, _largest))
+_alpha = sp.Symbol("alpha", positive=True)
+_SHARPNESS = sp.pi**2 * (3 - 2 * sp.sqrt(2))
+# where signs begin to change, in units of 1/(4 |X^T y|_inf/n), for small alpha
+SIGN_THRESHOLD = (1 + _SHARPNESS / sp.log(1 / _alpha) ** 2, (_alpha,))
 
 
 def no_sign_change() -> Theorem:
@@ -269,7 +273,7 @@ def sharp_sign_bound() -> Theorem:
                 d * (rate * zero) ** 2,
                 d,
                 sp.S.Zero,
-                sp.pi**2 * (3 - 2 * sp.sqrt(2)),
+                _SHARPNESS,
                 assumptions="ln(1/alpha) = r t*, so delta ln^2(1/alpha) = delta (r t*)^2",
                 source=HERE,
             ),

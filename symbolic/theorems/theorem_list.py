@@ -40,6 +40,7 @@ def theorems() -> tuple[Theorem, ...]:
         sign_theorems.strict_shrinkage(),
         limit_theorems.kkt_to_limit(),
         limit_theorems.implicit_regularisation(),
+        limit_theorems.perturbed_start(),
         convergence_theorems.loss_identity(),
         convergence_theorems.convergence(),
         limit_theorems.towards_l1(),

@@ -16,6 +16,8 @@ from momentumflow.verify.subject import shipped
 def test_the_network_formulas_are_the_published_ones():
     network = network_formulas()
     assert network.sign_bound(2.0) == pytest.approx(1 / 8)
+    assert network.sign_threshold(1e-6) == pytest.approx(1.00887, abs=1e-5)
+    assert network.first_shift(0.1, 3.0) == pytest.approx(-4 * 0.01 * 3)
     assert network.log_shrinkage(0.1, 3.0) == pytest.approx(-2 * 0.1 * 3)
     assert network.balancedness_law(0.5, 1.0, 2.0, 3.0, 4.0) == pytest.approx(
         0.5 * 1 + 2 + 0.5 * (9 + 16)

@@ -1,4 +1,4 @@
-"""Small inertia: gradient flow as the limit, the balancedness law, sign changes."""
+"""Small inertia: gradient flow as the limit, the balancedness law."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from momentumflow.numeric import Regression, sparse_regression
 from momentumflow.symbolic import DiagonalNetwork, Identity
 from momentumflow.verify.claim import Claim, Mutation
 from momentumflow.verify.evidence import Evidence
-from momentumflow.verify.figure_style import SERIES, convergence, panels, slope_guide
-from momentumflow.verify.measure import at_least, at_most, order
+from momentumflow.verify.figure_style import convergence, panels, slope_guide
+from momentumflow.verify.measure import at_most, order
 from momentumflow.verify.oracles import gradient_flow
 from momentumflow.verify.settings import Settings
 from momentumflow.verify.subject import Subject
@@ -171,81 +171,6 @@ OUTWARD_PUSH = Mutation(
     "code",
 )
 
-# Sign changes ----------------------------------------------------------------------
-
-# Long enough for the slow swings of the largest lambda: 99 of 100 draws cross by then.
-SIGN_TIME = 40.0
-MULTIPLES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 64.0)
-
-
-def _check_signs(subject: Subject, settings: Settings) -> Evidence:
-    rng = settings.rng("sign-changes")
-    within, crossings = [], []
-    for _ in range(settings.seeds):
-        problem = sparse_regression(5, 10, 2, seed=rng)
-        # |g| starts at |X^T y|/n and, where the flow oscillates, may exceed it.
-        start = float(np.abs(problem.X.T @ problem.y).max()) / problem.n
-        lams = np.array(MULTIPLES) * float(subject.sign_bound(start))
-        time = np.linspace(0, SIGN_TIME, 1601)
-        run = subject.flow(problem, lams, ALPHA, t_end=SIGN_TIME, t_eval=time)
-        assert run.path is not None
-        largest = np.abs(problem.gradient(run.path.theta)).max(axis=(-2, -1))
-        changes = run.sign_changes.sum(axis=-1)
-        obeys = lams <= subject.sign_bound(largest)
-        within.extend(changes[obeys].tolist())
-        crossings.append(changes)
-    table = np.array(crossings, dtype=np.float64)
-    return Evidence(
-        (
-            at_most("sign changes in any run within the bound", within, 0.0, settings),
-            at_least(
-                "runs within the bound", len(within), settings.seeds,
-                secondary="a premise: without such runs the first line says nothing",
-            ),
-            at_least(
-                "runs with sign changes at 64 times the bound", (table[:, -1] > 0).mean(), 0.5
-            ),
-        ),
-        {"multiple": np.array(MULTIPLES), "changes": table},
-    )  # fmt: skip
-
-
-def _draw_signs(evidence: Evidence) -> Figure:
-
-    s = evidence.series
-    figure, (axes,) = panels(width=5.2, height=3.3)
-    share = (s["changes"] > 0).mean(axis=0)
-    look = SERIES[0]
-    axes.plot(s["multiple"], share, color=look.color, marker=look.marker, linestyle=look.linestyle)
-    axes.axvline(1.0, color="0.4", linewidth=0.9)
-    axes.annotate(
-        "bound", (1.0, 0.9), textcoords="offset points", xytext=(4, 0), fontsize=8, color="0.3"
-    )
-    axes.set_xscale("log", base=2)
-    axes.set_xlabel(r"$4\lambda\,\max|g(0)|$")
-    axes.set_ylabel("share of runs with sign changes")
-    axes.set_ylim(-0.03, 1.03)
-    return figure
-
-
-LOOSE_BOUND = Mutation(
-    "bound-64-times-too-large",
-    "16/sup|g| in place of 1/(4 sup|g|) as the bound on lambda",
-    lambda subject: replace(subject, sign_bound=lambda largest: 64 * subject.sign_bound(largest)),
-)
-
-WITHOUT_INERTIA = Mutation(
-    "a-thousandth-of-the-inertia",
-    "a flow that runs with a thousandth of the lambda it is given",
-    lambda subject: replace(
-        subject,
-        flow=lambda problem, lam, *rest, **options: subject.flow(
-            problem, np.asarray(lam) / 1000, *rest, **options
-        ),
-    ),
-    "code",
-)
-
 
 def _law_proof() -> tuple[Identity, ...]:
 
@@ -291,24 +216,6 @@ CLAIMS = (
         caption=(
             "What the law says is zero, by central differences of the recorded flow: it vanishes "
             "with the square of the spacing. Median over the seeds, range shaded."
-        ),
-    ),
-    Claim(
-        name="sign-changes",
-        theme="Balancedness",
-        title="No weight changes sign below a bound on lambda",
-        statement=(
-            "Where four lambda times the largest gradient entry along the run is at most one, no "
-            "weight changes sign. Far above the bound, most runs have sign changes."
-        ),
-        formulas=(r"4\,\lambda\, \sup_t \| g(t) \|_\infty \leq 1",),
-        source="sufficient condition; argued, here checked and not proved",
-        check=_check_signs,
-        controls=(LOOSE_BOUND, WITHOUT_INERTIA),
-        draw=_draw_signs,
-        caption=(
-            "Share of runs in which a weight changes sign, over lambda in units of the bound at "
-            "the start. The bound is sufficient, not sharp."
         ),
     ),
 )

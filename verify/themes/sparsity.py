@@ -17,9 +17,9 @@ from momentumflow.numeric.runs.trajectory import Trajectory
 from momentumflow.symbolic import DiagonalNetwork, Identity
 from momentumflow.symbolic.symbols import Delta, theta
 from momentumflow.verify.claim import Claim, Mutation
-from momentumflow.verify.evidence import Evidence, undecided
+from momentumflow.verify.evidence import Evidence
 from momentumflow.verify.figure_style import SERIES, convergence, panels, slope_guide
-from momentumflow.verify.limit_evidence import relative_distance, share_reached
+from momentumflow.verify.limit_evidence import relative_distance
 from momentumflow.verify.measure import at_most, mean_below, mean_interval, order
 from momentumflow.verify.settings import Settings
 from momentumflow.verify.subject import Subject
@@ -31,85 +31,6 @@ WOODWORTH = SOURCES["woodworth2020"].short()
 
 
 THEME = "Sparsity"
-
-# The perturbed initialisation --------------------------------------------------------
-
-ALPHAS = (1e-2, 1e-4, 1e-6, 1e-8)
-SMALL_LAMBDA = 0.02
-
-
-def _check_perturbed(subject: Subject, settings: Settings) -> Evidence:
-    # As many non-zeros as rows, so that most runs from 1e-8 converge.
-    problem = sparse_regression(
-        5, 15, 5, seed=settings.rng("perturbed-start"), batch=(settings.seeds,)
-    )
-    sizes, effects, ends, late = [], [], [], []
-    for alpha in ALPHAS:
-        run = subject.flow(problem, SMALL_LAMBDA, alpha, tol=1e-11, t_max=1e5)
-        ends.append(run.converged)
-        late += [f"alpha = {alpha:g}: {s.value}" for s in np.asarray(run.status)[~run.converged]]
-        shift, log_delta = subject.shift(run), subject.log_balancedness(run)
-        reference = np.exp(log_delta) / 2 * np.sinh(shift)
-        sizes.append(np.abs(reference).max(axis=-1))
-        without = subject.solve(problem, log_balancedness=log_delta, shift=np.zeros_like(shift))
-        effects.append(relative_distance(without.theta, run.theta))
-    # A nearly degenerate problem is not fitted from 1e-8 in any time one would wait.
-    fitted = np.all(ends, axis=0)
-    share = share_reached(
-        "share of runs that converged", len(ALPHAS) * fitted.size - len(late), tuple(late), 0.5
-    )
-    if not fitted.any():
-        return Evidence((undecided("limits of the flow", late[0]), share))
-    size, effect = np.stack(sizes, axis=-1)[fitted], np.stack(effects, axis=-1)[fitted]
-    return Evidence(
-        (
-            at_most(
-                "|theta_tilde_0| over alpha^2", size / np.array(ALPHAS) ** 2, 0.5, settings,
-                scaled=False,
-            ),
-            order("order in alpha of |theta_tilde_0|", ALPHAS, size, 2, settings),
-            # The median: a nearly degenerate problem has a limit that anything moves.
-            at_most(
-                "median relative change of the limit without it",
-                np.median(effect, axis=0),
-                2e-2,
-                settings,
-            ),
-            share,
-        ),
-        {"alpha": np.array(ALPHAS), "effect": effect},
-    )  # fmt: skip
-
-
-def _draw_perturbed(evidence: Evidence) -> Figure:
-
-    s = evidence.series
-    figure, (axes,) = panels(width=5.2, height=3.5)
-    convergence(axes, s["alpha"], s["effect"], label="relative change of the limit", which=0)
-    axes.set_xlabel(r"initialisation scale $\alpha$")
-    axes.set_ylabel("without the perturbed start")
-    axes.legend(loc="lower right")
-    return figure
-
-
-LINEAR_START = Mutation(
-    "start-of-order-alpha",
-    "a perturbed initialisation of the order of alpha, not alpha^2",
-    lambda subject: replace(
-        subject,
-        shift=lambda run: np.arcsinh(
-            2 * np.sqrt(run.initial_balancedness) / np.exp(run.log_balancedness)
-        ),
-    ),
-)
-
-ROOT_DELTA = Mutation(
-    "root-of-the-balancedness",
-    "the square root of the asymptotic balancedness in its place",
-    lambda subject: replace(
-        subject, log_balancedness=lambda run: subject.log_balancedness(run) / 2
-    ),
-)
 
 # Recovery ------------------------------------------------------------------------------
 
@@ -336,27 +257,6 @@ INVERSE_DELTA = Mutation(
 )
 
 CLAIMS = (
-    Claim(
-        name="perturbed-start",
-        theme=THEME,
-        title="The perturbed initialisation is negligible as alpha tends to 0",
-        statement=(
-            "Without sign changes the perturbed initialisation is at most alpha^2/2 and of second "
-            "order in alpha; leaving it out changes the limit by less than 2 % in the median. "
-            "(After sign changes it can be large: only the centre from which the divergence "
-            "measures.) n = 5, d = 15, "
-            f"lambda = {SMALL_LAMBDA:g}."
-        ),
-        formulas=(
-            r"\tilde\theta_0 = \frac{1}{4}(w_{+,0}^2 e^{-2 I_+} - w_{-,0}^2 e^{-2 I_-}), \quad "
-            r"\| \tilde\theta_0 \|_\infty \leq \alpha^2/2",
-        ),
-        source=f"after {PPF}; order and bound derived here",
-        check=_check_perturbed,
-        controls=(LINEAR_START, ROOT_DELTA),
-        draw=_draw_perturbed,
-        caption="Median over the seeds, range shaded.",
-    ),
     Claim(
         name="small-lambda-recovers",
         theme=THEME,
