@@ -425,6 +425,14 @@ def _limit() -> Iterator[Formula]:
     )
     yield Formula(
         section,
+        "The remainder of any separable network under any schedule",
+        r"\phi_i(w_\infty) = \phi_i(w_0) - R_i - \sum_k e_k g_k,\quad \phi_i' = 1/D_i,\quad "
+        r"R_{i,k} = \phi_i(w_0) - \phi_i(w_k) - \sum_{j<k} e_j g_j - C_k\, p_k/D_i(w_k)",
+        ("momentumflow.symbolic.RemainderLaw", "momentumflow.symbolic.straightened"),
+        ("the partial remainder grows by the summand of a step",),
+    )
+    yield Formula(
+        section,
         "Hyperbolic entropy, of one coordinate",
         _named(r"\psi_\Delta(\theta)", network.entropy),
         (

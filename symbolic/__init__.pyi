@@ -9,6 +9,7 @@ from .codegen.kernel_files import (
     write_kernels as write_kernels,
 )
 from .codegen.optimiser_updates import update_source as update_source
+from .codegen.remainder_laws import RemainderLaw as RemainderLaw
 from .equations.damping import (
     friction as friction,
     friction_identities as friction_identities,
@@ -94,6 +95,10 @@ from .networks.mirror_flows import (
     MirrorStatus as MirrorStatus,
     commutation as commutation,
     mirror_flow as mirror_flow,
+)
+from .networks.straightening import (
+    Straightening as Straightening,
+    straightened as straightened,
 )
 from .printing import as_latex as as_latex, as_text as as_text
 from .series.elementwise_series import (

@@ -15,7 +15,8 @@ from momentumflow.numeric.implicit.derived import DerivedPotential, Interval
 from momentumflow.symbolic.codegen.compiled import kernel
 from momentumflow.symbolic.expressions import Formula
 from momentumflow.symbolic.networks.diagonal_network import SeparableNetwork
-from momentumflow.symbolic.networks.mirror_flows import MirrorFlow, mirror_flow, mu
+from momentumflow.symbolic.networks.mirror_flows import MirrorFlow, mirror_flow
+from momentumflow.symbolic.networks.straightening import mu
 from momentumflow.symbolic.symbols import theta
 
 

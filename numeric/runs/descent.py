@@ -124,7 +124,7 @@ def momentum_descent(
     remainders : {"regular", "summed"}
         How S_pm is found. "regular": by the sum of the gradient entries, into
         which the definition telescopes, an identity proved for the method
-        (`Step.telescoping`); no quotient of weights is formed, so that a weight
+        (`LogarithmicLaw.telescoping`); no quotient of weights is formed, so that a weight
         near zero costs no digits. "summed": by the definition, h(w_{k+1}/w_k)
         step by step, a quarter slower; what verification uses.
     engine : {"auto", "single", "lanes", "numpy"}

@@ -19,6 +19,7 @@ from momentumflow.base.choices import Backend
 from momentumflow.base.errors import InputError
 from momentumflow.base.files import write_whole
 from momentumflow.symbolic.codegen.compiled import emit, identifier
+from momentumflow.symbolic.codegen.remainder_laws import LogarithmicLaw
 from momentumflow.symbolic.codegen.update_rule import GRADIENT_SUM, FlowField, Step, successor
 from momentumflow.symbolic.methods.momentum_methods import (
     GradientDescent,
@@ -95,7 +96,8 @@ def kernel_source(method: MomentumMethod, network: SeparableNetwork, backend: st
     step = Step(method, network)
     step.require_values()
     modules, suffix = BACKENDS[backend]
-    numerators, denominators = step.remainder_increments if step.remainder_sums else ((), ())
+    logarithmic = LogarithmicLaw(method, network)
+    numerators, denominators = logarithmic.increments if logarithmic.applies else ((), ())
     p_next = tuple(successor(p) for p in step.displacements)
     w_next = tuple(successor(w) for w in step.weights)
     ratio_arguments = (*step.weights, *step.displacements, *w_next, *p_next, *step.settings)
@@ -109,7 +111,7 @@ def kernel_source(method: MomentumMethod, network: SeparableNetwork, backend: st
             (*numerators, *denominators), ratio_arguments, modules=modules, prefix="q"
         ),
         "totals": emit(
-            step.remainder_totals if step.remainder_sums else (),
+            logarithmic.totals if logarithmic.applies else (),
             (*step.state, GRADIENT_SUM, gamma, beta),
             modules=modules,
         ),
@@ -133,7 +135,7 @@ def kernel_source(method: MomentumMethod, network: SeparableNetwork, backend: st
             p_next=[identifier(p) for p in p_next],
             displacement_names=[identifier(p) for p in step.displacements],
             prefix=f"{python_name(method.name)}_{python_name(network.name)}",
-            remainders=step.remainder_sums,
+            remainders=logarithmic.applies,
             uses_math="math." in code,
             uses_numpy="np." in code,
             **parts,

@@ -15,7 +15,6 @@ from functools import cached_property
 import sympy as sp
 
 from momentumflow.base.errors import InputError
-from momentumflow.symbolic.identities import Identity
 from momentumflow.symbolic.methods.momentum_methods import MomentumMethod
 from momentumflow.symbolic.networks.diagonal_network import SeparableNetwork
 from momentumflow.symbolic.symbols import beta, g, gamma, lam
@@ -185,87 +184,6 @@ class Step:
         surplus = sp.cancel(r.gain - r.push)  # the next p holds decay p + push f already
         triples = zip(self.weights, self.displacements, self.forces, strict=True)
         return tuple(w + successor(p) + surplus * f for w, p, f in triples)
-
-    @property
-    def remainder_sums(self) -> bool:
-        """Whether every weight obeys a Riccati recursion driven by g alone."""
-        return None not in self.network.log_rates()
-
-    @cached_property
-    def remainder_increments(self) -> tuple[tuple[sp.Expr, ...], tuple[sp.Expr, ...]]:
-        """Numerators and denominators of the summands of (1 - beta) (S + ln|w/w_0|).
-
-        The summand is (z - 1) - beta (1 - 1/z), z = w_next/w, for heavy ball;
-        where the force is taken at another point or a step late, what that
-        changes is part of it. It is written over w w_next, so that one division
-        serves all weights of a coordinate, and with z - 1 = p_next/w, which
-        does not cancel.
-        """
-        if not self.remainder_sums:
-            raise InputError(
-                "a network whose force on each weight w is a multiple of g w",
-                f"force {self.network.force}",
-            )
-        r = self.realisation
-        numerators, denominators = [], []
-        rows = zip(self.weights, self.displacements, self.network.force, self.forces, strict=True)
-        for w, p, force, shifted in rows:
-            new_w, new_p = successor(w), successor(p)
-            # zero for heavy ball
-            extra = sp.factor((1 - r.decay) * r.time_step * force - r.push * shifted)
-            numerators.append((new_p + extra) * new_w - r.decay * new_p * w)
-            denominators.append(w * new_w)
-        return tuple(numerators), tuple(denominators)
-
-    @cached_property
-    def remainder_totals(self) -> tuple[sp.Expr, ...]:
-        """S + ln|w/w_0| of each weight, of (weights, displacements, G, gamma, beta).
-
-        The increments telescope: their sum over any number of steps, divided by
-        1 - decay, is S + ln|w/w_0| = s eps G - decay/(1 - decay) p/w, with G
-        the sum of g, eps the time step and s the rate of the force on w. No
-        division is left in the loop, and none by a weight near zero.
-
-        Raises
-        ------
-        ProofError
-            If the telescoping does not hold for this method and network.
-        """
-        for identity in self.telescoping:
-            identity.prove()
-        return tuple(map(self._total, range(len(self.weights))))
-
-    def _total(self, i: int) -> sp.Expr:
-        r = self.realisation
-        driven = self.network.log_rates()[i] * r.time_step * GRADIENT_SUM
-        return driven - r.pending * self.displacements[i] / self.weights[i]
-
-    @cached_property
-    def telescoping(self) -> tuple[Identity, ...]:
-        """One step adds to each total what the definition of the remainder adds.
-
-        One identity for each weight, written over one step of the method.
-        """
-        numerators, denominators = self.remainder_increments
-        found = []
-        for i, (w, p) in enumerate(zip(self.weights, self.displacements, strict=True)):
-            new_w, new_p = successor(w), successor(p)
-            total = self._total(i)
-            after = total.subs({w: new_w, p: new_p, GRADIENT_SUM: GRADIENT_SUM + g})
-            found.append(
-                Identity(
-                    f"telescoping of the remainder of {w.name}, {self.method.name}",
-                    after - total,
-                    numerators[i] / denominators[i] / (1 - self.realisation.decay),
-                    assumptions="no weight is zero; the run starts at rest, where the total is 0",
-                    relations=(
-                        ("the move", new_w, self.weight_updates[i]),
-                        ("one step of the method", new_p, self.displacement_updates[i]),
-                    ),
-                    source="sum of the discrete Riccati recursion over all steps",
-                )
-            )
-        return tuple(found)
 
     @property
     def state(self) -> tuple[sp.Symbol, ...]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sympy as sp
 
 from momentumflow.base.citations import PPF
+from momentumflow.symbolic.codegen.remainder_laws import Move, beta_k, gamma_k
+from momentumflow.symbolic.codegen.update_rule import Realisation
 from momentumflow.symbolic.identities import Identity
 from momentumflow.symbolic.networks.diagonal_network import DiagonalNetwork
 from momentumflow.symbolic.symbols import Delta, Delta_0, beta, lam, theta, theta_0
@@ -14,11 +16,9 @@ from momentumflow.symbolic.theorems.statements import Inequality, Sentence, alon
 from momentumflow.symbolic.theorems.theorem import Step, Theorem
 
 # One step: p_{k+1} = b_k p_k - gamma_k g_k D_k, with D = force/(-g) and phi' = 1/D.
-_now, _next = sp.symbols("phi_k phi_{k+1}", real=True)
 _D, _D_next = sp.symbols("D_k D_{k+1}", nonzero=True)
-_p, _p_next, _g = sp.symbols("p_k p_{k+1} g_k", real=True)
-_C, _C_next, _e = sp.symbols("C_k C_{k+1} e_k", real=True)
-_start, _sum = sp.symbols("phi_0 E_k", real=True)
+_p, _p_next = sp.symbols("p_k p_{k+1}", real=True)
+_MOVE = Move(_D, _D, _D_next, _p, _p_next)
 
 _cubes = sp.Symbol("J", real=True)
 # asinh(2 theta~_0/Delta_inf) to second order in lambda, of the integral of g^3
@@ -27,17 +27,9 @@ FIRST_SHIFT = (-4 * lam**2 * _cubes, (lam, _cubes))
 
 def implicit_regularisation() -> Theorem:
     """The limit theorem from update rule to Bregman projection, any schedule, any rows."""
-    b = sp.Symbol("b_k", nonzero=True)
-    gain = sp.Symbol("gamma_k", real=True)
+    rule = Realisation(beta_k, gamma_k, gamma_k, sp.S.Zero)
     c = sp.Symbol("c", positive=True)
     x = sp.Symbol("x", positive=True)
-    step = (
-        ("b_k p_k from the step", _p, (_p_next + gain * _g * _D) / b),
-        ("C_k = b_k (1 + C_{k+1})", _C, b * (1 + _C_next)),
-        ("e_k = gamma_k (1 + C_{k+1})", _e, gain * (1 + _C_next)),
-    )
-    partial = _start - _now - _sum - _C * _p / _D
-    after = _start - _next - (_sum + _e * _g) - _C_next * _p_next / _D_next
     summand = DiagonalNetwork().remainder_summand().subs(sp.Symbol("z", real=True), x)
     return Theorem(
         "implicit-regularisation",
@@ -51,25 +43,8 @@ def implicit_regularisation() -> Theorem:
             "converges, G_i'(w_inf) not zero, X theta_inf = y",
         ),
         (
-            Identity(
-                "the partial remainder grows by the summand of a step",
-                after - partial,
-                ((1 + _C_next) * _p_next - _C_next * _p_next * _D / _D_next) / _D - (_next - _now),
-                assumptions=(
-                    "R_k = phi_0 - phi_k - E_k - C_k p_k/D_k with E_k = sum_{i<k} e_i g_i and "
-                    "e_k = gamma_k (1 + C_{k+1})"
-                ),
-                relations=step,
-                source=HERE,
-            ),
-            Identity(
-                "the partial remainder before the first step",
-                partial.subs({_now: _start, _sum: 0}),
-                sp.S.Zero,
-                assumptions="p_0 = 0",
-                relations=(("p_0 = 0", _p, sp.S.Zero),),
-                source=HERE,
-            ),
+            _MOVE.telescoping(rule, "the partial remainder grows by the summand of a step", ""),
+            _MOVE.beginning("the partial remainder before the first step"),
             Sentence(
                 "So R_k is the sum of the summands of the steps before k, known without a loop. "
                 "As p_k -> 0: phi(w_inf) = phi(w_0) - R - sum e_k g_k."

@@ -89,6 +89,7 @@ def _symbolic() -> dict[str, tuple[Any, dict[str, Any]]]:
     tree = symbolic.tree("[]")
     proof = symbolic.Identity("i", u + u, 2 * u).prove()
     mirror = symbolic.mirror_flow("u*v")
+    law = symbolic.RemainderLaw.of_map(method, "u*v")
     rule = symbolic.acceleration_rule(method)
     loss_map = symbolic.memoryless_map(method, 1)
     first = symbolic.leading_equation(method).first_order_form()
@@ -178,6 +179,11 @@ def _symbolic() -> dict[str, tuple[Any, dict[str, Any]]]:
             symbolic.Obstruction,
             {"first": tree, "second": tree, "difference": beta},
         ),
+        "RemainderLaw": (symbolic.RemainderLaw, _fields(law)),
+        "RemainderLaw.moves": (law.moves, {"decay": "coupled"}),
+        "RemainderLaw.of_map": (
+            symbolic.RemainderLaw.of_map, {"method": method, "parameter": "u**2"}),
+        "Straightening": (symbolic.Straightening, _fields(symbolic.straightened("u*v"))),
         "PrincipalFlow": (symbolic.PrincipalFlow, _fields(symbolic.principal_flow(method))),
         "Proof": (symbolic.Proof, _fields(proof)),
         "Recurrence": (symbolic.Recurrence, _fields(recurrence)),
@@ -232,6 +238,10 @@ def _symbolic() -> dict[str, tuple[Any, dict[str, Any]]]:
         "refined_parameter": (symbolic.refined_parameter, {"method": method, "order": 1}),
         "slow_root_series": (symbolic.slow_root_series, {"method": method, "order": 2}),
         "stability_limit": (symbolic.stability_limit, {"method": method}),
+        "straightened": (
+            symbolic.straightened,
+            {"parameter": "u**2 - v**2", "weights": ["u", "v"], "equal_start": False},
+        ),
         "time_step": (symbolic.time_step, {"method": method}),
         "tree": (symbolic.tree, {"spec": "[[],[]]"}),
         "uniqueness_defect": (symbolic.uniqueness_defect, {"method": method, "order": 2}),

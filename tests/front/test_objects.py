@@ -113,6 +113,8 @@ EXAMPLES = {
     "Proof": lambda: symbolic.DiagonalNetwork().identity(LAW).prove(),
     "QuasiHyperbolic": symbolic.QuasiHyperbolic,
     "Recurrence": lambda: symbolic.HeavyBall().recurrence,
+    "RemainderLaw": lambda: symbolic.RemainderLaw.of_map(symbolic.HeavyBall(), "u*v"),
+    "Straightening": lambda: symbolic.straightened("sinh(u)"),
     "ElementwiseEquation": lambda: symbolic.modified_equation(symbolic.SGD(), 1, "slow"),
     "ElementwiseMap": lambda: symbolic.memoryless_map(symbolic.SGD(), 1),
     "InertialSystem": lambda: symbolic.modified_equation(symbolic.SGD(), 1, "inertial"),

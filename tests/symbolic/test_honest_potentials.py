@@ -13,8 +13,8 @@ from scipy.integrate import solve_ivp
 
 from momentumflow import InputError
 from momentumflow.symbolic import kernel, mirror_flow
-from momentumflow.symbolic.networks import mirror_flows
-from momentumflow.symbolic.networks.mirror_flows import mu
+from momentumflow.symbolic.networks import mirror_flows, straightening
+from momentumflow.symbolic.networks.straightening import mu
 from momentumflow.symbolic.symbols import theta
 
 MONOMIALS = ["u**3", "2*u**3", "u**3/3", "u**3+1", "u**4", "-u**4", "-u**3", "u**2", "u**6", "1/u"]
@@ -101,8 +101,8 @@ def test_a_wrong_branch_is_not_returned(monkeypatch):
     flow = mirror_flow("u**3")
     assert flow.gradient is None
     assert flow.potential is None
-    solved = mirror_flows._solutions
-    monkeypatch.setattr(mirror_flows, "_solutions", lambda *a: [e + 1 for e in solved(*a)])
+    solved = straightening.solutions
+    monkeypatch.setattr(straightening, "solutions", lambda *a: [e + 1 for e in solved(*a)])
     with pytest.raises(InputError, match="closed form"):
         mirror_flow("u**4")
 

@@ -20,6 +20,7 @@ from momentumflow.symbolic import (
     write_kernels,
 )
 from momentumflow.symbolic.codegen.kernel_files import committed_kernels, kernel_source
+from momentumflow.symbolic.codegen.remainder_laws import LogarithmicLaw
 from momentumflow.symbolic.codegen.update_rule import FlowField, Step
 from momentumflow.symbolic.identities import ProofError
 from momentumflow.symbolic.methods.momentum_methods import MomentumMethod
@@ -57,10 +58,10 @@ def test_steps_follow_from_the_recurrences() -> None:
     "method", [HeavyBall(), Nesterov(), GradientDescent(), QuasiHyperbolic()], ids=lambda m: m.name
 )
 def test_remainders_telescope(method: MomentumMethod) -> None:
-    step = Step(method, NETWORK)
-    assert [identity.prove().steps for identity in step.telescoping]
+    law = LogarithmicLaw(method, NETWORK)
+    assert [identity.prove().steps for identity in law.telescoping]
     # negative control: the total of the other weight is off by the sign of the gradient
-    plus, minus = step.telescoping
+    plus, minus = law.telescoping
     with pytest.raises(ProofError):
         replace(plus, lhs=minus.lhs).prove()
 
