@@ -173,8 +173,39 @@ class RemainderLaw:
 
     @classmethod
     def of_map(cls, method: MomentumMethod, parameter: Formula) -> RemainderLaw:
-        """Return the law on the map of a user's weights, straightened first."""
+        """Return the law on the map of a user's weights, straightened first.
+
+        Parameters
+        ----------
+        method : MomentumMethod
+            A two-point method.
+        parameter : expression or str
+            G, as `straightened` takes it.
+
+        Returns
+        -------
+        RemainderLaw
+
+        Raises
+        ------
+        InputError
+            If the method has no velocity form, or G is no separable map.
+        """
         return cls(method, straightened(parameter).network)
+
+    def __repr__(self) -> str:
+        return f"<RemainderLaw of {self.method.name} on theta = {self.network.parameter}>"
+
+    def __str__(self) -> str:
+        rows = zip(self.step.weights, self.summands, strict=True)
+        return "\n".join(f"a step adds to R of {w}: {summand}" for w, summand in rows)
+
+    def _repr_latex_(self) -> str:
+        rows = [
+            f"R_{{k+1}} - R_k &= {sp.latex(summand)} && ({sp.latex(w)})"
+            for w, summand in zip(self.step.weights, self.summands, strict=True)
+        ]
+        return "$\\displaystyle\\begin{aligned}" + " \\\\ ".join(rows) + "\\end{aligned}$"
 
     @cached_property
     def step(self) -> Step:
@@ -195,7 +226,17 @@ class RemainderLaw:
         )
 
     def moves(self, decay: Literal["", "coupled", "decoupled"] = "") -> tuple[Move, ...]:
-        """Return one step of each weight, with the kind of weight decay that is asked for."""
+        """Return one step of each weight, with the kind of weight decay that is asked for.
+
+        Parameters
+        ----------
+        decay : {"", "coupled", "decoupled"}
+            None, added to the gradient, or taken off the weight.
+
+        Returns
+        -------
+        tuple of Move
+        """
         found = []
         rows = zip(self.step.weights, self.step.displacements, self.pushes, strict=True)
         for w, p, push in rows:
