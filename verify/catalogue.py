@@ -12,6 +12,7 @@ from momentumflow.verify.themes import (
     dynamics,
     inertia,
     limit,
+    literature,
     models,
     orders,
     parametrisations,
@@ -41,6 +42,7 @@ def claims() -> tuple[Claim, ...]:
         *rich_limits.CLAIMS,
         *relatives.CLAIMS,
         *parametrisations.CLAIMS,
+        *literature.CLAIMS,
     )
 
 

@@ -36,6 +36,7 @@ from momentumflow.symbolic import (
     modified_equation,
 )
 from momentumflow.symbolic.theory_kernels import MethodFormulas, network_formulas
+from momentumflow.verify.published import Published, published
 
 Number: TypeAlias = Any  # float or float64 array; formulas broadcast
 
@@ -76,6 +77,8 @@ class Subject:
         `momentum_penalty`, or something with their signatures.
     sign_threshold : callable
         alpha -> where signs begin to change, in units of 1/(4 |X^T y|_inf/n).
+    published : mapping
+        Statements by others, by name: see `momentumflow.verify.published`.
     first_shift : callable
         (lam, integral of g^3 dt) -> `shift` to second order in lambda.
     modified : callable
@@ -104,6 +107,7 @@ class Subject:
     penalty: Callable[[Trajectory], MomentumPenalty]
     sign_threshold: Callable[[Number], Number]
     first_shift: Callable[[Number, FloatArray], FloatArray]
+    published: Published
     modified: Callable[..., Any]
     sam_rate: Callable[[Number, Number], Number]
 
@@ -152,6 +156,7 @@ def shipped() -> Subject:
         penalty=momentum_penalty,
         sign_threshold=network.sign_threshold,
         first_shift=network.first_shift,
+        published=published(),
         modified=_modified,
         sam_rate=network.imbalance_decay,
     )
