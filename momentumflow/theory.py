@@ -191,15 +191,7 @@ def find(name: str) -> Formula:
 @cache
 def formulas() -> tuple[Formula, ...]:
     """Return all formulas, in the order of the theory."""
-    chosen = (
-        *_methods(),
-        *_inertial(),
-        *_slow(),
-        *_network(),
-        *_limit(),
-        *_theorems(),
-        *_beyond(),
-    )
+    chosen = (*_methods(), *_inertial(), *_slow(), *_network(), *_limit(), *_theorems(), *_beyond())
     # A claim that no row names yet, with the proofs that it brings, is a row of its own.
     named = {name for row in chosen for name in row.claims}
     proved = {name for row in chosen for name in row.proofs}
