@@ -25,7 +25,7 @@ from typing import Annotated, Any, NamedTuple, NoReturn, TypeAlias
 
 import sympy as sp
 
-from momentumflow.base.arguments import Door, Unfit, register
+from momentumflow.base.arguments import Door, Unfit, isa, register
 from momentumflow.base.errors import InputError, nearest
 from momentumflow.symbolic.symbols import REGISTRY
 
@@ -515,3 +515,5 @@ Exact: TypeAlias = Annotated[
     Any, _door(lambda value, name: exact(name, value), _WRITTEN, _EXPRESSION.says)
 ]
 SymbolLike: TypeAlias = Annotated[Any, _SYMBOL]
+# As it is: the registered one of its name may have other assumptions.
+OwnSymbol: TypeAlias = Annotated[sp.Symbol, isa(sp.Symbol, "a SymPy symbol")]

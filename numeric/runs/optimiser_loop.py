@@ -9,14 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from momentumflow.base.arguments import Count, checked
-from momentumflow.base.arrays import FloatArray, Reals, Vector
+from momentumflow.base.arguments import Count, Finite, checked, door_of
+from momentumflow.base.arrays import FloatArray, Reals, RealsOrNaN, Vector
 from momentumflow.base.errors import InputError
 from momentumflow.base.values import Value
 from momentumflow.symbolic import symbols
 from momentumflow.symbolic.codegen.compiled import identifier, kernel
 from momentumflow.symbolic.codegen.optimiser_updates import arguments, update_kernels
 from momentumflow.symbolic.methods.optimisers import Optimiser
+
+_FORCE = door_of(RealsOrNaN)
+_PACE = door_of(Finite)
 
 
 class LoopStatus(Enum):
@@ -26,6 +29,7 @@ class LoopStatus(Enum):
     DIVERGED = "a weight or memory is no longer finite: take a smaller step gamma"
 
 
+@checked
 @dataclass(frozen=True, eq=False, repr=False)
 class OptimiserRun(Value):
     """What the loop did.
@@ -67,7 +71,7 @@ def run_optimiser(
     *,
     gamma: Reals | Callable[..., Any],
     memories: Mapping[str, Reals] | None = None,
-    **parameters: float,
+    **parameters: Finite,
 ) -> OptimiserRun:
     """Run a stated optimiser.
 
@@ -111,7 +115,7 @@ def run_optimiser(
     path, time, status = [at], 0.0, LoopStatus.DONE
     with np.errstate(all="ignore"):
         for i in range(steps):
-            force = np.asarray(gradient(at), dtype=np.float64)
+            force = _FORCE("the gradient", _called("gradient of the weights", gradient, at))
             if force.shape != at.shape:
                 raise InputError(f"a gradient of shape {at.shape}", f"shape {force.shape}")
             step = first if i == 0 else usual
@@ -145,10 +149,18 @@ def _start(
 
 def _schedule(gamma: Any, steps: int) -> Callable[[int], float]:
     if callable(gamma):
-        return lambda i: float(gamma(i))
+        return lambda i: _PACE("gamma", _called("gamma of the steps taken", gamma, i))
     array = np.asarray(gamma, dtype=np.float64)
     if array.ndim == 0:
         return lambda i: float(array)
     if array.shape != (steps,):
         raise InputError(f"gamma for each of {steps} steps", f"shape {array.shape}")
     return lambda i: float(array[i])
+
+
+def _called(what: str, function: Callable[..., Any], argument: Any) -> Any:
+    """Return what a function that was handed over makes of an argument."""
+    try:
+        return function(argument)
+    except Exception as error:  # it may raise anything
+        raise InputError(f"a {what}", f"a function that raised {type(error).__name__}") from error

@@ -12,7 +12,7 @@ References: Malladi et al., NeurIPS 2022 (the leading equation of Adam, with noi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -25,7 +25,7 @@ from momentumflow.base.arrays import Vector
 from momentumflow.base.errors import InputError
 from momentumflow.symbolic import symbols
 from momentumflow.symbolic.equations.elementwise import System, inertial_rates
-from momentumflow.symbolic.expressions import SymbolLike
+from momentumflow.symbolic.expressions import Formula, OwnSymbol, SymbolLike
 from momentumflow.symbolic.methods.optimisers import Optimiser, after, k
 from momentumflow.symbolic.printing import as_latex, as_text
 from momentumflow.symbolic.rings import factored
@@ -109,6 +109,7 @@ def _pole(expression: sp.Expr, a: sp.Symbol) -> int:
     raise InputError("a memory that grows like a power of 1/(1 - b)", str(expression))
 
 
+@checked
 @dataclass(frozen=True, repr=False)
 class InertialSystem:
     """The first-order system that an optimiser follows in the inertial regime.
@@ -124,7 +125,15 @@ class InertialSystem:
 
     optimiser: Optimiser
     times: Times
-    rates: Mapping[sp.Symbol, tuple[Polynomial, ...]]
+    rates: Mapping[OwnSymbol, tuple[Polynomial, ...]]
+
+    def __post_init__(self) -> None:
+        wanted = {symbols.w, *self.optimiser.memories}
+        if set(self.rates) != wanted or len({len(rate) for rate in self.rates.values()}) != 1:
+            raise InputError(
+                f"as many rates of each of {', '.join(sorted(map(str, wanted)))}",
+                ", ".join(f"{len(rate)} of {x}" for x, rate in self.rates.items()) or "none",
+            )
 
     def __hash__(self) -> int:
         # the rates are tables of expressions, which do not hash
@@ -149,7 +158,6 @@ class InertialSystem:
         own = tuple(p for p in self.optimiser.parameters if p not in self.times.times)
         return (*self.times.times.values(), *own)
 
-    @checked
     def start(self, w: Vector) -> tuple[Array, ...]:
         """Return w and the memories before the first step, in the units of the system.
 
@@ -167,9 +175,11 @@ class InertialSystem:
             raise InputError("memories that start at 0", str(self.optimiser.start))
         return self.optimiser.start
 
-    @checked
     def rhs(
-        self, loss: Any, variables: Sequence[SymbolLike] | None = None, **values: float
+        self,
+        loss: Formula | Callable[..., Any],
+        variables: Sequence[SymbolLike] | None = None,
+        **values: float,
     ) -> ElementwiseField:
         """Return the rates of w and the memories for a concrete loss.
 
@@ -189,7 +199,6 @@ class InertialSystem:
         """
         return ElementwiseField.of(loss, variables, self.rates, None, (h, *self.parameters), values)
 
-    @checked
     def correction(self, n: Natural) -> dict[sp.Symbol, sp.Expr]:
         """Return the coefficient of `h**n` in each rate, `g_k` the k-th time derivative of g."""
         if n > self.order:

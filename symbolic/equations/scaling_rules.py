@@ -38,6 +38,7 @@ _noise = sp.Dummy("s", positive=True)
 _TIME = sp.Dummy("time")
 
 
+@checked
 @dataclass(frozen=True)
 class ScalingRule:
     """One rule: what each parameter is multiplied by, as a power of rho.

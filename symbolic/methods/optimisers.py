@@ -18,10 +18,11 @@ from typing import Any, Literal
 
 import sympy as sp
 
+from momentumflow.base.arguments import checked
 from momentumflow.base.errors import InputError
 from momentumflow.base.values import FrozenMapping
 from momentumflow.symbolic import symbols
-from momentumflow.symbolic.expressions import exact, read, symbol
+from momentumflow.symbolic.expressions import Exact, OwnSymbol, SymbolLike, read
 
 # The number of the step, counted from 1.
 k = sp.Symbol("k", integer=True, positive=True)
@@ -41,6 +42,7 @@ def after(memory: sp.Symbol) -> sp.Symbol:
     return sp.Symbol(f"{memory.name}'", **memory.assumptions0)
 
 
+@checked
 @dataclass(frozen=True, repr=False)
 class Optimiser:
     """An elementwise optimiser with memories.
@@ -65,26 +67,32 @@ class Optimiser:
     Raises
     ------
     InputError
-        If k occurs other than in powers that die out, or the expressions hold a symbol
-        that is neither memory nor parameter.
+        If k occurs other than in powers that die out, the step inside the move, or an
+        infinity anywhere; if updates, start or first step are not those of the memories.
     """
 
     name: str
-    memories: tuple[sp.Symbol, ...]
+    memories: tuple[OwnSymbol, ...]
     updates: tuple[sp.Expr, ...]
     move: sp.Expr
-    step: sp.Symbol = symbols.gamma
+    step: OwnSymbol = symbols.gamma
     start: tuple[sp.Expr, ...] = ()
-    first: Mapping[sp.Symbol, sp.Expr] = field(default_factory=dict)
+    first: Mapping[OwnSymbol, sp.Expr] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if len(self.memories) != len(self.updates):
-            raise InputError(
-                "one update for each memory", f"{len(self.updates)} for {len(self.memories)}"
-            )
         object.__setattr__(self, "first", FrozenMapping(self.first))
         if not self.start:
             object.__setattr__(self, "start", (sp.S.Zero,) * len(self.memories))
+        memories = set(self.memories)
+        if len(memories) < len(self.memories) or memories & {symbols.g, symbols.w, symbols.t, k}:
+            raise InputError("memories with names of their own", ", ".join(map(str, self.memories)))
+        for what, given in (("update", self.updates), ("start", self.start)):
+            if len(given) != len(memories):
+                raise InputError(f"one {what} for each memory", f"{len(given)} for {len(memories)}")
+        if foreign := set(self.first) - memories:
+            raise InputError("a first step of memories only", ", ".join(map(str, foreign)))
+        if self._expressions.has(sp.oo, -sp.oo, sp.zoo, sp.nan):
+            raise InputError("updates, a start and a move that are finite", str(self))
         if self.move.has(self.step) or any(u.has(self.step) for u in self.updates):
             raise InputError(
                 f"memories and a move that do not depend on the step {self.step}",
@@ -166,9 +174,12 @@ class Optimiser:
     @property
     def parameters(self) -> tuple[sp.Symbol, ...]:
         """The parameters besides the step, sorted by name."""
-        every = sp.Tuple(self.move, *self.updates, *self.start, *self.first.values())
         known = {*self.memories, *map(after, self.memories), symbols.g, symbols.w, symbols.t, k}
-        return tuple(sorted(every.free_symbols - known, key=lambda s: str(s.name)))
+        return tuple(sorted(self._expressions.free_symbols - known, key=lambda s: str(s.name)))
+
+    @property
+    def _expressions(self) -> sp.Tuple:
+        return sp.Tuple(self.move, *self.updates, *self.start, *self.first.values())
 
     @property
     def settled(self) -> Optimiser:
@@ -178,11 +189,16 @@ class Optimiser:
             self.name, self.memories, updates, _settled(self.move), self.step, self.start
         )
 
-    def with_values(self, values: Mapping[Any, Any]) -> Optimiser:
-        """Return the optimiser with some of its parameters replaced by exact values."""
-        clean = {symbol(s): exact(str(s), v) for s, v in values.items()}
+    def with_values(self, values: Mapping[SymbolLike, Exact]) -> Optimiser:
+        """Return the optimiser with some of its parameters replaced by exact values.
+
+        Raises
+        ------
+        InputError
+            If one of them is no parameter, or a value makes the optimiser infinite.
+        """
         named = {
-            next((p for p in self.parameters if p.name == s.name), s): v for s, v in clean.items()
+            next((p for p in self.parameters if p.name == s.name), s): v for s, v in values.items()
         }
         if foreign := set(named) - set(self.parameters):
             raise InputError(
@@ -237,20 +253,17 @@ def _settled(expression: sp.Expr) -> sp.Expr:
     return found
 
 
-def _read(value: Any) -> sp.Expr:
-    return exact("a parameter", value)
-
-
+@checked
 def Adam(
-    beta_1: Any = beta_1,
-    beta_2: Any = beta_2,
-    eps: Any = symbols.eps,
+    beta_1: Exact = beta_1,
+    beta_2: Exact = beta_2,
+    eps: Exact = symbols.eps,
     *,
     placement: Literal["outside", "inside"] = "outside",
     bias_correction: bool = True,
-    decay: Any = 0,
+    decay: Exact = 0,
     coupled: bool = False,
-    eps_root: Any = 0,
+    eps_root: Exact = 0,
 ) -> Optimiser:
     """Return Adam: `w -= gamma m / (sqrt(v) + eps)`.
 
@@ -272,7 +285,7 @@ def Adam(
     ----------
     Kingma and Ba, arXiv 1412.6980; Loshchilov and Hutter, arXiv 1711.05101.
     """
-    b1, b2, e, mu, inner = map(_read, (beta_1, beta_2, eps, decay, eps_root))
+    b1, b2, e, mu, inner = beta_1, beta_2, eps, decay, eps_root
     m, v, w = sp.Symbol("m", real=True), sp.Symbol("v", nonnegative=True), symbols.w
     g = symbols.g + (mu * w if coupled else 0)
     updates = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g**2
@@ -292,25 +305,27 @@ def _corrected(
     return first, second
 
 
+@checked
 def AdamW(
-    beta_1: Any = beta_1,
-    beta_2: Any = beta_2,
-    eps: Any = symbols.eps,
-    decay: Any = decay,
+    beta_1: Exact = beta_1,
+    beta_2: Exact = beta_2,
+    eps: Exact = symbols.eps,
+    decay: Exact = decay,
     **how: Any,
 ) -> Optimiser:
     """Return Adam with decoupled weight decay; see `Adam`."""
     return Adam(beta_1, beta_2, eps, decay=decay, **how)
 
 
+@checked
 def RMSProp(
-    beta_2: Any = beta_2,
-    eps: Any = symbols.eps,
-    momentum: Any = 0,
+    beta_2: Exact = beta_2,
+    eps: Exact = symbols.eps,
+    momentum: Exact = 0,
     *,
     centred: bool = False,
     placement: Literal["outside", "inside"] = "outside",
-    decay: Any = 0,
+    decay: Exact = 0,
     nesterov: bool = False,
 ) -> Optimiser:
     """Return RMSProp, with momentum and centred if asked for, as PyTorch has it.
@@ -328,9 +343,9 @@ def RMSProp(
     nesterov : bool
         Look ahead with the momentum, as optax can.
     """
-    b, e, mu = map(_read, (beta_2, eps, momentum))
+    b, e, mu = beta_2, eps, momentum
     v, mean, p = sp.symbols("v a p", real=True)
-    g = symbols.g + _read(decay) * symbols.w
+    g = symbols.g + decay * symbols.w
     spread = after(v) - after(mean) ** 2 if centred else after(v)
     force = g / (sp.sqrt(spread + e) if placement == "inside" else sp.sqrt(spread) + e)
     stated = {v: b * v + (1 - b) * g**2}
@@ -342,14 +357,15 @@ def RMSProp(
     return Optimiser("RMSProp", tuple(stated), tuple(stated.values()), -force)
 
 
+@checked
 def NAdam(
-    beta_1: Any = beta_1,
-    beta_2: Any = beta_2,
-    eps: Any = symbols.eps,
+    beta_1: Exact = beta_1,
+    beta_2: Exact = beta_2,
+    eps: Exact = symbols.eps,
     *,
     bias_correction: bool = True,
-    warming: Any = None,
-    decay: Any = 0,
+    warming: Exact | None = None,
+    decay: Exact = 0,
     coupled: bool = True,
 ) -> Optimiser:
     """Return Adam with Nesterov's look ahead.
@@ -369,7 +385,7 @@ def NAdam(
     ----------
     Dozat, ICLR workshop 2016.
     """
-    b1, b2, e, mu = map(_read, (beta_1, beta_2, eps, decay))
+    b1, b2, e, mu = beta_1, beta_2, eps, decay
     m, v = sp.Symbol("m", real=True), sp.Symbol("v", nonnegative=True)
     g = symbols.g + (mu * symbols.w if coupled else 0)
     stated = {m: b1 * m + (1 - b1) * g, v: b2 * v + (1 - b2) * g**2}
@@ -379,7 +395,7 @@ def NAdam(
         ahead, now = (1 - b1 ** (k + 1), 1 - b1**k) if bias_correction else (sp.S.One, sp.S.One)
         up = b1 * after(m) / ahead + (1 - b1) * g / now
     else:
-        c, product = _read(warming), sp.Symbol("p", positive=True)
+        c, product = warming, sp.Symbol("p", positive=True)
         here, there = b1 * (1 - c**k / 2), b1 * (1 - c ** (k + 1) / 2)
         stated[product] = product * here
         start.append(sp.S.One)
@@ -389,14 +405,15 @@ def NAdam(
     return Optimiser("NAdam", tuple(stated), tuple(stated.values()), move, start=tuple(start))
 
 
+@checked
 def AdaBelief(
-    beta_1: Any = beta_1,
-    beta_2: Any = beta_2,
-    eps: Any = symbols.eps,
+    beta_1: Exact = beta_1,
+    beta_2: Exact = beta_2,
+    eps: Exact = symbols.eps,
     *,
     bias_correction: bool = True,
-    eps_root: Any = None,
-    decay: Any = 0,
+    eps_root: Exact | None = None,
+    decay: Exact = 0,
 ) -> Optimiser:
     """Return AdaBelief: the square of `g - m` in place of that of g, eps added at each step.
 
@@ -407,12 +424,12 @@ def AdaBelief(
     ----------
     Zhuang et al., NeurIPS 2020, arXiv 2010.07468.
     """
-    b1, b2, e = map(_read, (beta_1, beta_2, eps))
+    b1, b2, e = beta_1, beta_2, eps
     m, s, g = sp.Symbol("m", real=True), sp.Symbol("s", nonnegative=True), symbols.g
-    inner = e if eps_root is None else _read(eps_root)
+    inner = e if eps_root is None else eps_root
     updates = b1 * m + (1 - b1) * g, b2 * s + (1 - b2) * (g - after(m)) ** 2 + inner
     up, down = _corrected((m, s), (b1, b2), bias_correction)
-    move = -up / (sp.sqrt(down) + e) - _read(decay) * symbols.w
+    move = -up / (sp.sqrt(down) + e) - decay * symbols.w
     return Optimiser("AdaBelief", (m, s), updates, move)
 
 
@@ -420,21 +437,23 @@ def _smooth_sign(x: sp.Expr, width: sp.Expr) -> sp.Expr:
     return x / sp.sqrt(x**2 + width**2)
 
 
-def Signum(beta_1: Any = beta_1, delta: Any = smoothing, decay: Any = 0) -> Optimiser:
+@checked
+def Signum(beta_1: Exact = beta_1, delta: Exact = smoothing, decay: Exact = 0) -> Optimiser:
     """Return sign descent with momentum, the sign smoothed: `m / sqrt(m**2 + delta**2)`.
 
     References
     ----------
     Bernstein et al., ICML 2018, arXiv 1802.04434.
     """
-    b1, d, mu = map(_read, (beta_1, delta, decay))
+    b1, d, mu = beta_1, delta, decay
     m = sp.Symbol("m", real=True)
     update = b1 * m + (1 - b1) * symbols.g
     return Optimiser("Signum", (m,), (update,), -_smooth_sign(after(m), d) - mu * symbols.w)
 
 
+@checked
 def Lion(
-    beta_1: Any = beta_1, beta_2: Any = beta_2, delta: Any = smoothing, decay: Any = 0
+    beta_1: Exact = beta_1, beta_2: Exact = beta_2, delta: Exact = smoothing, decay: Exact = 0
 ) -> Optimiser:
     """Return Lion, the sign smoothed: it steps along an average that the memory has not yet.
 
@@ -442,7 +461,7 @@ def Lion(
     ----------
     Chen et al., NeurIPS 2023, arXiv 2302.06675.
     """
-    b1, b2, d, mu = map(_read, (beta_1, beta_2, delta, decay))
+    b1, b2, d, mu = beta_1, beta_2, delta, decay
     m, g = sp.Symbol("m", real=True), symbols.g
     along = b1 * m + (1 - b1) * g
     return Optimiser(
@@ -450,8 +469,13 @@ def Lion(
     )
 
 
+@checked
 def SGD(
-    momentum: Any = symbols.beta, dampening: Any = 0, decay: Any = 0, *, nesterov: bool = False
+    momentum: Exact = symbols.beta,
+    dampening: Exact = 0,
+    decay: Exact = 0,
+    *,
+    nesterov: bool = False,
 ) -> Optimiser:
     """Return PyTorch's SGD: the velocity in units of the gradient, its first step undamped.
 
@@ -462,7 +486,7 @@ def SGD(
     nesterov : bool
         Step along `g + momentum v` in place of v.
     """
-    b, damp, mu = map(_read, (momentum, dampening, decay))
+    b, damp, mu = momentum, dampening, decay
     v = sp.Symbol("v", real=True)
     g = symbols.g + mu * symbols.w
     if b == 0:

@@ -8,13 +8,16 @@ is refused with the reason.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import sympy as sp
 
-from momentumflow.base.arguments import Natural, checked
+from momentumflow.base.arguments import Finite, Natural, checked, door_of
 from momentumflow.base.errors import InputError, nearest
+from momentumflow.base.values import FrozenMapping
 from momentumflow.symbolic import symbols
+from momentumflow.symbolic.expressions import OwnSymbol
 from momentumflow.symbolic.methods.optimisers import (
     SGD,
     AdaBelief,
@@ -30,13 +33,32 @@ from momentumflow.symbolic.methods.optimisers import (
 _EPS_ROOT = sp.Symbol("eps_root", positive=True)
 _WARMING = sp.Symbol("c", positive=True)
 _DAMPENING = sp.Symbol("dampening", positive=True)
+_NUMBER = door_of(Finite)
+_PAIR = door_of(tuple[Any, Any])
 
 
-class ReadOptimiser(NamedTuple):
-    """A stated optimiser, and a number for its step and each of its parameters."""
+@checked
+@dataclass(frozen=True)
+class ReadOptimiser:
+    """A stated optimiser, and a number for its step and each of its parameters.
+
+    Raises
+    ------
+    InputError
+        If a number is missing, or one is of no parameter.
+    """
 
     optimiser: Optimiser
-    values: dict[sp.Symbol, float]
+    values: Mapping[OwnSymbol, float]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", FrozenMapping(self.values))
+        wanted = (self.optimiser.step, *self.optimiser.parameters)
+        if set(self.values) != set(wanted):
+            raise InputError(
+                f"values of {', '.join(map(str, wanted))}",
+                ", ".join(map(str, self.values)) or "none",
+            )
 
 
 class _Settings:
@@ -48,17 +70,28 @@ class _Settings:
         self.values: dict[sp.Symbol, float] = {}
 
     def __getitem__(self, name: str) -> Any:
+        if name not in self.all:
+            raise InputError(f"{self.what} with a setting {name}", f"{', '.join(self.all)}")
         return self.all[name]
 
     def number(self, name: str, symbol: sp.Symbol, value: Any = None) -> sp.Expr:
         """Return the symbol of a hyperparameter, or 0 if it is none."""
         given = self.all.get(name) if value is None else value
-        if given is None or given == 0:
+        if given is None:
             return sp.S.Zero
         if callable(given):
             raise InputError(f"{name} of {self.what} as a number", "a schedule")
-        self.values[symbol] = float(given)
+        found = _NUMBER(f"{name} of {self.what}", given)
+        if found == 0:
+            return sp.S.Zero
+        self.values[symbol] = found
         return symbol
+
+    def stated(self, optimiser: Optimiser, rate: str) -> ReadOptimiser:
+        """Return an optimiser with the values found and the learning rate, which may be 0."""
+        self.values[optimiser.step] = 0.0
+        self.number(rate, optimiser.step)
+        return ReadOptimiser(optimiser, self.values)
 
     def refuse(self, **reasons: str) -> None:
         """Refuse settings that are switched on, with the reason."""
@@ -93,7 +126,7 @@ def from_torch(optimizer: Any, group: Natural = 0) -> ReadOptimiser:
     """
     kind = type(optimizer).__name__
     groups = getattr(optimizer, "param_groups", None)
-    if groups is None or kind not in _TORCH:
+    if not isinstance(groups, list) or kind not in _TORCH:
         raise InputError(f"an optimiser of PyTorch among {', '.join(_TORCH)}", kind)
     if group >= len(groups):
         raise InputError(f"a group below {len(groups)}", f"group = {group}")
@@ -102,12 +135,11 @@ def from_torch(optimizer: Any, group: Natural = 0) -> ReadOptimiser:
         amsgrad="amsgrad keeps a maximum, which is not smooth and does not forget",
         maximize="negate the gradient instead",
     )
-    optimiser = _TORCH[kind](settings)
-    return ReadOptimiser(optimiser, {symbols.gamma: float(settings["lr"])} | settings.values)
+    return settings.stated(_TORCH[kind](settings), "lr")
 
 
 def _betas(s: _Settings) -> tuple[sp.Expr, sp.Expr, sp.Expr]:
-    first, second = s["betas"]
+    first, second = _PAIR(f"betas of {s.what}", s["betas"])
     return (
         s.number("betas[0]", beta_1, first),
         s.number("betas[1]", beta_2, second),
@@ -121,7 +153,7 @@ def _torch_adam(s: _Settings) -> Optimiser:
 
 
 def _torch_nadam(s: _Settings) -> Optimiser:
-    c = 0.96 ** s["momentum_decay"]
+    c = 0.96 ** _NUMBER("momentum_decay of NAdam", s["momentum_decay"])
     return NAdam(
         *_betas(s),
         warming=1 if c == 1 else s.number("momentum_decay", _WARMING, c),
@@ -199,9 +231,7 @@ def from_optax(name: str, hyperparameters: Mapping[str, Any]) -> ReadOptimiser:
         accumulator_dtype="memories are kept in the precision of the weights",
         bias_correction="state it by Optimiser.parse, with v/(1 - b2**k)",
     )
-    optimiser = make(s)
-    s.number("learning_rate", symbols.gamma)
-    return ReadOptimiser(optimiser, s.values)
+    return s.stated(make(s), "learning_rate")
 
 
 def _optax_betas(s: _Settings) -> tuple[sp.Expr, sp.Expr, sp.Expr]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -14,7 +14,7 @@ from momentumflow.base.arguments import FileName, Natural, checked
 from momentumflow.base.arrays import Vector
 from momentumflow.base.files import write_text
 from momentumflow.symbolic import symbols
-from momentumflow.symbolic.expressions import Formula, SymbolLike
+from momentumflow.symbolic.expressions import Formula, OwnSymbol, SymbolLike
 from momentumflow.symbolic.printing import as_latex, as_text
 from momentumflow.symbolic.series.decorated_trees import (
     Bush,
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 _MOVE = sp.Dummy("Phi")
 
 
+@checked
 @dataclass(frozen=True, repr=False)
 class ElementwiseSeries:
     """A sum over decorated trees: what an optimiser follows in the slow regime.
@@ -55,8 +56,8 @@ class ElementwiseSeries:
     """
 
     name: str
-    step: sp.Symbol
-    parameters: tuple[sp.Symbol, ...]
+    step: OwnSymbol
+    parameters: tuple[OwnSymbol, ...]
     rates: tuple[Polynomial, ...]
     left_hand_side: ClassVar[str] = "w'"
     _lowest: ClassVar[int] = 0  # the power of the step in the leading term
@@ -74,7 +75,6 @@ class ElementwiseSeries:
     def _outside(self) -> tuple[Polynomial, ...]:
         return self.rates
 
-    @checked
     def coefficient(self, *derivatives: Natural) -> sp.Expr:
         """Return the function in front of a product of `g_k`: `coefficient(1, 1)` of `g_1^2`.
 
@@ -148,7 +148,6 @@ class ElementwiseSeries:
         columns = ["differential", "order", "nodes", "coefficient"]
         return pd.DataFrame(self.table(), columns=columns).set_index("differential")
 
-    @checked
     def specialise(
         self, loss: Formula, variables: Sequence[SymbolLike] | None = None
     ) -> tuple[sp.Expr, ...]:
@@ -167,7 +166,6 @@ class ElementwiseSeries:
             total = [a + b for a, b in zip(total, valued(c, bush, algebra), strict=True)]
         return tuple(total)
 
-    @checked
     def to_module(self, path: FileName | None = None) -> str:
         """Return (and write, if a path is given) a Python module that evaluates the series.
 
@@ -197,13 +195,13 @@ class ElementwiseSeries:
         )
 
 
+@checked
 class ElementwiseEquation(ElementwiseSeries):
     """`w'` of an optimiser in the slow regime, t being the step times the number of steps."""
 
-    @checked
     def rhs(
         self,
-        loss: Any,
+        loss: Formula | Callable[..., Any],
         variables: Sequence[SymbolLike] | None = None,
         **values: float,
     ) -> ElementwiseField:
@@ -227,6 +225,7 @@ class ElementwiseEquation(ElementwiseSeries):
         return self._field(loss, variables, values)
 
 
+@checked
 @dataclass(frozen=True, repr=False)
 class ElementwiseMap(ElementwiseSeries):
     """The one-step map without memory, `w_{k+1} - w_k` on the slow manifold.
@@ -247,10 +246,9 @@ class ElementwiseMap(ElementwiseSeries):
     def _outside(self) -> tuple[Polynomial, ...]:
         return self.moves
 
-    @checked
     def iteration(
         self,
-        loss: Any,
+        loss: Formula | Callable[..., Any],
         variables: Sequence[SymbolLike] | None = None,
         **values: float,
     ) -> ElementwiseIteration:
@@ -258,18 +256,17 @@ class ElementwiseMap(ElementwiseSeries):
         return ElementwiseIteration(self._field(loss, variables, values))
 
 
+@checked
 @dataclass(frozen=True, repr=False)
 class ElementwiseIteration:
     """A map without memory for a concrete loss: from w_k to w_{k+1}."""
 
     increment: ElementwiseField
 
-    @checked
     def __call__(self, w: Vector) -> Array:
         """Return the next iterate."""
         return w + self.increment.step * self.increment(w)
 
-    @checked
     def run(self, w: Vector, steps: Steps) -> Array:
         """Return the iterates from w on, shape (steps + 1, ..., variables)."""
         path = [w]

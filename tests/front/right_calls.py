@@ -124,6 +124,7 @@ def _symbolic() -> dict[str, tuple[Any, dict[str, Any]]]:
             {"attempts": 2, "seed": 1},
         ),
         **_of_theorems(),
+        **_of_optimisers(),
         "Kernel": (symbolic.Kernel, _fields(symbolic.kernel("u*v", ["u", "v"]))),
         "Kernel.__call__": (
             lambda first, second: symbolic.kernel("u*v", ["u", "v"])(first, second),
@@ -329,6 +330,20 @@ def _numeric() -> dict[str, tuple[Any, dict[str, Any]]]:
         ),
         "diabetes_regression": (numeric.diabetes_regression, {"rows": 5}),
         "enclose": (numeric.enclose, {"problem": data, "solution": found, "digits": 8}),
+        "OptimiserRun": (
+            numeric.OptimiserRun,
+            _fields(numeric.run_optimiser(symbolic.SGD(), np.sin, ONES, 3, gamma=0.1, beta=0.5)),
+        ),
+        "run_optimiser": (
+            numeric.run_optimiser,
+            {"optimiser": symbolic.SGD(), "gradient": np.sin, "w": ONES, "steps": 3,
+             "gamma": 0.1, "memories": {"v": 0.0}, "beta": 0.5},
+        ),
+        "run_optimiser on a schedule": (
+            numeric.run_optimiser,
+            {"optimiser": symbolic.SGD(), "gradient": np.sin, "w": ONES, "steps": 3,
+             "gamma": [0.1, 0.2, 0.3], "beta": 0.5},
+        ),
         **_of_small_lambda(data, numeric.momentum_flow(data, 0.1, 0.5)),
         "flow_sensitivity": (
             numeric.flow_sensitivity, {"problem": data, "lam": 0.5, "init": 0.5, "t_end": 1.0}),
@@ -474,6 +489,92 @@ def _of_theorems() -> dict[str, tuple[Any, dict[str, Any]]]:
         "Theorem": (symbolic.Theorem, _fields(symbolic.theorem("one-row"))),
         **{kind: (getattr(symbolic, kind), _fields(steps[kind])) for kind in kinds},
     }
+
+
+def _parameter_groups(name: str, **settings: Any) -> Any:
+    """An optimiser as PyTorch shows it, without PyTorch."""
+    return type(name, (), {"param_groups": [{"params": [], **settings}]})()
+
+
+@cache
+def _of_optimisers() -> dict[str, tuple[Any, dict[str, Any]]]:
+    half = sp.Rational(1, 2)
+    adam = symbolic.Adam(bias_correction=False, placement="inside")
+    x = sp.Symbol("x")
+    loss = {"loss": x**2 + x**4 / 5, "variables": ["x"]}
+    numbers = {"gamma": 0.1, "beta_1": 0.5, "beta_2": 0.25, "eps": 0.5}
+    system = symbolic.modified_equation(adam, 1, "inertial")
+    rates = {"h": 0.1, "tau_1": 0.5, "tau_2": 0.25, "eps": 0.5}
+    slow = symbolic.modified_equation(adam, 2, "slow")
+    loss_map = symbolic.memoryless_map(adam, 2)
+    read = symbolic.from_torch(
+        _parameter_groups("SGD", lr=0.1, momentum=0.9, dampening=0, nesterov=False, weight_decay=0)
+    )
+    betas = {"beta_1": half, "beta_2": "3/4"}
+    calls: dict[str, tuple[Any, dict[str, Any]]] = {
+        "Adam": (
+            symbolic.Adam,
+            {**betas, "eps": half, "placement": "inside", "bias_correction": False,
+             "decay": 0, "coupled": False, "eps_root": 0},
+        ),
+        "AdamW": (symbolic.AdamW, {**betas, "eps": half, "decay": "1/10"}),
+        "RMSProp": (
+            symbolic.RMSProp,
+            {"beta_2": half, "eps": half, "momentum": half, "centred": True,
+             "placement": "inside", "decay": 0, "nesterov": True},
+        ),
+        "NAdam": (
+            symbolic.NAdam,
+            {**betas, "eps": half, "bias_correction": True, "warming": half, "decay": 0,
+             "coupled": True},
+        ),
+        "AdaBelief": (
+            symbolic.AdaBelief,
+            {**betas, "eps": half, "bias_correction": True, "eps_root": None, "decay": 0},
+        ),
+        "Signum": (symbolic.Signum, {"beta_1": half, "delta": half, "decay": 0}),
+        "Lion": (symbolic.Lion, {**betas, "delta": half, "decay": 0}),
+        "SGD": (
+            symbolic.SGD, {"momentum": half, "dampening": half, "decay": 0, "nesterov": True}),
+        "Optimiser": (symbolic.Optimiser, _fields(symbolic.SGD(dampening=half))),
+        "Optimiser.parse": (
+            symbolic.Optimiser.parse,
+            {"text": "m = r*m + g; w = w - lr*m", "parameters": ["r"], "name": "own"},
+        ),
+        "Optimiser.with_values": (adam.with_values, {"values": {"beta_1": half}}),
+        "from_torch": (
+            symbolic.from_torch,
+            {"optimizer": _parameter_groups("Adam", lr=0.1, betas=(0.9, 0.99), eps=1e-8,
+                                            weight_decay=0), "group": 0},
+        ),
+        "from_optax": (
+            symbolic.from_optax, {"name": "adam", "hyperparameters": {"learning_rate": 0.1}}),
+        "ReadOptimiser": (symbolic.ReadOptimiser, _fields(read)),
+        "update_source": (symbolic.update_source, {"optimiser": adam, "library": "torch"}),
+        "scaling_rules": (symbolic.scaling_rules, {"optimiser": adam, "noise": True}),
+        "ScalingRule": (symbolic.ScalingRule, _fields(symbolic.scaling_rules(adam)[0])),
+        "intrinsic_parameters": (symbolic.intrinsic_parameters, {"method": adam}),
+        "PreconditionedLoss": (
+            symbolic.PreconditionedLoss, _fields(symbolic.modified_loss(symbolic.Adam(eps=0)))),
+        "ElementwiseEquation": (symbolic.ElementwiseEquation, _fields(slow)),
+        "ElementwiseEquation.rhs": (slow.rhs, {**loss, **numbers}),
+        "ElementwiseMap": (symbolic.ElementwiseMap, _fields(loss_map)),
+        "ElementwiseMap.iteration": (loss_map.iteration, {**loss, **numbers}),
+        "ElementwiseSeries.coefficient": (lambda first: slow.coefficient(first), {"first": 1}),
+        "ElementwiseSeries.specialise": (slow.specialise, loss),
+        "ElementwiseSeries.to_module": (slow.to_module, {"path": "module.py"}),
+        "ElementwiseField.__call__": (
+            lambda state, t: slow.rhs(**loss, **numbers)(state, t=t),
+            {"state": [[0.5]], "t": 0.0},
+        ),
+        "ElementwiseIteration.run": (
+            loss_map.iteration(**loss, **numbers).run, {"w": [[0.5]], "steps": 3}),
+        "InertialSystem": (symbolic.InertialSystem, _fields(system)),
+        "InertialSystem.rhs": (system.rhs, {**loss, **rates}),
+        "InertialSystem.start": (system.start, {"w": ONES}),
+        "InertialSystem.correction": (system.correction, {"n": 1}),
+    }  # fmt: skip
+    return calls
 
 
 def _of_small_lambda(data: Any, flow: Any) -> dict[str, tuple[Any, dict[str, Any]]]:

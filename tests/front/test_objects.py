@@ -22,7 +22,6 @@ from momentumflow.base.values import FrozenMapping, brief, same
 
 # Not results: what they are instead.
 EXEMPT = {
-    "ReadOptimiser": "a pair, optimiser and numbers: tests/numeric/test_optimiser_runs.py",
     "ImplicitModel": "a CVXPY model that a user extends: it has an identity, not a value",
     "Repetitions": "records of repeated verification: tests/verify/test_repetition.py",
     "Potential": "the abstract base of the potentials",
@@ -120,6 +119,7 @@ EXAMPLES = {
     "InertialSystem": lambda: symbolic.modified_equation(symbolic.SGD(), 1, "inertial"),
     "Optimiser": symbolic.Adam,
     "PreconditionedLoss": lambda: symbolic.modified_loss(symbolic.Adam(eps=0), 1),
+    "ReadOptimiser": lambda: symbolic.from_optax("sgd", {"learning_rate": 0.1, "momentum": 0.9}),
     "ScalingRule": lambda: symbolic.scaling_rules(symbolic.SGD())[0],
     "OptimiserRun": lambda: numeric.run_optimiser(
         symbolic.SGD(), lambda w: w, np.ones(2), 3, gamma=0.1, beta=0.5

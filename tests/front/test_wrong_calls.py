@@ -52,13 +52,6 @@ _WITHOUT_A_RIGHT_CALL = {
     *("SeparableNetwork.of_map", "WeightedL1.scaled", "as_latex", "as_text", "kernel_file_name"),
     *("kernel_source", "known_method", "select", "statuses", "writable", "write_gallery"),
     "written_out",
-    # optimisers: refusals have tests of their own in tests/symbolic/test_optimisers.py
-    *("AdaBelief", "Adam", "AdamW", "ElementwiseEquation", "ElementwiseEquation.rhs"),
-    *("ElementwiseMap", "ElementwiseMap.iteration", "InertialSystem", "InertialSystem.correction"),
-    *("InertialSystem.rhs", "InertialSystem.start", "Lion", "NAdam", "Optimiser"),
-    *("Optimiser.parse", "Optimiser.with_values", "OptimiserRun", "PreconditionedLoss"),
-    *("RMSProp", "ReadOptimiser", "SGD", "ScalingRule", "Signum", "from_optax", "from_torch"),
-    *("intrinsic_parameters", "run_optimiser", "scaling_rules", "update_source"),
 }
 
 
