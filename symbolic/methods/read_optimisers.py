@@ -15,7 +15,7 @@ import sympy as sp
 
 from momentumflow.base.arguments import Finite, Natural, checked, door_of
 from momentumflow.base.errors import InputError, nearest
-from momentumflow.base.values import FrozenMapping
+from momentumflow.base.values import FrozenMapping, Value
 from momentumflow.symbolic import symbols
 from momentumflow.symbolic.expressions import OwnSymbol
 from momentumflow.symbolic.methods.optimisers import (
@@ -38,8 +38,8 @@ _PAIR = door_of(tuple[Any, Any])
 
 
 @checked
-@dataclass(frozen=True)
-class ReadOptimiser:
+@dataclass(frozen=True, eq=False, repr=False)
+class ReadOptimiser(Value):
     """A stated optimiser, and a number for its step and each of its parameters.
 
     Raises
