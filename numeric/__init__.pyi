@@ -48,6 +48,7 @@ from .implicit import (
     rich_limit as rich_limit,
 )
 from .runs.descent import momentum_descent as momentum_descent
+from .runs.foresight import PredictedLimit as PredictedLimit
 from .runs.optimiser_loop import (
     LoopStatus as LoopStatus,
     OptimiserRun as OptimiserRun,

@@ -148,7 +148,7 @@ class ImplicitSolution(Value):
                 f"{int(np.count_nonzero(self.certified))} of {np.size(self.status)} certified"
             )
         return (
-            f"ImplicitSolution({self.potential.name}, theta{shape}, {standing}, "
+            f"{type(self).__name__}({self.potential.name}, theta{shape}, {standing}, "
             f"feasibility={float(np.max(self.feasibility)):.1e}, "
             f"stationarity={float(np.max(self.stationarity)):.1e}, "
             f"gap={float(np.max(self.gap)):.1e}, error={float(np.max(self.error)):.1e})"

@@ -20,6 +20,7 @@ from momentumflow.base.errors import InputError
 from momentumflow.numeric.data.problems import Regression
 from momentumflow.numeric.progress import meter
 from momentumflow.numeric.runs.batch_state import Runs
+from momentumflow.numeric.runs.early_ending import EarlyEnding
 from momentumflow.numeric.runs.engines import (
     LARGE_ENTRIES,
     ByRows,
@@ -72,6 +73,7 @@ def momentum_descent(
     seed: Seed = 0,
     max_steps: Count = 1_000_000,
     tol: PositiveFloat | None = 1e-13,
+    limit_accuracy: PositiveFloat | None = None,
     check_every: Count = 100,
     record_every: Count | None = None,
     max_records: Count = 100_000,
@@ -115,6 +117,11 @@ def momentum_descent(
         units |y_i| + sum_j |x_ij theta_j|, and the remaining momentum moves theta by at
         most tol |theta| and no weight by more than 100 tol of itself. None takes
         exactly `max_steps` steps.
+    limit_accuracy : float, optional
+        End a run as soon as its limit is known to this relative accuracy: what it has left
+        behind predicts the limit with an error of second order in the residual, which is
+        estimated (`PredictedLimit.ahead`). Its status is then LIMIT_KNOWN, and
+        `predicted_limit()` has the limit.
     check_every : int
         Steps between two looks at convergence.
     record_every : int, optional
@@ -187,7 +194,12 @@ def momentum_descent(
     )  # fmt: skip
     records = _Records(record_every, max_records, max_steps) if record_every else None
     start = tuple(np.broadcast_to(w, (*shape, problem.d)) for w in (w_plus, w_minus))
-    interrupted = _drive(chosen, max_steps, check_every, records, tol is not None, progress)
+    early = None
+    if limit_accuracy is not None:
+        if tol is None:
+            raise InputError("a tol with limit_accuracy", "tol=None", "drop one of them")
+        early = EarlyEnding(limit_accuracy, method, runs, batch_size)
+    interrupted = _drive(chosen, max_steps, check_every, records, tol is not None, progress, early)
     settings = {
         "method": name_of(method),
         "gamma": step.tolist(),
@@ -196,6 +208,7 @@ def momentum_descent(
         "seed": seed if isinstance(seed, int) else str(seed),
         "remainders": remainders,
         "tol": tol,
+        "limit_accuracy": limit_accuracy,
         "max_steps": max_steps,
     }
     return _result(problem, chosen, start, interrupted, tol is not None, records, settings)
@@ -253,6 +266,7 @@ def _drive(
     records: _Records | None,
     to_convergence: bool,
     progress: bool | None,
+    early: EarlyEnding | None,
 ) -> bool:
     """Advance until every run has ended; return whether the user interrupted.
 
@@ -280,11 +294,15 @@ def _drive(
                 left = max_steps - done
                 every = min(check_every, left)
                 times = max(1, min(checks, left // every))
+                if early:
+                    times = early.checks(done, every, times)
                 engine.advance(active, every, times)
                 done += every * times
                 advanced(every * times)
                 if records:
                     records.take(runs)
+                if early:
+                    early.look(active)
                 active = active[runs.state[active] == 0]
         except KeyboardInterrupt:
             interruption.asked = True

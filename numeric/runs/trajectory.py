@@ -32,6 +32,13 @@ from momentumflow.numeric.data.labelled import (
     on_features,
 )
 from momentumflow.numeric.data.problems import Regression
+from momentumflow.numeric.runs.foresight import (
+    PredictedLimit,
+    State,
+    looked_ahead,
+    noise_of,
+    rates_of,
+)
 from momentumflow.numeric.runs.kernel_modules import MethodLike
 from momentumflow.numeric.runs.kernels import limit_theorem_diagonal_numpy as limit_theorem
 
@@ -49,6 +56,9 @@ class RunStatus(enum.Enum):
     COMPLETED = "ran the time asked for; convergence was not asked for"
     NOT_CONVERGED = "not converged"
     DIVERGED = "diverged"
+    LIMIT_KNOWN = (
+        "ended early: its limit is known to the accuracy asked for; predicted_limit() has it"
+    )
     INTERRUPTED = "interrupted before the end: start again from the returned weights"
     WEIGHT_AT_ZERO = "a weight ended at zero, where the limit theorem says nothing"
 
@@ -60,9 +70,10 @@ _VECTORS = (
 )  # fmt: skip
 _NUMBERS = ("loss", "residual", "time", "steps")
 
-# The codes that the compiled loops return.
+# The codes that the compiled loops return, and what `early_ending.py` adds.
 STATUS_CODES = (
-    RunStatus.NOT_CONVERGED, RunStatus.CONVERGED, RunStatus.DIVERGED, RunStatus.WEIGHT_AT_ZERO
+    RunStatus.NOT_CONVERGED, RunStatus.CONVERGED, RunStatus.DIVERGED, RunStatus.WEIGHT_AT_ZERO,
+    RunStatus.LIMIT_KNOWN,
 )  # fmt: skip
 
 # Without a sign change w_inf = w_0 exp(∓ int g dt - S): the share exp(-S) is what is
@@ -327,8 +338,11 @@ class Trajectory(Value):
 
     def predicted_limit(
         self, solver: Literal["newton", "cvxpy"] = "newton", **options: Any
-    ) -> ImplicitSolution:
+    ) -> PredictedLimit:
         """Solve the convex problem that this run's remainders determine.
+
+        A run need not have ended: what it has left behind so far predicts its limit up
+        to an error of second order in its residual, which is estimated.
 
         Parameters
         ----------
@@ -339,17 +353,17 @@ class Trajectory(Value):
 
         Returns
         -------
-        ImplicitSolution
-            With the leading axes of the run. A run that has no limit to predict, because
-            it diverged, had not converged or left a weight at zero, has NaN there, and
-            its own status.
+        PredictedLimit
+            With the leading axes of the run, and `ahead`, an estimate of how far it is from
+            where the run would end. A run that has no limit to predict, because it
+            diverged or left a weight at zero, has NaN there, and its own status.
         """
         from momentumflow.numeric.implicit import implicit_solution
 
         parameters = {"log_balancedness": self.log_balancedness, "shift": self.shift}
         status = np.asarray(self.status, dtype=object)
-        ended = (status == RunStatus.CONVERGED) | (status == RunStatus.COMPLETED)
-        usable = np.asarray(ended, dtype=bool)
+        lost = (status == RunStatus.DIVERGED) | (status == RunStatus.WEIGHT_AT_ZERO)
+        usable = np.asarray(~lost, dtype=bool)
         for value in parameters.values():
             usable = usable & np.isfinite(value).all(axis=-1)
         # the others are put in as runs without remainders, whose limit always exists
@@ -360,7 +374,50 @@ class Trajectory(Value):
             solver=solver,
             **options,
         )
-        return solution if usable.all() else _masked(solution, usable, status)
+        if not usable.all():
+            solution = _masked(solution, usable, status)
+        return looked_ahead(solution, self._ahead(solution.theta))
+
+    @cached_property
+    def rates(self) -> FloatArray:
+        """Lambda w'/w of w_+ and w_- at the end, shape (..., 2, d); zero at rest."""
+        with np.errstate(divide="ignore", invalid="ignore"):  # a diverged run
+            pending = np.stack(self.regular_remainders, -2) - np.stack(
+                (self.S_plus, self.S_minus), -2
+            )
+            X, y = self.problem.X, self.problem.y
+            r = (X @ self.theta[..., None])[..., 0] - y
+            g = (np.swapaxes(X, -1, -2) @ r[..., None])[..., 0] / self.problem.n
+            beta = np.asarray(self.settings.get("beta", 1.0), dtype=np.float64)
+            return rates_of(pending, beta, self.lam, g)
+
+    @property
+    def lam(self) -> FloatArray:
+        """Lambda of a flow; of a discrete run, its time step over 1 - beta; shape (...)."""
+        if "lam" in self.settings:
+            return np.broadcast_to(np.asarray(self.settings["lam"]), self.loss.shape)
+        eps = self.time / np.maximum(self.steps, 1)
+        return np.asarray(eps / (1 - np.asarray(self.settings["beta"])))
+
+    def _ahead(self, theta: FloatArray) -> Any:
+        """Estimate how far predictions are from the limits, run by run; shape (...)."""
+        shape, problem = self.loss.shape, self.problem
+        found = np.zeros(shape)
+        X = np.broadcast_to(problem.X, (*shape, *problem.X.shape[-2:]))
+        step = self.time / np.maximum(self.steps, 1)
+        noise = noise_of(step, problem.n, self.settings.get("batch_size"))
+        weights = np.stack((self.w_plus, self.w_minus), -2)
+        with np.errstate(all="ignore"):  # what has diverged is not finite
+            y = np.broadcast_to(problem.y, (*shape, problem.n))
+            for i in np.ndindex(shape):
+                if self.converged[i]:
+                    continue
+                residual = X[i] @ self.theta[i] - y[i]
+                state = State(
+                    X[i], residual, weights[i], self.rates[i], float(self.lam[i]), float(noise[i])
+                )
+                found[i] = state.ahead(theta[i], self.log_balancedness[i])
+        return found[()]
 
     def advice(self, status: RunStatus) -> str:
         """Return what would lead to a limit, of the first run that ended so; empty if no run did.

@@ -292,6 +292,7 @@ def _numeric() -> dict[str, tuple[Any, dict[str, Any]]]:
         "Path": (numeric.Path, _fields(trained.path)),
         "Path.to_xarray": (trained.path.to_xarray, {"feature_names": ["a", "b", "c"]}),
         "Path.to_frame": (trained.path.to_frame, {"feature_names": ["a", "b", "c"]}),
+        "PredictedLimit": (numeric.PredictedLimit, _fields(trained.predicted_limit())),
         "Regression": (
             numeric.Regression,
             {"X": X, "y": Y, "feature_names": ["a", "b", "c"], "name": "own", "teacher": ONES},
@@ -371,7 +372,8 @@ def _numeric() -> dict[str, tuple[Any, dict[str, Any]]]:
         "momentum_descent": (
             numeric.momentum_descent,
             {"problem": (X, Y), "gamma": 0.1, "beta": 0.5, "init": 0.5, "method": "heavy_ball",
-             "batch_size": None, "seed": 0, "max_steps": 20, "tol": 1e-6, "check_every": 10,
+             "batch_size": None, "seed": 0, "max_steps": 20, "tol": 1e-6,
+             "limit_accuracy": 1e-3, "check_every": 10,
              "record_every": None, "max_records": 100, "remainders": "regular", "engine": "numpy",
              "threads": 1, "progress": False},
         ),

@@ -137,6 +137,7 @@ EXAMPLES = {
     "ImplicitSolution": solution,
     "KullbackLeibler": lambda: numeric.KullbackLeibler(np.zeros(6)),
     "Path": lambda: run().path,
+    "PredictedLimit": lambda: run().predicted_limit(),
     "Regression": problem,
     "RegularisationPath": lambda: numeric.regularisation_path(problem(), np.geomspace(0.01, 1, 3)),
     "SignChanges": lambda: flow().sign_change_times,

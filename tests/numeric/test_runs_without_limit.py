@@ -1,7 +1,7 @@
 """Which runs have a limit to predict: in a batch the others are predicted as if alone.
 
-A run that diverged, did not converge or left a weight at zero has NaN and its own
-status; and a flow is predicted from where it stands, its momentum counted.
+A run that diverged or left a weight at zero has NaN and its own status; a run that has not
+ended is predicted from where it stands, its momentum counted, with an estimate of the rest.
 """
 
 import numpy as np
@@ -41,6 +41,10 @@ def test_a_batch_with_runs_that_have_no_limit(solver, engine):
             assert limit.status[index] is answer.status is ImplicitStatus.CERTIFIED
             np.testing.assert_allclose(limit.theta[index], answer.theta, rtol=1e-9, atol=1e-12)
             np.testing.assert_allclose(limit.theta[index], alone.theta, rtol=1e-8, atol=1e-11)
+            assert limit.ahead[index] == answer.ahead == 0
+        elif alone.status is RunStatus.NOT_CONVERGED:  # after 3000 steps of next to nothing
+            assert limit.status[index] is answer.status is ImplicitStatus.CERTIFIED
+            assert limit.ahead[index] == answer.ahead == np.inf
         else:
             assert limit.status[index] is answer.status is alone.status
             for solution, at in ((limit, index), (answer, ())):
@@ -49,8 +53,8 @@ def test_a_batch_with_runs_that_have_no_limit(solver, engine):
                     assert np.all(np.isnan(getattr(solution, name)[at])), name
     table = limit.to_xarray()
     assert table["status"].values.tolist() == [["CERTIFIED", "DIVERGED"],
-                                               ["NOT_CONVERGED", "CERTIFIED"]]  # fmt: skip
-    assert "2 of 4 certified" in repr(limit)
+                                               ["CERTIFIED", "CERTIFIED"]]  # fmt: skip
+    assert "3 of 4 certified" in repr(limit)
 
 
 def test_a_batch_over_problems_keeps_the_problem_of_each_run():

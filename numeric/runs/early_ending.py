@@ -1,0 +1,79 @@
+"""Ends discrete runs whose limit is known: `limit_accuracy` of `momentum_descent`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from momentumflow.numeric.implicit import ImplicitSolution, implicit_solution
+from momentumflow.numeric.runs.batch_state import Runs
+from momentumflow.numeric.runs.foresight import State, noise_of, rates_of
+from momentumflow.numeric.runs.kernel_modules import MethodLike, kernels_for
+from momentumflow.numeric.runs.trajectory import STATUS_CODES, RunStatus
+
+_KNOWN = STATUS_CODES.index(RunStatus.LIMIT_KNOWN)
+# The first look is at this relative residual; a next one when it has fallen by this factor.
+_FIRST, _FALL = 0.1, 3.0
+
+
+@dataclass(eq=False)
+class EarlyEnding:
+    """Looks at runs as their residuals fall, and ends those whose limit is known.
+
+    Parameters
+    ----------
+    accuracy : float
+        Largest relative distance of the predicted from the true limit.
+    method : str or MomentumMethod
+    runs : Runs
+        Ended in place.
+    batch_size : int, optional
+        Rows a step; all of them if not given.
+    """
+
+    accuracy: float
+    method: MethodLike
+    runs: Runs
+    batch_size: int | None = None
+
+    def __post_init__(self) -> None:
+        self.next_look = np.full(self.runs.size, _FIRST)
+        self.found: dict[int, ImplicitSolution] = {}
+
+    def checks(self, done: int, every: int, wanted: int) -> int:
+        """Return for how many checks to go on: looks are evenly spread in the logarithm."""
+        return max(1, min(wanted, done // (4 * every)))
+
+    def look(self, active: NDArray[np.int64]) -> None:
+        """End those of the runs whose limit is known."""
+        for i in active[self.runs.state[active] == 0].tolist():
+            runs, d = self.runs, self.runs.d
+            kernels = kernels_for(self.method, "numpy")
+            (plus, minus), moves, G = runs.W[i, :, :d], runs.P[i, :, :d], runs.G[i, :d]
+            X, y = runs.X[runs.design[i]][:, :d], runs.y[i]
+            gamma, beta = runs.gamma[i], runs.beta[i]
+            residual = X @ kernels.parameter(plus, minus, 0.0, 0.0, 0.0) - y
+            size = float(np.linalg.norm(residual) / np.linalg.norm(y))
+            if not size <= self.next_look[i]:
+                continue
+            self.next_look[i] = size / _FALL
+            with np.errstate(divide="ignore", invalid="ignore"):  # a weight may be zero by chance
+                totals = np.stack(kernels.remainders(plus, minus, *moves, G, gamma, beta))
+                logs = np.log(np.abs(runs.W[i, :, :d])) - totals
+            if not np.all(np.isfinite(logs)):
+                continue
+            found = self.found[i] = implicit_solution(
+                (X, y), log_balancedness=logs[0] + logs[1], shift=logs[0] - logs[1],
+                start=self.found.get(i),
+            )  # fmt: skip
+            step = kernels.time_step(gamma, beta)
+            lam = np.asarray(step / (1 - beta))
+            pending = step * np.stack((-G, G)) - totals
+            rates = rates_of(pending, np.asarray(beta), lam, X.T @ residual / y.size)
+            noise = float(noise_of(step, y.size, self.batch_size))
+            state = State(X, residual, runs.W[i, :, :d], rates, float(lam), noise)
+            error = state.ahead(found.theta, logs[0] + logs[1]) + float(found.error)
+            if found.certified and error <= self.accuracy:
+                runs.state[i] = _KNOWN
