@@ -15,7 +15,7 @@ _METHODS = {
     "nesterov": ("nesterov1983",),
     "Nesterov": ("nesterov1983",),
     "quasi-hyperbolic momentum": ("ma2019",),
-    "momentum_flow": ("hairer1993",),
+    "momentum_flow": ("hairer1993", "hairer1996"),
 }
 # What every result rests on.
 _ALWAYS = ("momentumflow", "papazov2024")

@@ -37,6 +37,7 @@ from momentumflow.symbolic import (
     theorems,
     time_step,
 )
+from momentumflow.symbolic.networks.polar_flow import PolarFlow
 from momentumflow.symbolic.theorems.statements import Provable
 from momentumflow.symbolic.theorems.theorem import Theorem
 from momentumflow.verify import Claim, claims
@@ -128,7 +129,9 @@ def identities() -> dict[str, Provable]:
     method = HeavyBall()
     of_claims = [identity for claim in claims() for identity in _proofs_of(claim)]
     steps = [step for theorem in theorems() for step in theorem.formal]
-    every = (*DiagonalNetwork().identities, *friction_identities(method), *of_claims, *steps)
+    network = DiagonalNetwork()
+    laws = (*network.identities, *PolarFlow(network.balanced).identities)
+    every = (*laws, *friction_identities(method), *of_claims, *steps)
     return {identity.name: identity for identity in reversed(every)}
 
 
@@ -248,6 +251,20 @@ def _inertial() -> Iterator[Formula]:
         leading_equation(method).latex(),
         (f"{room}.leading_equation", "momentumflow.numeric.momentum_flow"),
         claims=("one-parameter",),
+    )
+    polar = PolarFlow(DiagonalNetwork().balanced)
+    yield Formula(
+        section,
+        "The flow in polar coordinates",
+        r",\quad ".join(
+            f"{left} = {sp.latex(right)}"
+            for left, right in zip((r"\dot M", r"\lambda\dot\chi"), polar.field, strict=True)
+        ),
+        (
+            "momentumflow.symbolic.networks.polar_flow.PolarFlow",
+            "momentumflow.numeric.momentum_flow",
+        ),
+        tuple(identity.name for identity in polar.identities),
     )
     yield Formula(
         section,

@@ -255,7 +255,7 @@ def integrate(
             for j in range(D):
                 Q[c, j] += h * dQ[c, j]
                 if j < d:
-                    if Y[c, j] * new[c, j] < 0.0:
+                    if (Y[c, j] < 0.0) != (new[c, j] < 0.0):  # a product may underflow
                         flips[c] += 1.0
                         crossing[c, j] = True
                         if not extended:

@@ -7,7 +7,7 @@ Papazov, Pesme, Flammarion, arXiv 2403.05293); lambda = 0 is gradient flow.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from momentumflow.base.arrays import (
 )
 from momentumflow.base.errors import InputError
 from momentumflow.numeric.data.problems import Regression
+from momentumflow.numeric.flow.stiff_flow import StiffFlow, is_stiff
 from momentumflow.numeric.progress import meter
 from momentumflow.numeric.runs.batch_state import FEATURE_PAD, aligned
 from momentumflow.numeric.runs.engines import available_threads, spread
@@ -37,8 +38,13 @@ from momentumflow.numeric.runs.trajectory import (
     one_or_array,
 )
 
-# Accepted steps between two looks at Ctrl-C and the progress meter.
+# Accepted steps between two looks at Ctrl-C and the progress meter: of the explicit
+# method, and of the stiff one, each of which costs some twenty times as much.
 _BUDGET = 20_000
+_STIFF_BUDGET = 500
+# Explicit steps after which, and between which, a run is asked whether it is stiff:
+# about as many as the whole rest takes by the stiff method.
+_TRIAL = 300
 # Sign changes whose times are kept, for each run; all of them are counted.
 _MAX_EVENTS = 10_000
 _GOING_ON, _CONVERGED, _FAILED, _AT_END, _WEIGHT_AT_ZERO = range(5)
@@ -53,10 +59,11 @@ def momentum_flow(
     velocity: tuple[Reals, Reals] | None = None,
     t_end: PositiveFloat | None = None,
     t_eval: Vector | None = None,
-    t_max: PositiveFloat = 1e6,
+    t_max: PositiveFloat = 1e20,
     rtol: Annotated[float, Where("in [1e-13, 1e-2]", lambda x: 1e-13 <= x <= 1e-2)] = 1e-11,
     tol: PositiveFloat = 1e-13,
     max_steps: Count = 5_000_000,
+    method: Literal["auto", "explicit", "stiff"] = "auto",
     threads: Count | None = None,
     progress: bool | None = None,
 ) -> Trajectory:
@@ -89,6 +96,10 @@ def momentum_flow(
         Convergence tolerance.
     max_steps : int
         Bound on accepted steps of a run.
+    method : {"auto", "explicit", "stiff"}
+        "explicit" is the faster where the flow is over after some time scales of its
+        own, "stiff" where it is not: from small weights, or to late times. "auto" begins
+        explicitly and goes on with the other where stability bounds the steps.
     threads : int, optional
         Threads for the runs of a batch; as many as cores if not given.
     progress : bool, optional
@@ -110,7 +121,10 @@ def momentum_flow(
 
     Notes
     -----
-    DOP853 of Dormand and Prince; see `momentumflow.numeric.flow.flow_loops`.
+    Explicit: DOP853 of Dormand and Prince (`momentumflow.numeric.flow.flow_loops`). Stiff:
+    Radau IIA of order 13 in the logarithm of each weight and an angle, in which a weight of
+    1e-60 and one on its way through zero are like all others, with Newton systems of
+    size n (`momentumflow.numeric.flow.stiff_loops`).
 
     Examples
     --------
@@ -137,6 +151,7 @@ def momentum_flow(
         tol=tol if t_end is None else -1.0,
         t_end=t_max if t_end is None else t_end,
         max_steps=max_steps,
+        method=method,
     )
     flows = [
         _Flow.start(problem, index, shape, lam_array, (w_plus, w_minus), speeds, times)
@@ -163,8 +178,10 @@ def momentum_flow(
         "tol": tol,
         "t_end": t_end,
         "max_steps": max_steps,
+        "integrator": method,
     }
-    return _result(problem, flows, shape, interruption.asked, settings)
+    statuses = [flow.status(limits, interruption.asked) for flow in flows]
+    return _result(problem, flows, shape, statuses, settings)
 
 
 @dataclass(frozen=True)
@@ -173,6 +190,7 @@ class _Limits:
     tol: float
     t_end: float
     max_steps: int
+    method: str
 
 
 @dataclass(eq=False)
@@ -188,6 +206,7 @@ class _Flow:
     out: FloatArray
     d: int
     state: int = _GOING_ON
+    stiff: StiffFlow | None = None
 
     def __post_init__(self) -> None:
         padded = self.Y.shape[1]
@@ -231,7 +250,17 @@ class _Flow:
         from momentumflow.numeric.flow.flow_loops import integrate
 
         padded = self.Y.shape[1]
-        budget = min(_BUDGET, limits.max_steps - int(self.counters[0]))
+        taken = int(self.counters[0])
+        tried = limits.method == "auto" and taken >= _TRIAL
+        if self.stiff is None and (limits.method == "stiff" or (tried and is_stiff(self))):
+            self.stiff = StiffFlow(self)
+        if self.stiff is not None:
+            budget = min(_BUDGET, _STIFF_BUDGET, limits.max_steps - taken)
+            self.state = self.stiff.advance(limits.rtol, limits.tol, limits.t_end, budget)
+            return
+        budget = min(_BUDGET, limits.max_steps - taken)
+        if limits.method == "auto":
+            budget = min(budget, _TRIAL)
         self.state = integrate(
             self.X, self.y, self.lam, self.Y, self.initial, self.G, self.Q, self.crossing,
             self.flips, self.clock, self.counters, limits.rtol, limits.tol, limits.t_end,
@@ -242,15 +271,18 @@ class _Flow:
     def ended(self, limits: _Limits) -> bool:
         return self.state != _GOING_ON or self.counters[0] >= limits.max_steps
 
-    def status(self, to_convergence: bool, interrupted: bool) -> RunStatus:
-        lost = end_at_zero(self.remainders(), self.Y[:2, : self.d], self.flips)
+    def status(self, limits: _Limits, interrupted: bool) -> RunStatus:
+        if self.stiff is not None:
+            lost = self.stiff.lost_weight(limits.rtol)
+        else:
+            lost = end_at_zero(self.remainders(), self.Y[:2, : self.d], self.flips)
         if self.state == _WEIGHT_AT_ZERO or (self.state == _CONVERGED and lost):
             return RunStatus.WEIGHT_AT_ZERO
         if self.state == _CONVERGED:
             return RunStatus.CONVERGED
         if self.state == _FAILED:
             return RunStatus.DIVERGED
-        if self.state == _AT_END and not to_convergence:
+        if self.state == _AT_END and limits.tol < 0:
             return RunStatus.COMPLETED
         return RunStatus.INTERRUPTED if interrupted else RunStatus.NOT_CONVERGED
 
@@ -318,7 +350,7 @@ def _result(
     problem: Regression,
     flows: list[_Flow],
     shape: tuple[int, ...],
-    interrupted: bool,
+    statuses: list[RunStatus],
     settings: dict[str, Any],
 ) -> Trajectory:
     d = problem.d
@@ -331,8 +363,6 @@ def _result(
     start = stacked([flow.initial[:2, :d] for flow in flows])
     S = stacked([flow.remainders() for flow in flows])
     theta = limit_theorem.parameter(end[..., 0, :], end[..., 1, :])
-    to_convergence = settings["t_end"] is None
-    statuses = [flow.status(to_convergence, interrupted) for flow in flows]
     path = None
     if flows and flows[0].times.size:
         recorded = [flow.path() for flow in flows]

@@ -28,6 +28,14 @@ from momentumflow.symbolic.methods.momentum_methods import (
     Nesterov,
 )
 from momentumflow.symbolic.networks.diagonal_network import DiagonalNetwork, SeparableNetwork
+from momentumflow.symbolic.networks.polar_flow import (
+    PolarFlow,
+    cosine,
+    kappa,
+    push,
+    sigma,
+    square,
+)
 from momentumflow.symbolic.symbols import beta, g, gamma, lam
 
 _log = logging.getLogger(__name__)
@@ -173,6 +181,36 @@ def render_flow(network: SeparableNetwork) -> str:
     )
 
 
+def render_polar_flow(network: SeparableNetwork) -> str:
+    """Return the source of the module for the flow on `network` in polar coordinates."""
+    flow = PolarFlow(network)
+    arguments = (sigma, cosine, push, lam, square, kappa)
+    functions = (
+        ("field", "M' and lambda chi' of one weight.", emit(flow.field, arguments)),
+        (
+            "slopes",
+            "Derivatives of M' and lambda chi' in chi, then in s g.",
+            emit(flow.slopes, arguments),
+        ),
+        (
+            "square_slopes",
+            "Derivatives of w^2 in M and in chi, over rho^2.",
+            emit(flow.square_slopes, (sigma, cosine, lam, square)),
+        ),
+    )
+    return (
+        _templates()
+        .get_template("numba_polar_flow.py.j2")
+        .render(
+            network=network.parameter,
+            network_name=python_name(network.name),
+            signs=tuple(map(float, flow.signs)),
+            squares=tuple(map(float, flow.squares)),
+            functions=functions,
+        )
+    )
+
+
 _LIMIT_DOCS = {
     "parameter": "Theta of one coordinate.",
     "balancedness": "|w_+ w_-| of one coordinate.",
@@ -254,5 +292,6 @@ def committed_kernels() -> dict[str, str]:
     return {
         **modules,
         "momentum_flow_diagonal_numba.py": render_flow(network.balanced),
+        "polar_flow_diagonal_numba.py": render_polar_flow(network.balanced),
         "limit_theorem_diagonal_numpy.py": render_limit(network),
     }

@@ -50,7 +50,7 @@ def test_nothing_in_particular_rests_on_the_software_and_the_paper():
         (lambda: momentum_descent(PROBLEM, 0.05, 0.8, 0.5), {"polyak1964"}),
         (lambda: momentum_descent(PROBLEM, 0.05, 0.8, 0.5, method="nesterov"), {"nesterov1983"}),
         (lambda: momentum_descent(PROBLEM, 0.05, 0.0, 0.5, method="gradient_descent"), set()),
-        (lambda: momentum_flow(PROBLEM, 0.5, 0.5), {"hairer1993"}),
+        (lambda: momentum_flow(PROBLEM, 0.5, 0.5), {"hairer1993", "hairer1996"}),
         (lambda: implicit_solution(PROBLEM, 0.5), {"woodworth2020"}),
         (
             lambda: implicit_solution(PROBLEM, 0.5, solver="cvxpy"),

@@ -37,6 +37,9 @@ RUNS = {
         **(OPTIONS | {"max_steps": 2000} | o),
     ),
     "flow": lambda **o: momentum_flow(PROBLEM, 0.5, 0.4, **(OPTIONS | {"t_max": 20.0} | o)),
+    "stiff flow": lambda **o: momentum_flow(
+        PROBLEM, 0.5, 0.4, method="stiff", **(OPTIONS | {"t_max": 20.0} | o)
+    ),
 }  # fmt: skip
 
 
@@ -86,7 +89,7 @@ def campaign(name):
         else:
             counts["interrupted"] += 1
             steps = int(np.max(found.steps))
-            if steps and name != "flow":
+            if steps and "flow" not in name:
                 whole = run(max_steps=steps, tol=None)
                 if not (
                     np.allclose(whole.theta, found.theta, rtol=1e-10)
