@@ -61,7 +61,7 @@ def radau(stages: int) -> Radau:
     powers = np.arange(1, s + 1)
     # integrals of polynomials of degree < s over [0, c_i], and over [0, 1], are exact
     vandermonde = c[:, None] ** (powers - 1)
-    A: FloatArray = np.linalg.solve(vandermonde.T, (c[:, None] ** powers / powers).T).T.copy()
+    A = np.linalg.solve(vandermonde.T, (c[:, None] ** powers / powers).T).T.astype(np.float64)
     b = A[-1].copy()
     values, vectors = np.linalg.eig(np.linalg.inv(A))
     inverse = np.linalg.inv(vectors)

@@ -217,7 +217,7 @@ def test_a_flow_that_is_given_up_says_so():
     assert late.status is RunStatus.NOT_CONVERGED
     assert late.time == 1e5
     assert momentum_flow(SMALL, 0.1, 1e-3, method="stiff", max_steps=3).steps == 3
-    with pytest.raises(InputError, match="method as one of 'auto', 'explicit', 'stiff'"):
+    with pytest.raises(InputError, match="method to be one of 'auto', 'explicit', 'stiff'"):
         momentum_flow(SMALL, 0.1, 0.1, method="implicit")  # type: ignore[arg-type]
 
 
