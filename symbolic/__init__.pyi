@@ -41,6 +41,7 @@ from .equations.modified_equations import (
     memoryless_map as memoryless_map,
     modified_equation as modified_equation,
 )
+from .equations.moment_matching import moment_identities as moment_identities
 from .equations.preconditioned_loss import (
     GradientStatus as GradientStatus,
     PreconditionedLoss as PreconditionedLoss,
@@ -55,6 +56,10 @@ from .equations.scaling_rules import (
     scaling_rules as scaling_rules,
 )
 from .equations.stability import stability_limit as stability_limit
+from .equations.stochastic import (
+    StochasticEquation as StochasticEquation,
+    stochastic_equation as stochastic_equation,
+)
 from .identities import (
     Identity as Identity,
     Proof as Proof,
@@ -101,6 +106,7 @@ from .networks.straightening import (
     straightened as straightened,
 )
 from .printing import as_latex as as_latex, as_text as as_text
+from .series.contraction_series import ContractionSeries as ContractionSeries
 from .series.elementwise_series import (
     ElementwiseEquation as ElementwiseEquation,
     ElementwiseMap as ElementwiseMap,

@@ -309,7 +309,7 @@ def iteration(
     given: Mapping[str, Any],
 ) -> Iteration:
     """Return a map for a concrete loss; see `MemorylessMap.iteration`."""
-    values = _parameter_values(own, own, {}, given)
+    values = parameter_values(own, own, {}, given)
     return Iteration(_evaluation(terms, Field.of(loss, variables), values))
 
 
@@ -334,7 +334,7 @@ def right_hand_side(
         As `rhs` takes them.
     """
     field = Field.of(loss, variables)
-    values = _parameter_values(*parameters, given)
+    values = parameter_values(*parameters, given)
     return RightHandSide(
         "inertial" if parameters[2] else "slow",
         _evaluation(terms, field, values),
@@ -357,7 +357,7 @@ def _evaluation(
     return Evaluation(field, trees, found)
 
 
-def _parameter_values(
+def parameter_values(
     wanted: Sequence[sp.Symbol],
     own: Sequence[sp.Symbol],
     derived: Mapping[sp.Symbol, sp.Expr],

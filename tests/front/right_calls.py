@@ -96,6 +96,10 @@ def _symbolic() -> dict[str, tuple[Any, dict[str, Any]]]:
     rhs = series.rhs("x**2 + x**4/5", ["x"], gamma=0.1, beta=0.5)
     iterated = loss_map.iteration("x**2 + x**4/5", ["x"], gamma=0.1, beta=0.5)
     point = [[0.5], [0.25]]
+    noisy = symbolic.stochastic_equation(method, 1)
+    slow = symbolic.stochastic_equation(method, 1, "slow")
+    moving = slow.on_arrays("x**2 + x**4/5", "1/4", ["x"], gamma=0.1, beta=0.5)
+    spread = {"loss": quadratic, "covariance": "1/4", "variables": ["x"]}
     gradients = [(1, {0: 1})]
     left = {1: 1, 0: -1 - beta, -1: beta}
     return {
@@ -103,6 +107,21 @@ def _symbolic() -> dict[str, tuple[Any, dict[str, Any]]]:
         "AccelerationRule.apply": (
             rule.apply,
             {"values": {"gamma": 0.01, "beta": 0.9}, "factor": 2},
+        ),
+        "ContractionSeries": (symbolic.ContractionSeries, _fields(noisy.drift["v"])),
+        "ContractionSeries.coefficient": (noisy.drift["v"].coefficient, {"text": "f"}),
+        "Diffusion.covariance": (moving.covariance, {"w": point, "v": None}),
+        "Diffusion.drift": (moving.drift, {"w": point, "v": None}),
+        "Diffusion.noise": (moving.noise, {"w": point, "v": None}),
+        "StochasticEquation": (symbolic.StochasticEquation, _fields(noisy)),
+        "StochasticEquation.on_arrays": (
+            slow.on_arrays, {**spread, "gamma": 0.1, "beta": 0.5},
+        ),
+        "StochasticEquation.written_out": (noisy.written_out, spread),
+        "moment_identities": (symbolic.moment_identities, {"equation": noisy}),
+        "stochastic_equation": (
+            symbolic.stochastic_equation,
+            {"method": method, "order": 1, "regime": "slow", "noise": "kept", "constant": False},
         ),
         "Commutation": (symbolic.Commutation, _fields(symbolic.commutation(["u*v"], ["u", "v"]))),
         "DiagonalNetwork.identity": (

@@ -56,6 +56,11 @@ def equation():
 
 
 @cache
+def diffusing():
+    return symbolic.stochastic_equation(symbolic.HeavyBall(), 2)
+
+
+@cache
 def report():
     return verify.run(["discretisation"], quick=True, seeds=2)
 
@@ -120,6 +125,8 @@ EXAMPLES = {
     "Optimiser": symbolic.Adam,
     "PreconditionedLoss": lambda: symbolic.modified_loss(symbolic.Adam(eps=0), 1),
     "ReadOptimiser": lambda: symbolic.from_optax("sgd", {"learning_rate": 0.1, "momentum": 0.9}),
+    "ContractionSeries": lambda: diffusing().drift["v"],
+    "StochasticEquation": diffusing,
     "ScalingRule": lambda: symbolic.scaling_rules(symbolic.SGD())[0],
     "OptimiserRun": lambda: numeric.run_optimiser(
         symbolic.SGD(), lambda w: w, np.ones(2), 3, gamma=0.1, beta=0.5
@@ -162,6 +169,7 @@ FURTHER = {
     "Iteration": lambda: symbolic.memoryless_map(symbolic.HeavyBall(), 2).iteration(
         "1 - cos(x)", gamma=0.1, beta=0.5
     ),
+    "Diffusion": lambda: diffusing().on_arrays("1 - cos(x)", 1, eps=0.1, lam=0.5),
     "RightHandSide": lambda: equation().rhs("1 - cos(x)", eps=0.1, lam=0.5),
 }
 # Plain records, whose dataclass repr is the best display.
