@@ -323,7 +323,7 @@ def _inertial() -> Iterator[Formula]:
     yield Formula(
         section,
         "Energy and dissipation",
-        energy(method, 1)._repr_latex_().strip("$").removeprefix(r"\displaystyle"),
+        energy(method, 1).latex(),
         (f"{room}.energy",),
     )
     yield Formula(

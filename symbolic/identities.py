@@ -26,8 +26,10 @@ from sympy.core.function import AppliedUndef
 
 from momentumflow.base.arguments import Natural, Where, checked
 from momentumflow.base.errors import InputError
+from momentumflow.base.values import Formulated
 from momentumflow.symbolic.expressions import expression
 from momentumflow.symbolic.point_values import NoValueError, value_at
+from momentumflow.symbolic.printing import as_latex
 from momentumflow.symbolic.sample_points import obeys, random_function, random_point
 
 Step = tuple[str, Callable[[sp.Expr], sp.Expr]]
@@ -68,7 +70,7 @@ class ProofError(ArithmeticError):
 
 @checked
 @dataclass(frozen=True, repr=False)
-class Proof:
+class Proof(Formulated):
     """The steps that brought `lhs - rhs` to zero, each with what remained after it.
 
     Attributes
@@ -90,18 +92,14 @@ class Proof:
         lines += [f"  {what}: {sp.sstr(remaining)}" for what, remaining in self.steps]
         return "\n".join(lines)
 
-    def latex(self) -> str:
-        """Return the chain of remaining differences as LaTeX."""
-        rows = [rf"\text{{{what}:}}\quad & {sp.latex(rest)}" for what, rest in self.steps]
+    def _formula(self) -> str:
+        rows = [rf"\text{{{what}:}}\quad & {as_latex(rest)}" for what, rest in self.steps]
         return r"\begin{aligned}" + r" \\ ".join(rows) + r"\end{aligned}"
-
-    def _repr_latex_(self) -> str:
-        return f"$\\displaystyle {self.latex()}$"
 
 
 @checked
 @dataclass(frozen=True, repr=False)
-class Identity:
+class Identity(Formulated):
     """The statement lhs = rhs, under stated assumptions and relations.
 
     Parameters
@@ -215,12 +213,8 @@ class Identity:
                 return point.values
         return None
 
-    def latex(self) -> str:
-        """Return the statement as LaTeX."""
-        return f"{sp.latex(self.lhs)} = {sp.latex(self.rhs)}"
-
-    def _repr_latex_(self) -> str:
-        return f"$\\displaystyle {self.latex()}$"
+    def _formula(self) -> str:
+        return f"{as_latex(self.lhs)} = {as_latex(self.rhs)}"
 
     def __repr__(self) -> str:
         return f"<Identity {self.name!r}>"

@@ -10,11 +10,14 @@ from __future__ import annotations
 import enum
 import html
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any, TypeVar, cast
 
 import numpy as np
+
+from momentumflow.base.arguments import checked
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -55,6 +58,35 @@ class Value:
 
     def _repr_html_(self) -> str:
         return html_table(type(self).__name__, self._shown())
+
+
+class Formulated(ABC):
+    """Base of what is written as a formula: one form of LaTeX, bare or as a display."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def _formula(self) -> str:
+        """Return the formula in LaTeX, without delimiters; amsmath is all that it needs."""
+
+    @checked
+    def latex(self, *, display: bool = False) -> str:
+        r"""Return the formula in LaTeX; amsmath is all that it needs.
+
+        Parameters
+        ----------
+        display : bool
+            As a display of its own, between `\[` and `\]`; bare otherwise.
+        """
+        return displayed(self._formula()) if display else self._formula()
+
+    def _repr_latex_(self) -> str:
+        return f"$\\displaystyle {self.latex()}$"
+
+
+def displayed(formula: str) -> str:
+    r"""Return a bare formula as a display of its own, between `\[` and `\]`."""
+    return f"\\[ {formula} \\]"
 
 
 def html_table(title: str, rows: Mapping[str, str]) -> str:

@@ -258,9 +258,9 @@ def _series(
         case "text":
             return "\n".join(map(str, parts))
         case "latex":
-            return "\n".join(part.latex() for part in parts)
+            return series.latex()
         case "indices":
-            return "\n".join(part.latex("indices") for part in parts)
+            return series.latex("indices")
         case "table":
             keys = ("tree", "differential", "symmetry", "coefficient")
             rows = ([str(row[key]) for key in keys] for row in series.table())
@@ -293,8 +293,5 @@ def _displayed(
 ) -> str:
     if form == "text":
         return str(item)
-    latex = str(item._repr_latex_())
-    if form == "latex":
-        return latex
-    latex = latex.removeprefix("$\\displaystyle").strip("$ ")
-    return _json(method, text=str(item), latex=latex, **more)
+    latex = str(item.latex())
+    return latex if form == "latex" else _json(method, text=str(item), latex=latex, **more)

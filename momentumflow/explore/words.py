@@ -11,6 +11,7 @@ import numpy as np
 from momentumflow.base.numbers import in_latex
 from momentumflow.explore.scene import Controls, Scene
 from momentumflow.numeric import RunStatus
+from momentumflow.symbolic.printing import joined
 from momentumflow.verify.evidence import Verdict
 from momentumflow.verify.limit_evidence import LIMIT_TOLERANCE
 
@@ -102,11 +103,12 @@ def equation(scene: Scene) -> str:
     rows = r" \\[0.7em] ".join(
         rf"{name} &= {derived.latex[name]} &&= {in_latex(value)}" for name, value in values.items()
     )
+    left, terms = derived.equation.latex_pieces()
     rest = derived.equation.initial_velocity
     start = "" if rest is None else f"$${rest.latex()}$$\n\n"
     return (
         f"**The equation that {method} follows**\n\n"
-        f"$${derived.equation.latex()} + O(\\epsilon^2)$$\n\n{start}"
+        f"$${left} = {joined(terms)} + O(\\epsilon^2)$$\n\n{start}"
         "with $v = w'$, $f = -\\nabla F(w)$ and one step every $\\epsilon$, where\n\n"
         f"$$\\begin{{aligned}} {rows} \\end{{aligned}}$$\n\n"
         "$\\hat\\lambda$ is $\\lambda$ with the first correction, $\\lambda_\\star$ with those "

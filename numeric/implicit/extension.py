@@ -16,7 +16,7 @@ import numpy as np
 from momentumflow.base.arguments import PositiveFloat, checked
 from momentumflow.base.arrays import FloatArray, Positive, Reals, float_array
 from momentumflow.base.errors import InputError, shown
-from momentumflow.base.values import Value
+from momentumflow.base.values import Formulated, Value
 from momentumflow.numeric.data.pairs import AnyProblem
 from momentumflow.numeric.data.problems import Regression
 from momentumflow.numeric.implicit.api import implicit_solution
@@ -64,7 +64,7 @@ class ConstrainedSolution(Value):
 
 
 @checked
-class ImplicitModel:
+class ImplicitModel(Formulated):
     r"""`min D_psi(theta, reference)` subject to `X theta = y`, to be extended.
 
     Parameters
@@ -118,10 +118,10 @@ class ImplicitModel:
             (self.X * weights[:, None]) @ self._form.theta == self.y * weights / self.scale
         ]
 
-    def _repr_latex_(self) -> str:
+    def _formula(self) -> str:
         return (
-            r"$$\min_{\theta}\; D_\psi(\theta, \tilde\theta_0)"
-            r"\quad\text{subject to}\quad X\theta = y$$"
+            r"\min_{\theta}\; D_\psi(\theta, \tilde\theta_0)"
+            r"\quad\text{subject to}\quad X\theta = y"
         )
 
     def __repr__(self) -> str:

@@ -27,12 +27,14 @@ import sympy as sp
 
 from momentumflow.base.arguments import checked
 from momentumflow.base.errors import InputError
+from momentumflow.base.values import Formulated
 from momentumflow.symbolic.codegen.update_rule import GRADIENT_SUM, Realisation, Step, successor
 from momentumflow.symbolic.expressions import Formula
 from momentumflow.symbolic.identities import Identity
 from momentumflow.symbolic.methods.momentum_methods import MomentumMethod
 from momentumflow.symbolic.networks.diagonal_network import SeparableNetwork
 from momentumflow.symbolic.networks.straightening import straightened
+from momentumflow.symbolic.printing import as_latex
 from momentumflow.symbolic.symbols import beta, g, gamma
 
 # The parameters of step k, and what the steps after it make of a push.
@@ -133,7 +135,7 @@ class Move:
 
 @checked
 @dataclass(frozen=True, repr=False)
-class RemainderLaw:
+class RemainderLaw(Formulated):
     """The remainder of a method on a network, weight by weight, and the proofs of it.
 
     Parameters
@@ -200,12 +202,12 @@ class RemainderLaw:
         rows = zip(self.step.weights, self.summands, strict=True)
         return "\n".join(f"a step adds to R of {w}: {summand}" for w, summand in rows)
 
-    def _repr_latex_(self) -> str:
+    def _formula(self) -> str:
         rows = [
-            f"R_{{k+1}} - R_k &= {sp.latex(summand)} && ({sp.latex(w)})"
+            f"R_{{k+1}} - R_k &= {as_latex(summand)} && ({as_latex(w)})"
             for w, summand in zip(self.step.weights, self.summands, strict=True)
         ]
-        return "$\\displaystyle\\begin{aligned}" + " \\\\ ".join(rows) + "\\end{aligned}$"
+        return "\\begin{aligned}" + " \\\\ ".join(rows) + "\\end{aligned}"
 
     @cached_property
     def step(self) -> Step:

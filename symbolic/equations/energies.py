@@ -22,6 +22,7 @@ import sympy as sp
 
 from momentumflow.base.arguments import checked
 from momentumflow.base.errors import InputError
+from momentumflow.base.values import Formulated
 from momentumflow.symbolic import symbols
 from momentumflow.symbolic.equations.inertial_regime import InertialSeries, inertial_series
 from momentumflow.symbolic.equations.modified_equations import check_order
@@ -46,7 +47,7 @@ class EnergyPart(ScalarSum):
 
 @checked
 @dataclass(frozen=True, repr=False)
-class Energy:
+class Energy(Formulated):
     """`dE/dt = -R + O(eps^(order+1))` along the inertial equation.
 
     Attributes
@@ -68,10 +69,8 @@ class Energy:
     def __str__(self) -> str:
         return f"{self.energy}\n{self.dissipation}"
 
-    def _repr_latex_(self) -> str:
-        return (
-            f"$\\displaystyle {self.energy.latex()}, \\qquad -\\dot E = {self.dissipation.latex()}$"
-        )
+    def _formula(self) -> str:
+        return f"{self.energy.latex()}, \\qquad -\\dot E = {self.dissipation.latex()}"
 
 
 @checked

@@ -23,11 +23,12 @@ import sympy as sp
 from momentumflow.base.arguments import Natural, checked
 from momentumflow.base.arrays import Vector
 from momentumflow.base.errors import InputError
+from momentumflow.base.values import Formulated
 from momentumflow.symbolic import symbols
 from momentumflow.symbolic.equations.elementwise import System, inertial_rates
 from momentumflow.symbolic.expressions import Formula, OwnSymbol, SymbolLike
 from momentumflow.symbolic.methods.optimisers import Optimiser, after, k
-from momentumflow.symbolic.printing import as_latex, as_text
+from momentumflow.symbolic.printing import as_latex, as_text, joined
 from momentumflow.symbolic.rings import factored
 from momentumflow.symbolic.series.differential_polynomials import GRADIENT, Polynomial
 from momentumflow.symbolic.series.elementwise_field import ElementwiseField
@@ -111,7 +112,7 @@ def _pole(expression: sp.Expr, a: sp.Symbol) -> int:
 
 @checked
 @dataclass(frozen=True, repr=False)
-class InertialSystem:
+class InertialSystem(Formulated):
     """The first-order system that an optimiser follows in the inertial regime.
 
     Attributes
@@ -212,26 +213,22 @@ class InertialSystem:
             found[x] = total
         return found
 
-    def latex(self) -> str:
-        """Return the system in LaTeX, without dollar signs, `g_k` the k-th time derivative of g."""
+    def _formula(self) -> str:
         rows = []
         for x in self.rates:
-            right = " + ".join(
-                as_latex(h**n * c) for n in range(self.order + 1) if (c := self.correction(n)[x])
-            )
-            rows.append(f"\\dot {{{sp.latex(x)}}} &= {right or '0'}".replace("+ -", "-"))
+            right = joined(self._terms(x, as_latex))
+            rows.append(f"\\dot {{{sp.latex(x)}}} &= {right}")
         return "\\begin{aligned}" + " \\\\ ".join(rows) + "\\end{aligned}"
 
-    def _repr_latex_(self) -> str:
-        return f"$\\displaystyle {self.latex()}$"
+    def _terms(self, x: sp.Symbol, number: Callable[[sp.Expr], str]) -> list[tuple[str, str]]:
+        """Return what the rate of x is the sum of, a power of h at a time."""
+        corrections = (self.correction(n)[x] for n in range(self.order + 1))
+        return [(number(h**n * c), "") for n, c in enumerate(corrections) if c != 0]
 
     def __str__(self) -> str:
         lines = [f"{self.optimiser.name}, h = {self.times.time_step}:"]
         for x in self.rates:
-            parts = [
-                as_text(h**n * c) for n in range(self.order + 1) if (c := self.correction(n)[x])
-            ]
-            lines.append(f"  {x}' = {' + '.join(parts) or '0'}".replace("+ -", "- "))
+            lines.append(f"  {x}' = {joined(self._terms(x, as_text))}")
         lines += [f"  {tau} = {value}" for tau, value in self.times.parameters.items()]
         return "\n".join(lines)
 

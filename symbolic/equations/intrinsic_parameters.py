@@ -19,7 +19,7 @@ import sympy as sp
 
 from momentumflow.base.arguments import checked
 from momentumflow.base.errors import InputError
-from momentumflow.base.values import FrozenMapping
+from momentumflow.base.values import Formulated, FrozenMapping
 from momentumflow.symbolic import symbols
 from momentumflow.symbolic.equations.damping import friction
 from momentumflow.symbolic.equations.inertial_optimiser import inertial_system
@@ -39,7 +39,7 @@ from momentumflow.symbolic.trees.rooted_trees import FIELD
 
 @checked
 @dataclass(frozen=True, repr=False)
-class AccelerationRule:
+class AccelerationRule(Formulated):
     """How to walk the same path `rho` times faster.
 
     Attributes
@@ -80,14 +80,10 @@ class AccelerationRule:
         known[self.rho] = canonical(factor, "the factor")
         return {name: substituted(self[name], known) for name in known if name != self.rho}
 
-    def latex(self) -> str:
-        """Return the rule in LaTeX, without dollar signs."""
+    def _formula(self) -> str:
         old = ", ".join(sp.latex(symbol) for symbol in self.parameters)
         new = ", ".join(as_latex(value) for value in self.parameters.values())
         return f"({old}) \\mapsto \\left({new}\\right)"
-
-    def _repr_latex_(self) -> str:
-        return f"$\\displaystyle {self.latex()}$"
 
     def __repr__(self) -> str:
         return f"<AccelerationRule {self}>"

@@ -23,6 +23,7 @@ from momentumflow.base.arguments import checked
 from momentumflow.base.arrays import Reals
 from momentumflow.base.choices import Regime
 from momentumflow.base.errors import InputError
+from momentumflow.base.values import Formulated
 from momentumflow.symbolic import symbols
 from momentumflow.symbolic.equations.elementwise import Slow, System, slow_regime
 from momentumflow.symbolic.equations.inertial_optimiser import InertialSystem, inertial_system
@@ -90,6 +91,10 @@ class ModifiedEquation(TreeSeries):
 
     def _identity(self) -> tuple[Any, ...]:
         return (*super()._identity(), self.method, self.order, self.initial_velocity)
+
+    @property
+    def _parts(self) -> tuple[TreeSeries, ...]:
+        return (self,) if self.initial_velocity is None else (self, self.initial_velocity)
 
     def __repr__(self) -> str:
         return (
@@ -222,7 +227,7 @@ class MemorylessMap(TreeSeries):
 
 @checked
 @dataclass(frozen=True, repr=False)
-class FirstOrderForm:
+class FirstOrderForm(Formulated):
     """A system `w' = ..., v' = ...` with the initial velocity `v(0)`.
 
     Attributes
@@ -236,15 +241,10 @@ class FirstOrderForm:
     equations: tuple[TreeSeries, ...]
     initial_velocity: TreeSeries | None
 
-    def latex(self) -> str:
-        """Return the system in LaTeX, without dollar signs."""
-        rows = [equation.latex() for equation in self.equations]
-        if self.initial_velocity is not None:
-            rows.append(self.initial_velocity.latex())
+    def _formula(self) -> str:
+        start = () if self.initial_velocity is None else (self.initial_velocity,)
+        rows = [equation.latex() for equation in (*self.equations, *start)]
         return "\\begin{cases}" + " \\\\ ".join(rows) + "\\end{cases}"
-
-    def _repr_latex_(self) -> str:
-        return f"$\\displaystyle {self.latex()}$"
 
     def __repr__(self) -> str:
         rows = (*self.equations, *([self.initial_velocity] if self.initial_velocity else []))

@@ -22,6 +22,7 @@ import sympy as sp
 
 from momentumflow.base.arguments import checked
 from momentumflow.base.errors import InputError
+from momentumflow.base.values import Formulated
 from momentumflow.symbolic import symbols
 from momentumflow.symbolic.printing import as_latex, as_text
 from momentumflow.symbolic.rings import factored
@@ -38,7 +39,7 @@ class GradientStatus(Enum):
 
 @checked
 @dataclass(frozen=True, repr=False)
-class PreconditionedLoss:
+class PreconditionedLoss(Formulated):
     """U with `w' = -P grad U` through `order`, P the preconditioner of the leading step.
 
     Attributes
@@ -63,16 +64,12 @@ class PreconditionedLoss:
     correction: sp.Expr
     obstruction: sp.Expr | None
 
-    def latex(self) -> str:
-        """Return P and U in LaTeX, without dollar signs."""
-        more = f" + {as_latex(self.step)} \\sum_j {_bracketed(as_latex(self.correction))}"
+    def _formula(self) -> str:
+        more = rf" + {as_latex(self.step)} \sum_j \left({as_latex(self.correction)}\right)"
         tail = more if self.correction != 0 else ""
         return (
             rf"\dot w = -P \nabla U, \quad P = {as_latex(self.preconditioner)}, \quad U = L{tail}"
         )
-
-    def _repr_latex_(self) -> str:
-        return f"$\\displaystyle {self.latex()}$"
 
     def __str__(self) -> str:
         more = f" + {self.step}*sum_j({as_text(self.correction)})" if self.correction != 0 else ""
@@ -86,10 +83,6 @@ class PreconditionedLoss:
 
     def __repr__(self) -> str:
         return f"<PreconditionedLoss {self.status.name} through order {self.order}>"
-
-
-def _bracketed(text: str) -> str:
-    return rf"\left({text}\right)"
 
 
 def preconditioned_loss(

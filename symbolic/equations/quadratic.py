@@ -18,16 +18,18 @@ import sympy as sp
 
 from momentumflow.base.arguments import checked
 from momentumflow.base.errors import InputError
+from momentumflow.base.values import Formulated
 from momentumflow.symbolic import symbols
 from momentumflow.symbolic.equations.modified_equations import check_order
 from momentumflow.symbolic.expressions import symbol
 from momentumflow.symbolic.methods.momentum_methods import MomentumMethod
+from momentumflow.symbolic.printing import as_latex
 from momentumflow.symbolic.rings import SeriesRing, factored
 
 
 @checked
 @dataclass(frozen=True, repr=False)
-class PrincipalFlow:
+class PrincipalFlow(Formulated):
     """`w' = rate(h) w` on each eigenspace of the Hessian, one step per unit time.
 
     Attributes
@@ -50,12 +52,8 @@ class PrincipalFlow:
         """What multiplies the gradient `h w`: `ln r(h) / h`."""
         return self.rate / self.curvature
 
-    def latex(self) -> str:
-        """Return the flow in LaTeX, without dollar signs."""
-        return f"w' = {sp.latex(self.rate)} \\, w"
-
-    def _repr_latex_(self) -> str:
-        return f"$\\displaystyle {self.latex()}$"
+    def _formula(self) -> str:
+        return f"w' = {as_latex(self.rate)} \\, w"
 
     def __repr__(self) -> str:
         return f"<PrincipalFlow of {self.method.name}>"

@@ -28,7 +28,7 @@ import sympy as sp
 
 from momentumflow.base.arguments import checked
 from momentumflow.base.errors import InputError
-from momentumflow.base.values import FrozenMapping
+from momentumflow.base.values import Formulated, FrozenMapping
 from momentumflow.symbolic.equations.inertial_optimiser import InertialSystem, h, inertial_system
 from momentumflow.symbolic.methods.optimisers import Optimiser
 from momentumflow.symbolic.series.differential_polynomials import GRADIENT
@@ -40,7 +40,7 @@ _TIME = sp.Dummy("time")
 
 @checked
 @dataclass(frozen=True)
-class ScalingRule:
+class ScalingRule(Formulated):
     """One rule: what each parameter is multiplied by, as a power of rho.
 
     Attributes
@@ -58,10 +58,10 @@ class ScalingRule:
     def __post_init__(self) -> None:
         object.__setattr__(self, "exponents", FrozenMapping(self.exponents))
 
-    def _repr_latex_(self) -> str:
+    def _formula(self) -> str:
         pairs = ((p, sp.Symbol("rho") ** x) for p, x in self.exponents.items() if x != 0)
         moved = [rf"{sp.latex(p)} \to {sp.latex(f)}\,({sp.latex(p)})" for p, f in pairs]
-        return "$" + (r",\quad ".join(moved) or r"\text{nothing may change}") + "$"
+        return r",\quad ".join(moved) or r"\text{nothing may change}"
 
     def __str__(self) -> str:
         moved = (f"{p} -> rho**({x}) {p}" for p, x in self.exponents.items() if x != 0)

@@ -19,6 +19,7 @@ import sympy as sp
 
 from momentumflow.base.arguments import checked
 from momentumflow.base.errors import InputError, nearest
+from momentumflow.base.values import Formulated
 from momentumflow.symbolic import symbols
 from momentumflow.symbolic.expressions import Exact, SymbolLike, exact, symbol
 from momentumflow.symbolic.methods.recurrences import (
@@ -27,13 +28,14 @@ from momentumflow.symbolic.methods.recurrences import (
     check_start,
     parse_recurrence,
 )
+from momentumflow.symbolic.printing import minus_in_front
 
 AT_REST = Recurrence.of({0: 1, -1: -1}, [])  # w_{-1} = w_0
 
 
 @checked
 @dataclass(frozen=True, repr=False)
-class MomentumMethod:
+class MomentumMethod(Formulated):
     """A momentum method: a checked recurrence, and how it starts.
 
     Parameters
@@ -215,8 +217,8 @@ class MomentumMethod:
             None if self.momentum in clean else self.momentum,
         )
 
-    def _repr_latex_(self) -> str:
-        return f"$\\displaystyle {sp.latex(self.equation)}$"
+    def _formula(self) -> str:
+        return minus_in_front(sp.latex(self.equation))
 
     def __str__(self) -> str:
         return f"{self.name}: {self.equation.lhs} = {self.equation.rhs}"

@@ -20,9 +20,10 @@ import sympy as sp
 
 from momentumflow.base.arguments import checked
 from momentumflow.base.errors import InputError
-from momentumflow.base.values import FrozenMapping
+from momentumflow.base.values import Formulated, FrozenMapping
 from momentumflow.symbolic import symbols
 from momentumflow.symbolic.expressions import Exact, OwnSymbol, SymbolLike, read
+from momentumflow.symbolic.printing import as_latex, joined
 
 # The number of the step, counted from 1.
 k = sp.Symbol("k", integer=True, positive=True)
@@ -44,7 +45,7 @@ def after(memory: sp.Symbol) -> sp.Symbol:
 
 @checked
 @dataclass(frozen=True, repr=False)
-class Optimiser:
+class Optimiser(Formulated):
     """An elementwise optimiser with memories.
 
     Parameters
@@ -215,13 +216,14 @@ class Optimiser:
             {m: e.subs(named) for m, e in self.first.items()},
         )
 
-    def _repr_latex_(self) -> str:
+    def _formula(self) -> str:
         rows = [
-            f"{sp.latex(after(m))} &= {sp.latex(u)}"
+            f"{sp.latex(after(m))} &= {as_latex(u)}"
             for m, u in zip(self.memories, self.updates, strict=True)
         ]
-        rows.append(f"w_{{k+1}} &= w_k + {sp.latex(self.step * self.move)}")
-        return "$\\displaystyle\\begin{aligned}" + " \\\\ ".join(rows) + "\\end{aligned}$"
+        moved = joined([("w_k", ""), (as_latex(self.step * self.move), "")])
+        rows.append(f"w_{{k+1}} &= {moved}")
+        return "\\begin{aligned}" + " \\\\ ".join(rows) + "\\end{aligned}"
 
     def __str__(self) -> str:
         lines = [f"{after(m)} = {u}" for m, u in zip(self.memories, self.updates, strict=True)]

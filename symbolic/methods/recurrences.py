@@ -14,8 +14,10 @@ import sympy as sp
 
 from momentumflow.base.arguments import Where, checked
 from momentumflow.base.errors import InputError
+from momentumflow.base.values import Formulated
 from momentumflow.symbolic import symbols
 from momentumflow.symbolic.expressions import Exact, Formula, SymbolLike, exact, read, substituted
+from momentumflow.symbolic.printing import minus_in_front
 
 # Parameter values at which the stability of a recurrence with symbols is tried.
 _TRIALS = (sp.Rational(1, 2), sp.Rational(1, 10), sp.Rational(9, 10), sp.Rational(99, 100))
@@ -42,7 +44,7 @@ class GradientPoint:
 
 @checked
 @dataclass(frozen=True, repr=False)
-class Recurrence:
+class Recurrence(Formulated):
     """`sum_j left[j] w_{k+j} = gamma sum_i weight_i f(sum_j at_ij w_{k+j})`.
 
     Attributes
@@ -162,8 +164,8 @@ class Recurrence:
         equation = self.equation()
         return f"<Recurrence {equation.lhs} = {equation.rhs}>"
 
-    def _repr_latex_(self) -> str:
-        return f"$\\displaystyle {sp.latex(self.equation())}$"
+    def _formula(self) -> str:
+        return minus_in_front(sp.latex(self.equation()))
 
     def subs(self, values: Mapping[SymbolLike, Formula]) -> Recurrence:
         """Return the recurrence with parameters replaced."""

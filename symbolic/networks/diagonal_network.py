@@ -16,8 +16,10 @@ import sympy as sp
 from momentumflow.base.arguments import checked
 from momentumflow.base.citations import PPF
 from momentumflow.base.errors import InputError
+from momentumflow.base.values import Formulated
 from momentumflow.symbolic.expressions import all_of, canonical, read, symbol
 from momentumflow.symbolic.identities import Identity
+from momentumflow.symbolic.printing import as_latex
 from momentumflow.symbolic.symbols import (
     Delta,
     beta,
@@ -44,7 +46,7 @@ sign = sp.Symbol("s", integer=True, nonzero=True)
 
 @checked
 @dataclass(frozen=True, repr=False)
-class SeparableNetwork:
+class SeparableNetwork(Formulated):
     """theta_j = G(w_{1j}, ..., w_{mj}): the same scalar map G in every coordinate j.
 
     Parameters
@@ -123,8 +125,8 @@ class SeparableNetwork:
     def __repr__(self) -> str:
         return f"<SeparableNetwork {self.name!r}: theta = {self.parameter}>"
 
-    def _repr_latex_(self) -> str:
-        return f"$\\displaystyle \\theta = {sp.latex(self.parameter)}$"
+    def _formula(self) -> str:
+        return f"\\theta = {as_latex(self.parameter)}"
 
     def log_rates(self) -> tuple[sp.Expr | None, ...]:
         """Return, for each weight, the constant s with force = s g w, or None.
@@ -141,7 +143,7 @@ class SeparableNetwork:
 
 @checked
 @dataclass(frozen=True)
-class DiagonalNetwork:
+class DiagonalNetwork(Formulated):
     """The two-layer diagonal linear network theta = u v (PPF, section 2).
 
     `uv` is the network in its own weights, `balanced` the same network in
@@ -162,8 +164,8 @@ class DiagonalNetwork:
       expand: 0
     """
 
-    def _repr_latex_(self) -> str:
-        return str(self.uv._repr_latex_())
+    def _formula(self) -> str:
+        return self.uv.latex()
 
     @cached_property
     def uv(self) -> SeparableNetwork:

@@ -22,7 +22,7 @@ import sympy as sp
 
 from momentumflow.base.arguments import checked
 from momentumflow.base.errors import InputError
-from momentumflow.base.values import FrozenMapping
+from momentumflow.base.values import Formulated, FrozenMapping
 from momentumflow.symbolic import symbols
 from momentumflow.symbolic.expressions import Formula, SymbolLike, all_of, canonical, symbol
 from momentumflow.symbolic.networks.closed_forms import (
@@ -43,6 +43,7 @@ from momentumflow.symbolic.networks.straightening import (
     straightened,
 )
 from momentumflow.symbolic.point_values import value_at
+from momentumflow.symbolic.printing import as_latex
 
 
 class MirrorStatus(Enum):
@@ -55,7 +56,7 @@ class MirrorStatus(Enum):
 
 @checked
 @dataclass(frozen=True, repr=False)
-class Commutation:
+class Commutation(Formulated):
     """The Lie brackets of the gradients of a parametrisation.
 
     Attributes
@@ -75,12 +76,12 @@ class Commutation:
         pairs = ", ".join(map(str, self.brackets)) or "none"
         return f"<Commutation {self.status.name}: brackets that do not vanish: {pairs}>"
 
-    def _repr_latex_(self) -> str:
+    def _formula(self) -> str:
         rows = [
-            f"[\\nabla G_{{{i + 1}}}, \\nabla G_{{{j + 1}}}] &= {sp.latex(sp.Matrix(bracket))}"
+            f"[\\nabla G_{{{i + 1}}}, \\nabla G_{{{j + 1}}}] &= {as_latex(sp.Matrix(bracket))}"
             for (i, j), bracket in self.brackets.items()
         ] or ["\\text{all brackets} &= 0"]
-        return "$\\displaystyle\\begin{aligned}" + " \\\\ ".join(rows) + "\\end{aligned}$"
+        return "\\begin{aligned}" + " \\\\ ".join(rows) + "\\end{aligned}"
 
 
 @checked
@@ -216,14 +217,14 @@ class MirrorFlow(Straightening):
             lines.append(f"momentum adds to {item.straight}: {item.remainder}")
         return "\n".join(lines)
 
-    def _repr_latex_(self) -> str:
+    def _formula(self) -> str:
         rows = [
-            f"\\theta &= {sp.latex(self.parameter)}",
-            f"\\nabla\\psi^*(\\mu) &= {sp.latex(self.dual_map)}",
+            f"\\theta &= {as_latex(self.parameter)}",
+            f"\\nabla\\psi^*(\\mu) &= {as_latex(self.dual_map)}",
         ]
         if self.potential is not None:
-            rows.append(f"\\psi(\\theta) &= {sp.latex(self.potential)}")
-        return "$\\displaystyle\\begin{aligned}" + " \\\\ ".join(rows) + "\\end{aligned}$"
+            rows.append(f"\\psi(\\theta) &= {as_latex(self.potential)}")
+        return "\\begin{aligned}" + " \\\\ ".join(rows) + "\\end{aligned}"
 
 
 @checked

@@ -25,13 +25,14 @@ import sympy as sp
 from momentumflow.base.arguments import checked
 from momentumflow.base.citations import PPF
 from momentumflow.base.errors import InputError
-from momentumflow.base.values import FrozenMapping
+from momentumflow.base.values import Formulated, FrozenMapping
 from momentumflow.symbolic import symbols
 from momentumflow.symbolic.expressions import Formula, SymbolLike, all_of, canonical, symbol
 from momentumflow.symbolic.identities import Identity
 from momentumflow.symbolic.networks.closed_forms import antiderivative, solutions, tidy
 from momentumflow.symbolic.networks.diagonal_network import SeparableNetwork
 from momentumflow.symbolic.point_values import NoValueError, value_at
+from momentumflow.symbolic.printing import as_latex
 
 mu = sp.Symbol("mu", real=True)  # the dual variable, minus the integral of dL/dtheta
 STARTS = (sp.Rational(7, 10), sp.Rational(23, 20), sp.Rational(13, 5))
@@ -98,7 +99,7 @@ class StraightWeight:
 
 @checked
 @dataclass(frozen=True, repr=False)
-class Straightening:
+class Straightening(Formulated):
     """A separable map as a sum of functions of one straightened weight each.
 
     Attributes
@@ -191,14 +192,14 @@ class Straightening:
             lines += [f"phi({item.weight}) = {shown}", f"momentum adds: {item.remainder}"]
         return "\n".join([*lines, *self.obstacles])
 
-    def _repr_latex_(self) -> str:
-        rows = [f"\\theta &= {sp.latex(self.parameter)}"]
+    def _formula(self) -> str:
+        rows = [f"\\theta &= {as_latex(self.parameter)}"]
         for item in self.weights:
             phi = item.straight
             if phi is None:
                 phi = sp.Integral(1 / item.push, item.weight)
-            rows.append(f"\\phi({sp.latex(item.weight)}) &= {sp.latex(phi)}")
-        return "$\\displaystyle\\begin{aligned}" + " \\\\ ".join(rows) + "\\end{aligned}$"
+            rows.append(f"\\phi({as_latex(item.weight)}) &= {as_latex(phi)}")
+        return "\\begin{aligned}" + " \\\\ ".join(rows) + "\\end{aligned}"
 
 
 @checked

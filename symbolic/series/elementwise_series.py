@@ -13,9 +13,10 @@ import sympy as sp
 from momentumflow.base.arguments import FileName, Natural, checked
 from momentumflow.base.arrays import Vector
 from momentumflow.base.files import write_text
+from momentumflow.base.values import Formulated
 from momentumflow.symbolic import symbols
 from momentumflow.symbolic.expressions import Formula, OwnSymbol, SymbolLike
-from momentumflow.symbolic.printing import as_latex, as_text
+from momentumflow.symbolic.printing import as_latex, as_text, joined
 from momentumflow.symbolic.series.decorated_trees import (
     Bush,
     Differentials,
@@ -29,7 +30,6 @@ from momentumflow.symbolic.series.differential_polynomials import Polynomial
 from momentumflow.symbolic.series.elementwise_field import ElementwiseField
 from momentumflow.symbolic.series.exports import elementwise_module, latex_document
 from momentumflow.symbolic.series.right_hand_side import Array, Steps, check_loss
-from momentumflow.symbolic.series.tree_series import joined
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +39,7 @@ _MOVE = sp.Dummy("Phi")
 
 @checked
 @dataclass(frozen=True, repr=False)
-class ElementwiseSeries:
+class ElementwiseSeries(Formulated):
     """A sum over decorated trees: what an optimiser follows in the slow regime.
 
     Attributes
@@ -106,8 +106,7 @@ class ElementwiseSeries:
     def __len__(self) -> int:
         return len(self.terms)
 
-    def latex(self) -> str:
-        """Return the equation in LaTeX over decorated trees, g the gradient."""
+    def _formula(self) -> str:
         left, pieces = self.latex_pieces()
         return f"{left} = {joined(pieces)}"
 
@@ -117,10 +116,7 @@ class ElementwiseSeries:
 
     def to_latex_document(self) -> str:
         """Return a LaTeX document that compiles on its own, one term a line."""
-        return latex_document(*self.latex_pieces())
-
-    def _repr_latex_(self) -> str:
-        return f"$\\displaystyle {self.latex()}$"
+        return latex_document([self.latex_pieces()])
 
     def __str__(self) -> str:
         pairs = [(as_text(c), bush_text(b) and f"* {bush_text(b)}") for c, b in self._rows]

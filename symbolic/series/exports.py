@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import sympy as sp
 
 from momentumflow.symbolic.codegen.compiled import emit
+from momentumflow.symbolic.printing import signed
 from momentumflow.symbolic.series.decorated_trees import Bush, bush_text, functions, valued
 from momentumflow.symbolic.series.terms import Term
 from momentumflow.symbolic.symbols import REGISTRY, g
@@ -16,35 +17,29 @@ from momentumflow.symbolic.trees.rooted_trees import VELOCITY, Tree
 from momentumflow.symbolic.trees.tree_display import plain_text
 
 
-def latex_document(left: str, pieces: Sequence[tuple[str, str]]) -> str:
-    """Return a LaTeX document of an equation, one term a line.
+def latex_document(equations: Sequence[tuple[str, Sequence[tuple[str, str]]]]) -> str:
+    """Return a LaTeX document of equations, one term a line, of the class `article`.
 
     Parameters
     ----------
-    left : str
-        The left-hand side.
-    pieces : sequence of (coefficient, differential)
-        All in LaTeX.
+    equations : sequence of (left, pieces)
+        Left-hand sides, and right-hand sides as pairs of coefficient and differential,
+        all in LaTeX.
     """
-    lines = []
-    for coefficient, differential in pieces or [("0", "")]:
-        minus = coefficient.startswith("- ") and "+" not in coefficient
-        sign = "-" if minus else "+"
-        number = coefficient.removeprefix("- ") if minus else coefficient
-        if not minus and (" + " in number or " - " in number):
-            number = f"\\left({number}\\right)"
-        number = "" if number == "1" else number
-        lines.append(f"{sign} {number} {differential}".replace("  ", " "))
-    lines[0] = lines[0].removeprefix("+ ")
-    body = " \\\\\n  & ".join(lines)
+    rows = []
+    for left, pieces in equations:
+        lines = [f"{sign} {term}" for sign, term in signed(pieces)] or ["0"]
+        lines[0] = lines[0].removeprefix("+ ")
+        rows += [f"  {left} = {{}} & {lines[0]}", *(f"  & {line}" for line in lines[1:])]
+    body = " \\\\\n".join(rows)
     return (
-        "\\documentclass[border=4pt,varwidth=30cm]{standalone}\n"
+        "\\documentclass{article}\n"
         "\\usepackage{amsmath}\n"
         "\\allowdisplaybreaks\n"
         "\\begin{document}\n"
-        "$\\begin{aligned}\n"
-        f"  {left} = {{}} & {body}\n"
-        "\\end{aligned}$\n"
+        "\\begin{align*}\n"
+        f"{body}\n"
+        "\\end{align*}\n"
         "\\end{document}\n"
     )
 

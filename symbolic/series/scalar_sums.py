@@ -10,10 +10,10 @@ from typing import Any
 
 import sympy as sp
 
-from momentumflow.symbolic.printing import as_latex, as_text
+from momentumflow.base.values import Formulated
+from momentumflow.symbolic.printing import as_latex, as_text, joined
 from momentumflow.symbolic.series.right_hand_side import check_loss, specialise
 from momentumflow.symbolic.series.terms import Term
-from momentumflow.symbolic.series.tree_series import joined
 from momentumflow.symbolic.trees.free_trees import (
     free_tree,
     inner_product,
@@ -23,7 +23,7 @@ from momentumflow.symbolic.trees.free_trees import (
 from momentumflow.symbolic.trees.rooted_trees import FIELD, VELOCITY, Tree, tree
 
 
-class ScalarSum:
+class ScalarSum(Formulated):
     """Base of a sum of scalars; the tree `v` stands for `|v|^2`, `[]` for `-F`.
 
     Attributes
@@ -42,12 +42,8 @@ class ScalarSum:
         tau = tree(spec)
         return dict(self.terms).get(tau if tau is VELOCITY else free_tree(tau), sp.S.Zero)
 
-    def latex(self) -> str:
-        """Return the sum in LaTeX, without dollar signs."""
+    def _formula(self) -> str:
         return f"{self.name} = {joined(self._pieces(as_latex, scalar_latex))}"
-
-    def _repr_latex_(self) -> str:
-        return f"$\\displaystyle {self.latex()}$"
 
     def __str__(self) -> str:
         return f"{self.name} = {joined(self._pieces(as_text, scalar_text))}"

@@ -11,8 +11,9 @@ import sympy as sp
 from momentumflow.base.arguments import FileName, checked
 from momentumflow.base.errors import InputError
 from momentumflow.base.files import write_text
+from momentumflow.base.values import Formulated, displayed
 from momentumflow.symbolic.expressions import Formula, SymbolLike, substituted
-from momentumflow.symbolic.printing import as_latex, as_text
+from momentumflow.symbolic.printing import as_latex, as_text, joined
 from momentumflow.symbolic.series.exports import latex_document, python_module
 from momentumflow.symbolic.series.right_hand_side import check_loss, specialise
 from momentumflow.symbolic.series.terms import LazyCoefficients, Term
@@ -29,7 +30,7 @@ _MAX_ROWS = 60
 
 
 @checked
-class TreeSeries:
+class TreeSeries(Formulated):
     """A sum of elementary differentials with exact coefficients.
 
     Iterating gives its terms, smallest trees first.
@@ -135,16 +136,29 @@ class TreeSeries:
         """
         return specialise(self.terms, loss, variables, velocity)
 
-    def latex(self, notation: Notation = "derivatives") -> str:
-        """Return the equation in LaTeX, without dollar signs.
+    def _formula(self) -> str:
+        return self.latex()
+
+    def latex(self, notation: Notation = "derivatives", *, display: bool = False) -> str:
+        """Return the equation in LaTeX, and how it starts where that is tied.
 
         Parameters
         ----------
         notation : {"derivatives", "indices"}
             `f''(f,f)` or `f^i_{jk} f^j f^k`.
+        display : bool
+            As a display of its own; bare otherwise.
         """
-        left, pieces = self.latex_pieces(notation)
-        return f"{left} = {joined(pieces)}"
+        written = r",\qquad ".join(
+            f"{left} = {joined(pieces)}"
+            for left, pieces in (part.latex_pieces(notation) for part in self._parts)
+        )
+        return displayed(written) if display else written
+
+    @property
+    def _parts(self) -> tuple[TreeSeries, ...]:
+        """The equation, and its start where it has one."""
+        return (self,)
 
     def latex_pieces(self, notation: Notation = "derivatives") -> tuple[str, list[tuple[str, str]]]:
         """Return the left-hand side and the (coefficient, differential) pairs in LaTeX.
@@ -180,9 +194,6 @@ class TreeSeries:
             if not (paired and term.tree in (FIELD, VELOCITY)):
                 result.append((number(term.coefficient), write(term.tree)))
         return result
-
-    def _repr_latex_(self) -> str:
-        return f"$\\displaystyle {self.latex()}$"
 
     def __str__(self) -> str:
         left = self.left_hand_side.replace("\\", "")
@@ -240,7 +251,7 @@ class TreeSeries:
 
     def to_latex_document(self, notation: Notation = "derivatives") -> str:
         """Return a LaTeX document that compiles on its own, one term a line."""
-        return latex_document(*self.latex_pieces(notation))
+        return latex_document([part.latex_pieces(notation) for part in self._parts])
 
     def to_module(self, path: FileName | None = None) -> str:
         """Return (and write, if a path is given) a Python module of the coefficients.
@@ -298,35 +309,3 @@ def written_out(series: TreeSeries, loss: Any) -> dict[str, sp.Expr]:
         for x, component in zip(names, start.specialise(expr, names), strict=True):
             found[f"{x.name}'(0)"] = component
     return found
-
-
-def joined(parts: list[tuple[str, str]]) -> str:
-    """Join coefficient and differential pairs into a readable sum."""
-    if not parts:
-        return "0"
-    text = ""
-    for coefficient, differential in parts:
-        factor = coefficient.strip()
-        minus = factor.startswith("-") and not _is_sum(factor[1:])
-        if minus:
-            factor = factor[1:].strip()
-        if _is_sum(factor):
-            factor = f"({factor})" if "\\" not in factor else f"\\left({factor}\\right)"
-        body = differential if factor == "1" and differential else f"{factor} {differential}"
-        body = body.rstrip()
-        if text:
-            text += f" {'-' if minus else '+'} {body}"
-        else:
-            text = f"-{body}" if minus else body
-    return text
-
-
-def _is_sum(text: str) -> bool:
-    """Whether a + or - stands outside all brackets."""
-    depth = 0
-    for position, character in enumerate(text):
-        depth += character in "({["
-        depth -= character in ")}]"
-        if depth == 0 and position and character in "+-":
-            return True
-    return False

@@ -14,7 +14,7 @@ import functools
 import html
 import operator
 import random
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
@@ -23,8 +23,10 @@ import mpmath
 import sympy as sp
 
 from momentumflow.base.arguments import checked
+from momentumflow.base.values import Formulated
 from momentumflow.symbolic.expressions import expression
 from momentumflow.symbolic.identities import Identity, ProofError, Step as Hint
+from momentumflow.symbolic.printing import as_latex
 
 Relation: TypeAlias = tuple[str, sp.Expr, sp.Expr]
 
@@ -35,7 +37,7 @@ _MODELS = 3  # of matrices, on which a statement about matrices is tried
 class Outcome(Protocol):
     """What stands for a step of a theorem that was gone through."""
 
-    def latex(self) -> str:
+    def latex(self, *, display: bool = False) -> str:
         """Return it as LaTeX."""
 
 
@@ -65,12 +67,12 @@ class Provable(Protocol):
     def prove(self) -> CarriedOut:
         """Carry out the proof, or raise ProofError."""
 
-    def latex(self) -> str:
+    def latex(self, *, display: bool = False) -> str:
         """Return the statement as LaTeX."""
 
 
 @dataclass(frozen=True, repr=False)
-class Shown:
+class Shown(Formulated):
     """What was carried out for a statement.
 
     Attributes
@@ -90,12 +92,8 @@ class Shown:
     def __repr__(self) -> str:
         return f"<Proof of {self.statement.name!r} in {len(self.steps)} steps>"
 
-    def latex(self) -> str:
-        """Return the lines of the proof as LaTeX."""
+    def _formula(self) -> str:
         return r"\begin{aligned}" + r" \\ ".join(map(_said, self.steps)) + r"\end{aligned}"
-
-    def _repr_latex_(self) -> str:
-        return f"$\\displaystyle {self.latex()}$"
 
 
 def _said(text: str) -> str:
@@ -104,16 +102,12 @@ def _said(text: str) -> str:
     return rf"& \text{{{escaped}}}"
 
 
-class Statement(ABC):
+class Statement(Formulated):
     """A step of a theorem that is proved."""
 
     name: str
     assumptions: str
     source: str
-
-    @abstractmethod
-    def latex(self) -> str:
-        """Return the statement as LaTeX."""
 
     @abstractmethod
     def prove(self) -> Shown:
@@ -136,9 +130,6 @@ class Statement(ABC):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"
-
-    def _repr_latex_(self) -> str:
-        return f"$\\displaystyle {self.latex()}$"
 
     def _fails(self, why: str) -> ProofError:
         return ProofError(f"{self.name}: not proved, {why}.", None)
@@ -178,9 +169,8 @@ class Inequality(Statement):
         """The statement on one line."""
         return f"{sp.sstr(self.lhs)} {'>' if self.strict else '>='} {sp.sstr(self.rhs)}"
 
-    def latex(self) -> str:
-        """Return the statement as LaTeX."""
-        return f"{sp.latex(self.lhs)} {'>' if self.strict else chr(92) + 'ge'} {sp.latex(self.rhs)}"
+    def _formula(self) -> str:
+        return f"{as_latex(self.lhs)} {'>' if self.strict else chr(92) + 'ge'} {as_latex(self.rhs)}"
 
     def prove(self) -> Shown:
         """Prove what the difference is, and read off its sign.
@@ -248,11 +238,10 @@ class Minimum(Statement):
         where = f"with equality at {self.variable} = {sp.sstr(self.at)} only"
         return f"{sp.sstr(self.function)} >= {sp.sstr(self.value)}, {where}"
 
-    def latex(self) -> str:
-        """Return the statement as LaTeX."""
-        where = f"{sp.latex(self.variable)} = {sp.latex(self.at)}"
+    def _formula(self) -> str:
+        where = f"{as_latex(self.variable)} = {as_latex(self.at)}"
         return (
-            rf"{sp.latex(self.function)} \ge {sp.latex(self.value)}"
+            rf"{as_latex(self.function)} \ge {as_latex(self.value)}"
             rf"\quad\text{{with equality only at }} {where}"
         )
 
@@ -312,10 +301,9 @@ class Limit(Statement):
         """The statement on one line."""
         return f"{sp.sstr(self.of)} -> {sp.sstr(self.value)} as {self.variable} -> {self.to}"
 
-    def latex(self) -> str:
-        """Return the statement as LaTeX."""
-        to = f"{sp.latex(self.variable)} \\to {sp.latex(self.to)}"
-        return rf"\lim_{{{to}}} {sp.latex(self.of)} = {sp.latex(self.value)}"
+    def _formula(self) -> str:
+        to = f"{as_latex(self.variable)} \\to {as_latex(self.to)}"
+        return rf"\lim_{{{to}}} {as_latex(self.of)} = {as_latex(self.value)}"
 
     def prove(self) -> Shown:
         """Let SymPy take the limit, and look at numbers that approach it.
@@ -380,9 +368,8 @@ class MatrixIdentity(Statement):
         """The statement on one line."""
         return f"{sp.sstr(self.lhs)} = {sp.sstr(self.rhs)}"
 
-    def latex(self) -> str:
-        """Return the statement as LaTeX."""
-        return f"{sp.latex(self.lhs)} = {sp.latex(self.rhs)}"
+    def _formula(self) -> str:
+        return f"{as_latex(self.lhs)} = {as_latex(self.rhs)}"
 
     def prove(self) -> Shown:
         """Expand, replace, and try it on matrices.
@@ -418,7 +405,7 @@ def _value(expr: sp.Expr, known: Mapping[sp.Symbol, sp.Matrix]) -> sp.Matrix:
 
 @checked
 @dataclass(frozen=True)
-class Sentence:
+class Sentence(Formulated):
     """What joins two steps, in words; nothing is carried out for it."""
 
     text: str
@@ -429,8 +416,7 @@ class Sentence:
     def _repr_html_(self) -> str:
         return f"<em>(in words)</em> {html.escape(self.text)}"
 
-    def latex(self) -> str:
-        """Return the words for LaTeX."""
+    def _formula(self) -> str:
         return _said(self.text).removeprefix("& ")
 
 

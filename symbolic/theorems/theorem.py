@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from momentumflow.base.arguments import checked
+from momentumflow.base.values import Formulated
 from momentumflow.symbolic.identities import Identity, ProofError
 from momentumflow.symbolic.theorems.statements import Outcome, Provable, Sentence, Statement
 
@@ -14,7 +15,7 @@ Step: TypeAlias = Identity | Statement | Sentence
 
 @checked
 @dataclass(frozen=True, repr=False)
-class Theorem:
+class Theorem(Formulated):
     """A chain of steps from hypotheses to a conclusion.
 
     Parameters
@@ -73,15 +74,11 @@ class Theorem:
                 ) from error
         return TheoremProof(self, tuple(done))
 
-    def latex(self) -> str:
-        """Return hypotheses, steps and conclusion as LaTeX."""
+    def _formula(self) -> str:
         rows = [rf"& \text{{Given: {given}}}" for given in map(_plain, self.hypotheses)]
         rows += [f"& {step.latex()}" for step in self.steps]
         rows.append(rf"& \Rightarrow\quad {self.formula}")
         return r"\begin{aligned}" + r" \\ ".join(rows) + r"\end{aligned}"
-
-    def _repr_latex_(self) -> str:
-        return f"$\\displaystyle {self.latex()}$"
 
     def __repr__(self) -> str:
         return f"<Theorem {self.name!r}: {len(self.formal)} steps to prove>"
@@ -102,7 +99,7 @@ def _plain(text: str) -> str:
 
 
 @dataclass(frozen=True, repr=False)
-class TheoremProof:
+class TheoremProof(Formulated):
     """A theorem, every step of which was carried out.
 
     Attributes
@@ -123,9 +120,5 @@ class TheoremProof:
         lines += [f"{k}. {step}" for k, step in enumerate(self.steps, 1)]
         return "\n".join([*lines, f"hence: {self.theorem.conclusion}"])
 
-    def latex(self) -> str:
-        """Return the chain as LaTeX."""
+    def _formula(self) -> str:
         return self.theorem.latex()
-
-    def _repr_latex_(self) -> str:
-        return f"$\\displaystyle {self.latex()}$"

@@ -110,7 +110,7 @@ def test_latex_document():
     document = modified_equation(HeavyBall(), 2).to_latex_document()
     assert document.startswith("\\documentclass")
     assert document.count("\\begin{") == document.count("\\end{")
-    assert document.count(" \\\\\n") == 2  # three terms, f - v being one
+    assert document.count(" \\\\\n") == 3  # three terms, f - v being one, and the start
     assert document.count("{") == document.count("}")
 
 
