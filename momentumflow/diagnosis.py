@@ -21,6 +21,7 @@ from momentumflow.base.version import __version__
 _DATA = (
     "__init__.pyi",
     "symbolic/codegen/templates/numba_descent.py.j2",
+    "numeric/runs/descent_loops.py",
     "numeric/runs/kernels/heavy_ball_diagonal_numba.py",
     "base/literature.bib",
     "verify/momentumflow.mplstyle",

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from threading import Lock
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,10 +80,11 @@ class RunByRun(Engine):
         """Advance run by run."""
         kernels = kernels_for(self.method, "numba")
         runs = self.runs
+        watch = kernels.Watch(self.tol, check_every)
 
         def one(i: int) -> None:
-            with _side_by_side(runs, i) as state:
-                ended, taken = kernels.converge(*state, self.tol, check_every, checks)
+            with _side_by_side(kernels, runs, i) as state:
+                ended, taken = kernels.converge(*state, watch, checks)
             runs.steps[i] += taken
             runs.state[i] = ended
 
@@ -102,11 +104,12 @@ class ByRows(Engine):
         """Advance run by run over drawn minibatches."""
         kernels = kernels_for(self.method, "numba")
         runs = self.runs
+        watch = kernels.Watch(self.tol, check_every)
 
         def one(i: int) -> None:
             rows = self.minibatches.draw(i, check_every * checks)
-            with _side_by_side(runs, i) as state:
-                ended, taken = kernels.converge_rows(*state, self.tol, check_every, rows)
+            with _side_by_side(kernels, runs, i) as state:
+                ended, taken = kernels.converge_rows(*state, watch, rows)
             runs.steps[i] += taken
             runs.state[i] = ended
 
@@ -191,9 +194,14 @@ class InLanes(Engine):
             for lane, run in pairs:
                 lane[:] = run[members].T
             taken = kernels.converge_lanes(
-                X, panels, y, gamma, beta, W, P, G, S, flips,
-                theta, r, g, self.tol, check_every, checks, states,
-            )  # fmt: skip
+                kernels.Lanes(X, panels, y),
+                kernels.Rates(gamma, beta),
+                kernels.Run(W, P, G, S, flips),
+                kernels.LaneScratch(theta, r, g),
+                kernels.Watch(self.tol, check_every),
+                checks,
+                states,
+            )
             for lane, run in pairs:
                 run[members] = lane.T
             runs.flips[members] += flips.reshape(2, repeat, lanes).sum(axis=1).T
@@ -254,8 +262,9 @@ class InNumpy(Engine):
         runs = self.runs
         for i in active.tolist():
             X = runs.X[runs.design[i]]
+            data = kernels.Data(X, runs.y[i])
             runs.state[i] = kernels.assess(
-                X, runs.y[i], runs.beta[i], runs.W[i], runs.P[i], np.empty(X.shape[1]), self.tol
+                data, runs.beta[i], runs.W[i], runs.P[i], np.empty(X.shape[1]), self.tol
             )
 
     def nanoseconds(self) -> float:
@@ -264,16 +273,16 @@ class InNumpy(Engine):
 
 
 @contextmanager
-def _side_by_side(runs: Runs, i: int) -> Iterator[tuple[NDArray[np.float64], ...]]:
-    """Yield the leading arguments of the single-run kernels for run i, its state in one piece.
+def _side_by_side(kernels: Any, runs: Runs, i: int) -> Iterator[tuple[Any, ...]]:
+    """Yield run i as the kernels take it (Data, Rates, Run, Scratch), in one piece of memory.
 
     Each array on its own would lie where the allocator puts it; where two of them
     have the same offset in a page, their loads and stores wait for each other, and
     a step takes up to half as long again. The state is copied back at the end.
     """
-    state = (runs.W[i], runs.P[i], runs.G[i], runs.S[i], runs.flips[i])
-    theta = g = np.zeros(runs.X.shape[2])
-    parts = (runs.y[i], *state, theta, g)
+    kept = (runs.W[i], runs.P[i], runs.G[i], runs.S[i], runs.flips[i])
+    scratch = np.zeros(runs.X.shape[2])
+    parts = (runs.y[i], *kept, scratch, scratch)
     sizes = [-(-part.size // 8) * 8 for part in parts]
     buffer = aligned(sum(sizes))
     copies = []
@@ -283,10 +292,15 @@ def _side_by_side(runs: Runs, i: int) -> Iterator[tuple[NDArray[np.float64], ...
         copy[...] = part
         copies.append(copy)
         position += size
-    y, *own, theta, g = copies
-    yield runs.X[runs.design[i]], y, runs.gamma[i], runs.beta[i], *own, theta, g
-    for kept, copy in zip(state, own, strict=True):
-        kept[...] = copy
+    y, *state, theta, g = copies
+    yield (
+        kernels.Data(runs.X[runs.design[i]], y),
+        kernels.Rates(runs.gamma[i], runs.beta[i]),
+        kernels.Run(*state),
+        kernels.Scratch(theta, g),
+    )
+    for old, new in zip(kept, state, strict=True):
+        old[...] = new
 
 
 def _largest_divisor(number: int, bound: int) -> int:

@@ -8,6 +8,7 @@ same text, which a test holds against the committed files.
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import logging
 from functools import lru_cache
 from pathlib import Path
@@ -89,6 +90,20 @@ def _templates() -> jinja2.Environment:
     )
 
 
+@lru_cache(maxsize=1)
+def _loops() -> str:
+    """Return the loops that a numba module ends with: a file of the numeric room, as text.
+
+    Nothing of that room is imported: its code is material here, as the templates are.
+    """
+    room = importlib.util.find_spec("momentumflow.numeric")
+    assert room is not None
+    assert room.submodule_search_locations is not None
+    file = Path(room.submodule_search_locations[0]) / "runs" / "descent_loops.py"
+    _, mark, text = file.read_text(encoding="utf-8").partition("# Below: ")
+    return (mark + text).rstrip("\n")
+
+
 def kernel_source(method: MomentumMethod, network: SeparableNetwork, backend: str = "numba") -> str:
     """Return the source of the module for `method` on `network`.
 
@@ -146,6 +161,7 @@ def kernel_source(method: MomentumMethod, network: SeparableNetwork, backend: st
             remainders=logarithmic.applies,
             uses_math="math." in code,
             uses_numpy="np." in code,
+            loops=_loops() if backend == "numba" else "",
             **parts,
         )
     )

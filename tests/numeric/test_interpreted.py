@@ -21,6 +21,20 @@ from momentumflow.numeric import (
     sparse_regression,
 )
 from momentumflow.numeric.implicit.certificate import certify
+from momentumflow.numeric.runs import descent_loops
+from momentumflow.numeric.runs.kernel_modules import kernels_for
+
+
+def steps_of(loops):
+    """Return the state of one run after fifty steps of heavy ball by functions of a module."""
+    problem = sparse_regression(6, 9, 2, seed=1)
+    w, p = np.full((2, 9), 0.5), np.zeros((2, 9))
+    run = loops.Run(w, p, np.zeros(9), np.zeros((4, 9)), np.zeros(2))
+    loops.advance(
+        loops.Data(problem.X, problem.y), loops.Rates(0.05, 0.6), run,
+        loops.Scratch(np.zeros(9), np.zeros(9)), 50,
+    )  # fmt: skip
+    return dict(zip(run._fields, run, strict=True))
 
 
 def results():
@@ -32,6 +46,11 @@ def results():
             found[f"{name} {field}"] = np.asarray(getattr(run, field))
         found[f"{name} steps"] = np.asarray(run.steps)
         found[f"{name} sign changes"] = run.sign_changes
+
+    # the file of the loops as it stands, where it need not be compiled for that
+    interpreted = os.environ.get("NUMBA_DISABLE_JIT") == "1"
+    loops = descent_loops if interpreted else kernels_for("heavy_ball", "numba")
+    found.update({f"loops {name}": part for name, part in steps_of(loops).items()})
 
     # six rows: a block of four and two left over, in every unrolled loop
     problem = sparse_regression(6, 9, 2, seed=1)

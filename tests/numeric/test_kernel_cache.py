@@ -148,3 +148,25 @@ def test_temporary_folders_are_removed(tmp_path):
         run()
         assert in_use.is_dir()
     assert not killed.exists()
+
+
+HITS = """
+from momentumflow.numeric import Regression, momentum_descent
+from momentumflow.numeric.runs.kernel_modules import kernels_for
+momentum_descent(Regression([[1.0, 2.0]], [2.5]), 0.1, 0.5, 0.5)
+stats = kernels_for("heavy_ball", "numba").converge.stats
+print(sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))
+"""
+
+
+def test_a_second_process_finds_the_compiled_loops():
+    """The named tuples that the loops take are found again as keys of numba's cache."""
+
+    def hits_and_misses() -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", HITS], capture_output=True, text=True, check=True
+        )
+        return done.stdout
+
+    hits_and_misses()  # compiles, where nobody has
+    assert hits_and_misses() == "1 0\n"

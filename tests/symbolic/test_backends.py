@@ -143,18 +143,27 @@ def test_numba_on_a_users_method_and_network(tmp_path: Path, network: SeparableN
         g = X.T @ (X @ reference.parameter(w, p, beta) - y) / n
         w, p, s, _ = reference.step(w, p, g, GAMMA, beta)
         total, sums = total + g, sums + s
-    one = np.full((1, d), 0.5), np.zeros((1, d)), np.zeros(d), np.zeros((1, 0)), np.zeros(1)
-    numba.advance(X, y, GAMMA, beta, *one, np.zeros(d), np.zeros(d), 50)
-    np.testing.assert_allclose(one[0][0], w, rtol=1e-13)
-    np.testing.assert_allclose(one[2], total, rtol=1e-12)
-    many = np.full((1, d * lanes), 0.5), np.zeros((1, d * lanes)), np.zeros(d * lanes)
-    numba.advance_lanes(
-        X[None].copy(), np.repeat(y[:, None], lanes, axis=1), np.full(lanes, GAMMA),
-        np.full(lanes, beta), *many, np.zeros((1, 0)), np.zeros((1, lanes)),
-        np.zeros((d, lanes)), np.zeros((n, lanes)), np.zeros((d, lanes)), 50,
+    data, rates = numba.Data(X, y), numba.Rates(GAMMA, beta)
+    one = numba.Run(
+        np.full((1, d), 0.5), np.zeros((1, d)), np.zeros(d), np.zeros((2, 0)), np.zeros(1)
+    )
+    numba.advance(data, rates, one, numba.Scratch(np.zeros(d), np.zeros(d)), 50)
+    np.testing.assert_allclose(one.W[0], w, rtol=1e-13)
+    np.testing.assert_allclose(one.G, total, rtol=1e-12)
+    size = d * lanes
+    many = numba.Run(
+        np.full((1, size), 0.5), np.zeros((1, size)), np.zeros(size), np.zeros((2, 0)),
+        np.zeros((1, lanes)),
     )  # fmt: skip
-    np.testing.assert_allclose(many[0].reshape(d, lanes), np.repeat(w[:, None], lanes, axis=1))
-    np.testing.assert_allclose(many[2].reshape(d, lanes)[:, 2], total, rtol=1e-12)
+    numba.advance_lanes(
+        numba.Lanes(X, X[None].copy(), np.repeat(y[:, None], lanes, axis=1)),
+        numba.Rates(np.full(lanes, GAMMA), np.full(lanes, beta)),
+        many,
+        numba.LaneScratch(np.zeros((d, lanes)), np.zeros((n, lanes)), np.zeros((d, lanes))),
+        50,
+    )
+    np.testing.assert_allclose(many.W.reshape(d, lanes), np.repeat(w[:, None], lanes, axis=1))
+    np.testing.assert_allclose(many.G.reshape(d, lanes)[:, 2], total, rtol=1e-12)
     assert reference.REMAINDERS is (network.name == "square")
     if reference.REMAINDERS:
         logs = reference.remainders(w, p, total, GAMMA, beta)

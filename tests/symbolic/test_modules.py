@@ -9,7 +9,7 @@ import pytest
 import sympy as sp
 
 from momentumflow import InputError, numeric
-from momentumflow.numeric.runs import kernels
+from momentumflow.numeric.runs import descent_loops, kernels
 from momentumflow.symbolic import (
     DiagonalNetwork,
     GradientDescent,
@@ -22,6 +22,7 @@ from momentumflow.symbolic import (
 from momentumflow.symbolic.codegen.kernel_files import committed_kernels, kernel_source
 from momentumflow.symbolic.codegen.remainder_laws import LogarithmicLaw
 from momentumflow.symbolic.codegen.update_rule import FlowField, Step
+from momentumflow.symbolic.expressions import read
 from momentumflow.symbolic.identities import ProofError
 from momentumflow.symbolic.methods.momentum_methods import MomentumMethod
 from momentumflow.symbolic.symbols import beta, g, gamma, lam, u, v, w_minus, w_plus
@@ -40,6 +41,18 @@ def test_committed_kernels_are_what_the_derivation_gives(name: str) -> None:
 def test_no_kernel_is_committed_that_is_not_generated() -> None:
     folder = Path(kernels.__file__).parent
     assert {p.name for p in folder.glob("*.py")} == {*committed_kernels(), "__init__.py"}
+
+
+def test_numba_modules_end_with_the_loops() -> None:
+    _, mark, loops = Path(descent_loops.__file__).read_text(encoding="utf-8").partition("# Below: ")
+    three = SeparableNetwork(sp.symbols("a b c", real=True), read("a*b*c"), name="deep")
+    for network, weights in ((NETWORK, 2), (three, 3)):
+        source = kernel_source(HeavyBall(), network)
+        own, _, shared = source.partition(mark)
+        assert shared == loops
+        assert f"WEIGHTS = {weights}" in own
+        assert len(own.splitlines()) < 120
+        compile(source, "<module>", "exec")
 
 
 def test_steps_follow_from_the_recurrences() -> None:
