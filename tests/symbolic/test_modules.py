@@ -22,7 +22,6 @@ from momentumflow.symbolic import (
 from momentumflow.symbolic.codegen.kernel_files import committed_kernels, kernel_source
 from momentumflow.symbolic.codegen.remainder_laws import LogarithmicLaw
 from momentumflow.symbolic.codegen.update_rule import FlowField, Step
-from momentumflow.symbolic.expressions import read
 from momentumflow.symbolic.identities import ProofError
 from momentumflow.symbolic.methods.momentum_methods import MomentumMethod
 from momentumflow.symbolic.symbols import beta, g, gamma, lam, u, v, w_minus, w_plus
@@ -45,7 +44,7 @@ def test_no_kernel_is_committed_that_is_not_generated() -> None:
 
 def test_numba_modules_end_with_the_loops() -> None:
     _, mark, loops = Path(descent_loops.__file__).read_text(encoding="utf-8").partition("# Below: ")
-    three = SeparableNetwork(sp.symbols("a b c", real=True), read("a*b*c"), name="deep")
+    three = SeparableNetwork.of_map("a*b*c", "deep")
     for network, weights in ((NETWORK, 2), (three, 3)):
         source = kernel_source(HeavyBall(), network)
         own, _, shared = source.partition(mark)
