@@ -143,6 +143,10 @@ def test_numba_on_a_users_method_and_network(tmp_path: Path, network: SeparableN
         g = X.T @ (X @ reference.parameter(w, p, beta) - y) / n
         w, p, s, _ = reference.step(w, p, g, GAMMA, beta)
         total, sums = total + g, sums + s
+    # one coordinate, in the reference's order: for loops of one's own
+    np.testing.assert_allclose(
+        numba.step(0.5, 0.1, 0.3, GAMMA, beta), reference.step(0.5, 0.1, 0.3, GAMMA, beta)
+    )
     data, rates = numba.Data(X, y), numba.Rates(GAMMA, beta)
     one = numba.Run(
         np.full((1, d), 0.5), np.zeros((1, d)), np.zeros(d), np.zeros((2, 0)), np.zeros(1)

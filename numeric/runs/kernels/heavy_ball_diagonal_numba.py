@@ -58,10 +58,14 @@ def step(w_plus, w_minus, p_plus, p_minus, g, gamma, beta):
     s0 = (-beta*p_plus_next*w_plus + p_plus_next*w_plus_next) * inverse * a1
     s1 = (-beta*p_minus_next*w_minus + p_minus_next*w_minus_next) * inverse * a0
     return (
-        (w_plus_next, w_minus_next),
-        (p_plus_next, p_minus_next),
-        (s0, s1),
-        (1.0 if a0 < 0.0 else 0.0, 1.0 if a1 < 0.0 else 0.0),
+        w_plus_next,
+        w_minus_next,
+        p_plus_next,
+        p_minus_next,
+        s0,
+        s1,
+        1.0 if a0 < 0.0 else 0.0,
+        1.0 if a1 < 0.0 else 0.0,
     )
 
 
@@ -80,14 +84,14 @@ def theta_at(weights, moves, j, beta):
 @njit(**OPTIONS)
 def step_at(weights, moves, j, g, gamma, beta):
     """Move coordinate j in place; return its summands and its sign changes."""
-    w, p, summands, changes = step(
+    w0, w1, p0, p1, s0, s1, f0, f1 = step(
         weights[0][j], weights[1][j], moves[0][j], moves[1][j], g, gamma, beta
     )
-    weights[0][j] = w[0]
-    moves[0][j] = p[0]
-    weights[1][j] = w[1]
-    moves[1][j] = p[1]
-    return summands, changes
+    weights[0][j] = w0
+    moves[0][j] = p0
+    weights[1][j] = w1
+    moves[1][j] = p1
+    return (s0, s1), (f0, f1)
 
 
 @njit(**OPTIONS)
