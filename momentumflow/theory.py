@@ -476,9 +476,9 @@ def _limit() -> Iterator[Formula]:
     )
     yield Formula(
         section,
-        "Rich and kernel limit of the potential",
+        "Rich and lazy limit of the potential",
         _claim("entropy-limits"),
-        ("momentumflow.numeric.rich_limit", "momentumflow.numeric.kernel_limit"),
+        ("momentumflow.numeric.rich_limit", "momentumflow.numeric.lazy_limit"),
         ("l1 limit of the entropy", "l2 limit of the entropy"),
         ("entropy-limits",),
     )

@@ -39,7 +39,7 @@ from .implicit import (
     certify as certify,
     enclose as enclose,
     implicit_solution as implicit_solution,
-    kernel_limit as kernel_limit,
+    lazy_limit as lazy_limit,
     linear_program as linear_program,
     nearest_consistent_target as nearest_consistent_target,
     plot_path as plot_path,

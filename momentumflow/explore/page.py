@@ -68,7 +68,12 @@ def sliders(start: Controls) -> mo.ui.dictionary:
         "alpha": _preferred(1e-2, 2.0),
         "rho": [1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0],
     }
-    labels = {"gamma": "step γ", "beta": "momentum β", "alpha": "start α", "rho": "faster by ρ"}
+    labels = {
+        "gamma": "step γ",
+        "beta": "momentum β",
+        "alpha": "start α",
+        "rho": "along equal λ, faster by ρ",
+    }
 
     def slider(name: str) -> mo.ui.slider:
         value = getattr(start, name)

@@ -108,6 +108,7 @@ def balancedness(scene: Scene) -> Figure:
     axes.set_ylim(max(lowest / 5, start * 1e-12), 2 * highest)
     _logarithmic(axes, "y")
     axes.set_xlabel("time t = k ε")
+    axes.set_ylabel("balancedness Δ")
     _legend(axes)
     return figure
 

@@ -14,7 +14,7 @@ from .extension import ConstrainedSolution as ConstrainedSolution, ImplicitModel
 from .from_map import potential_of_map as potential_of_map
 from .limit_problems import (
     WeightedL1 as WeightedL1,
-    kernel_limit as kernel_limit,
+    lazy_limit as lazy_limit,
     linear_program as linear_program,
     rich_limit as rich_limit,
 )

@@ -1,5 +1,5 @@
 # ruff: noqa: D102 -- what the overriding methods do is said once, in Potential.
-"""The potentials of other parametrisations: u^2, depth D, and the kernel limit."""
+"""The potentials of other parametrisations: u^2, depth D, and what they approach."""
 
 from __future__ import annotations
 
@@ -249,7 +249,7 @@ class DepthEntropy(Potential):
         return True
 
     def relaxed(self, t: FloatArray) -> DepthEntropy:
-        # Only the height moves, from the order of theta (kernel regime): with
+        # Only the height moves, from the order of theta (lazy regime): with
         # the rate kept, the bounds of the dual stay where they are.
         start = np.maximum(self.log_height, 0.0)
         height = start + t * (self.log_height - start)

@@ -124,8 +124,8 @@ def rich_limit(entropy: HyperbolicEntropy) -> WeightedL1:
 
 
 @checked
-def kernel_limit(entropy: HyperbolicEntropy) -> WeightedL2:
-    """Return the weighted l2 norm that the entropy approaches as Delta -> infinity.
+def lazy_limit(entropy: HyperbolicEntropy) -> WeightedL2:
+    """Return the weighted l2 norm that the entropy approaches as Delta -> infinity (lazy regime).
 
     Parameters
     ----------

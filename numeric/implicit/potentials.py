@@ -152,7 +152,7 @@ class Potential(Value, ABC):
     def relaxed(self, t: FloatArray) -> Self:
         """Return the potential at stage `t` of its continuation, t = 1 being itself.
 
-        At t = 0 the problem is easy (kernel regime). The default has no
+        At t = 0 the problem is easy (lazy regime). The default has no
         continuation: every stage is the potential itself. `t` has shape (..., 1).
         """
         del t
@@ -310,7 +310,7 @@ class HyperbolicEntropy(Potential):
         return np.maximum(self.log_balancedness, 0.0)
 
     def relaxed(self, t: FloatArray) -> HyperbolicEntropy:
-        # Kernel regime (Delta of the order of theta, which is scaled to one) to
+        # Lazy regime (Delta of the order of theta, which is scaled to one) to
         # the wanted Delta, straight in ln Delta, in which the dual path is
         # asymptotically straight too.
         start = self._start()

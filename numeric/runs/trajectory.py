@@ -501,7 +501,8 @@ class Trajectory(Value):
     def to_xarray(self) -> xr.Dataset:
         """Return the end states as a labelled Dataset, one axis `run_i` for each batch axis.
 
-        Variables have `long_name` and `units`; the parameters of the run are attributes.
+        Variables have `long_name` and `units`. Step and momentum (lambda of a flow) are
+        coordinates over the runs; all settings are attributes.
         """
         batch = batch_axes(self.loss.ndim)
         data: dict[str, Any] = on_features(
@@ -511,7 +512,10 @@ class Trajectory(Value):
         data["sign_changes"] = ([*batch, "weight"], self.sign_changes)
         data["status"] = (batch, names_of(self.status))
         labels = feature_labels(self.problem.feature_names, self.problem.d)
-        coords = {"feature": labels, "weight": ["w_plus", "w_minus"]}
+        coords: dict[str, Any] = {"feature": labels, "weight": ["w_plus", "w_minus"]}
+        for name in ("gamma", "beta") if self.method is not None else ("lam",):
+            values = np.broadcast_to(self.settings[name], self.loss.shape)
+            coords[name] = (batch, values, attributes(name))
         return dataset(data, coords, self.settings)
 
     def to_frame(self) -> pd.DataFrame:

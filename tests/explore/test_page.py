@@ -97,7 +97,7 @@ def test_an_unstable_position_is_a_sentence_and_no_limit(url, browser):
     load(browser, url.partition("?")[0] + "?gamma=1&beta=0.9&alpha=2", 1280)
     browser.wait_for_function(f"({TEXT % '.mf-verdict'}).includes('No limit: diverged')")
     text = browser.evaluate(TEXT % ".mf-verdict")
-    assert "reduce gamma" in text
+    assert "Reduce γ below" in text
     assert "Predicted." not in text
     # One position back down from there, and so on, leads to a limit again.
     browser.evaluate(SLIDER.format(2) + ".focus()")

@@ -382,7 +382,7 @@ def _numeric() -> dict[str, tuple[Any, dict[str, Any]]]:
             {"problem": data, "balancedness": 0.1, "solver": "cvxpy", "cvxpy_solver": "CLARABEL"},
         ),
         "sensitivity": (implicit.sensitivity, {"problem": data, "solution": found}),
-        "kernel_limit": (numeric.kernel_limit, {"entropy": potential}),
+        "lazy_limit": (numeric.lazy_limit, {"entropy": potential}),
         "rich_limit": (numeric.rich_limit, {"entropy": potential}),
         "linear_program": (
             numeric.linear_program, {"cost": ONES, "A": X, "b": Y, "temperature": 0.5}),

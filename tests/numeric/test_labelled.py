@@ -68,10 +68,21 @@ def test_runs_as_dataset_and_table(runs):
     assert dataset["theta"].dims == ("run_0", "feature")
     assert dataset["theta"].attrs["units"] == "y/X"
     assert list(dataset["status"].values) == [status.name for status in runs.status]
+    gamma, beta = (np.broadcast_to(runs.settings[name], (2,)) for name in ("gamma", "beta"))
+    np.testing.assert_array_equal(dataset["gamma"], gamma)
+    np.testing.assert_array_equal(dataset["beta"], beta)
     frame = runs.to_frame()
     assert frame.index.names == ["run_0", "feature"]
     np.testing.assert_array_equal(frame["S_plus"].unstack("feature").to_numpy(), runs.S_plus)
     assert frame.loc[(1, "b"), "theta"] == runs.theta[1, 1]
+
+
+def test_a_flow_has_its_lambda(problem):
+    flows = momentum_flow(problem, [[0.1], [0.2]], np.full((3, 1), 0.5), t_end=0.1)
+    dataset = flows.to_xarray()
+    described(dataset)
+    np.testing.assert_array_equal(dataset["lam"], np.repeat([[0.1], [0.2]], 3, axis=1))
+    assert "gamma" not in dataset.coords
 
 
 def test_a_path_keeps_its_time(runs, problem):

@@ -11,7 +11,7 @@ from momentumflow.numeric.implicit import (
     HyperbolicEntropy,
     KullbackLeibler,
     WeightedL1,
-    kernel_limit,
+    lazy_limit,
     linear_program,
     plot_path,
     regularisation_path,
@@ -66,11 +66,11 @@ def test_unequal_balancedness_becomes_unequal_weights():
     assert np.abs(limit.theta - plain.theta).max() > 1e-2
 
 
-def test_the_kernel_limit_is_reached_quadratically():
+def test_the_lazy_limit_is_reached_quadratically():
     distances = []
     for delta in (1e2, 1e3, 1e4):
         entropy = HyperbolicEntropy.from_balancedness(np.linspace(delta, 2 * delta, 60), 0.1)
-        limit = implicit_solution(PROBLEM, potential=kernel_limit(entropy))
+        limit = implicit_solution(PROBLEM, potential=lazy_limit(entropy))
         near = implicit_solution(PROBLEM, potential=entropy)
         distances.append(np.abs(near.theta - limit.theta).max())
     ratios = np.array(distances[:-1]) / distances[1:]
