@@ -109,6 +109,7 @@ def balancedness(scene: Scene) -> Figure:
     _logarithmic(axes, "y")
     axes.set_xlabel("time t = k ε")
     axes.set_ylabel("balancedness Δ")
+    figure.subplots_adjust(left=0.18)  # room for numbers such as 0.001
     _legend(axes)
     return figure
 
