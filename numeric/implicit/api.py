@@ -181,7 +181,20 @@ def _in_units(stacked: Stacked, system: DualSystem) -> _Task:
     size = size_exponents(np.where(np.any(least != 0, axis=-1, keepdims=True), least, largest))
     exponents = units.theta_exponents(size)
     scale = np.ldexp(1.0, exponents)
-    return _Task(units.targets(stacked.y, size), stacked.potential.scaled(scale), exponents)
+    return _Task(units.targets(stacked.y, size), in_units(stacked.potential, scale), exponents)
+
+
+def in_units(potential: Any, scale: FloatArray) -> Any:
+    """The potential of `theta / scale`; refused where float64 does not hold its parameters."""
+    try:
+        with np.errstate(all="ignore"):
+            return potential.scaled(scale)
+    except InputError as error:
+        raise InputError(
+            "parameters of the potential that float64 still holds in units of the solution",
+            f"a {potential.name} with one that it does not",
+            "rescale the columns of X, or y",
+        ) from error
 
 
 def stack(
@@ -318,7 +331,8 @@ def _basis_pursuit(stacked: Stacked, tolerance: float) -> ImplicitSolution:
     size = size_exponents(system.least_norm(units.targets(stacked.y, np.zeros(1, np.int32))))
     exponents = units.theta_exponents(size)
     # the norm in units of 2^size
-    y, unit = units.targets(stacked.y, size), norm.scaled(np.ldexp(1.0, -units.columns))
+    y = units.targets(stacked.y, size)
+    unit = in_units(norm, np.ldexp(1.0, -units.columns))
     X, B = stacked.matrix.X, y.shape[0]
     theta, nu, steps = np.empty((B, X.shape[-1])), np.empty_like(y), np.zeros(B, dtype=np.int64)
     for b in range(B):

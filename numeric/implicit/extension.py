@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
 from momentumflow.base.arguments import PositiveFloat, checked
 from momentumflow.base.arrays import FloatArray, Positive, Reals, float_array
@@ -19,7 +20,7 @@ from momentumflow.base.errors import InputError, shown
 from momentumflow.base.values import Formulated, Value
 from momentumflow.numeric.data.pairs import AnyProblem
 from momentumflow.numeric.data.problems import Regression
-from momentumflow.numeric.implicit.api import implicit_solution
+from momentumflow.numeric.implicit.api import implicit_solution, in_units
 from momentumflow.numeric.implicit.model import (
     ConicForm,
     conic_form,
@@ -108,15 +109,14 @@ class ImplicitModel(Formulated):
         self.potential = potential.broadcast_to((self.X.shape[1],))
         least = np.linalg.lstsq(self.X, self.y, rcond=None)[0]
         self.scale = float(np.abs(least).max()) or 1.0
-        unit = self.potential.scaled(np.asarray(self.scale))
-        self._form: ConicForm = conic_form(unit)
-        rows = np.linalg.norm(self.X, axis=1)
-        weights = 1.0 / np.where(rows > 0, rows, 1.0)
+        self._form: ConicForm = conic_form(in_units(self.potential, np.asarray(self.scale)))
+        rows = np.abs(self.X).max(axis=1)
+        rows = np.where(rows > 0, rows, 1.0)
         self.theta = self.scale * self._form.theta
         self.objective = self._form.objective
-        self.constraints = [
-            (self.X * weights[:, None]) @ self._form.theta == self.y * weights / self.scale
-        ]
+        with np.errstate(all="ignore"):  # what overflows no solver is told
+            target = self.y / rows / self.scale
+        self.constraints = [(self.X / rows[:, None]) @ self._form.theta == target]
 
     def _formula(self) -> str:
         return (
@@ -151,14 +151,15 @@ class ImplicitModel(Formulated):
         Raises
         ------
         InputError
-            A constraint that is not affine in `theta`, or a solver that is not installed.
+            A constraint that is not affine in `theta` or holds NaN or infinity, y outside
+            the range of X, or a solver that is not installed.
         """
         solver = conic_solver(cvxpy_solver)
         for constraint in constraints:
             self._check_affine(constraint)
         count = run_conic_solver(self.objective, [*self.constraints, *constraints], solver)
-        if count is None or self._form.variable.value is None:
-            return self._refused(ImplicitStatus.RELAX_CONSTRAINTS)
+        if constraints and isinstance(count, ImplicitStatus):
+            return self._refused(count)
         blocks = [self._affine(c) for c in constraints]
         return self._active_set(blocks, tolerance)
 
@@ -178,6 +179,14 @@ class ImplicitModel(Formulated):
                 f"one of kind {type(constraint).__name__}, {constraint.expr.curvature.lower()}",
                 "only those can be certified",
             )
+        for held in (*constraint.expr.constants(), *constraint.expr.parameters()):
+            value, sparse = held.value, sp.issparse(held.value)
+            numbers = value.data if sparse else value
+            if value is None or not np.isfinite(numbers).all():
+                raise InputError(
+                    "added constraints with finite numbers",
+                    "a parameter without a value" if value is None else "NaN or infinity",
+                )
 
     def _affine(self, constraint: Any) -> _Block:
         """Read `B theta + c <= 0` or `= 0` off a constraint."""
@@ -220,7 +229,10 @@ class ImplicitModel(Formulated):
                 found = implicit_solution(
                     (extended, target), potential=self.potential, tolerance=tolerance
                 )
-            except InputError:  # active constraints that contradict each other
+            except InputError:
+                if not active.any():
+                    raise
+                # active constraints that contradict each other
                 return self._refused(ImplicitStatus.TRY_ANOTHER_SOLVER)
             if not found.certified:
                 return self._refused(found.status)

@@ -68,11 +68,12 @@ def solve_by_cvxpy(
     answered = np.zeros(y.shape[0], dtype=bool)
     for b in range(y.shape[0]):
         one = system.take(slice(b, b + 1))
-        dual, steps[b] = _solve_one(one, system.matrix, b, y[b], potential.take(b), name)
-        if dual is not None:
-            nu[b], answered[b] = dual, True
-        else:
+        found = _solve_one(one, system.matrix, b, y[b], potential.take(b), name)
+        if isinstance(found, ImplicitStatus):
             _log.info("problem %d of %d: %s gave no answer", b + 1, y.shape[0], name)
+        else:
+            nu[b], steps[b] = found
+            answered[b] = True
     point = solve_dual(system, y, potential, start=nu, max_iterations=_POLISH_STEPS)
     point = refine(system, y, potential, point)
     status = point.status
@@ -176,8 +177,12 @@ def conic_form(potential: Potential, share: FloatArray | float = 1.0) -> ConicFo
     )
 
 
-def run_conic_solver(objective: Any, constraints: list[Any], solver: str) -> int | None:
-    """Minimise; return the iteration count, or None if the solver gave no answer."""
+def run_conic_solver(objective: Any, constraints: list[Any], solver: str) -> int | ImplicitStatus:
+    """Minimise; return the iteration count, or why the solver gave no answer.
+
+    `RELAX_CONSTRAINTS` is what the solver says of infeasible constraints, anything
+    else it fails at, numbers included that are too large for it, is `TRY_ANOTHER_SOLVER`.
+    """
     import cvxpy as cp
 
     problem = cp.Problem(cp.Minimize(objective), constraints)
@@ -187,10 +192,18 @@ def run_conic_solver(objective: Any, constraints: list[Any], solver: str) -> int
             warnings.simplefilter("ignore")
             problem.solve(solver=solver, **_CONIC_SOLVERS[solver])
     except cp.error.SolverError:
-        return None
+        return ImplicitStatus.TRY_ANOTHER_SOLVER
+    except ValueError as error:
+        # What overflows while CVXPY multiplies the model out it tells no solver.
+        if not str(error).startswith("Problem data contains"):
+            raise
+        return ImplicitStatus.TRY_ANOTHER_SOLVER
+    if problem.status in (cp.INFEASIBLE, cp.INFEASIBLE_INACCURATE):
+        return ImplicitStatus.RELAX_CONSTRAINTS
     dual = constraints[0].dual_value
-    if dual is None or not np.all(np.isfinite(dual)):
-        return None
+    known = dual is not None and all(v.value is not None for v in problem.variables())
+    if not known or not np.all(np.isfinite(dual)):
+        return ImplicitStatus.TRY_ANOTHER_SOLVER
     stats = problem.solver_stats
     return int(stats.num_iters or 0) if stats is not None else 0
 
@@ -202,19 +215,21 @@ def _solve_one(
     y: FloatArray,
     potential: Potential,
     solver: str,
-) -> tuple[FloatArray | None, int]:
-    """Return the solver's dual (None if it has none) and its iteration count."""
+) -> tuple[FloatArray, int] | ImplicitStatus:
+    """Return the solver's dual and its iteration count, or why there is none."""
     inside = system.padding[0] == 0
     whitener = system.whitener[0][inside]
     X, weight = matrix.X[b % matrix.X.shape[0]], matrix.column_weight(b)
     if not inside.any():
         return np.zeros_like(y), 0
+    if not np.isfinite(X * weight).all():
+        return ImplicitStatus.TRY_ANOTHER_SOLVER
     potential, origin = _recentred(X * weight, potential)
     form = conic_form(potential, 1 / weight)
     constraint = (whitener @ X) @ form.theta == whitener @ y
     count = run_conic_solver(form.objective, [constraint], solver)
-    if count is None:
-        return None, 0
+    if isinstance(count, ImplicitStatus):
+        return count
     return origin - whitener.T @ np.atleast_1d(constraint.dual_value) / form.weight, count
 
 

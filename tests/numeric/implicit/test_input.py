@@ -5,7 +5,7 @@ import pytest
 
 from momentumflow import InputError
 from momentumflow.numeric import HyperbolicEntropy, Regression, implicit_solution, sparse_regression
-from momentumflow.numeric.implicit import nearest_consistent_target
+from momentumflow.numeric.implicit import WeightedL2, nearest_consistent_target
 
 PROBLEM = sparse_regression(5, 12, 2, seed=0)
 X, Y = PROBLEM.X, PROBLEM.y
@@ -130,3 +130,13 @@ def test_importing_the_solver_imports_no_sympy_and_no_cvxpy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("scale", "potential"),
+    [(1e-180, WeightedL2([1e160, 1e-4])), (1e160, WeightedL2([1e-170, 1.0]))],
+)
+def test_parameters_lost_in_the_units_of_the_solution_are_named_as_such(scale, potential):
+    """1e160 is a finite weight: it is not in units in which theta is of order one."""
+    with pytest.raises(InputError, match="still holds in units of the solution, received a weigh"):
+        implicit_solution(([[scale, 1e-14]], [1e-14]), potential=potential)

@@ -3,11 +3,13 @@
 import cvxpy as cp
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 from momentumflow import InputError
 from momentumflow.numeric import ImplicitStatus, implicit_solution, sparse_regression
 from momentumflow.numeric.implicit import (
     DepthEntropy,
+    HyperbolicEntropy,
     ImplicitModel,
     KullbackLeibler,
     WeightedL2,
@@ -113,6 +115,66 @@ def test_constraints_that_cannot_hold_or_be_certified():
         extended.solve([cp.norm(extended.theta) <= 5])
     with pytest.raises(InputError, match=r"affine in model.theta"):
         extended.solve([extended.theta <= cp.Variable(20)])
+
+
+@pytest.mark.parametrize(
+    ("hold", "received"),
+    [
+        (lambda t: t >= np.full(20, np.nan), "NaN or infinity"),
+        (lambda t: t <= np.inf, "NaN or infinity"),
+        (lambda t: sp.csr_array(np.full((1, 20), np.nan)) @ t == 1, "NaN or infinity"),
+        (lambda t: t >= cp.Parameter(), "a parameter without a value"),
+    ],
+)
+def test_constraints_without_a_finite_number_are_refused(hold, received):
+    extended = ImplicitModel(PROBLEM, 1e-3)
+    with pytest.raises(InputError, match=rf"constraints with finite numbers, received {received}"):
+        extended.solve([hold(extended.theta)])
+    parameter = cp.Parameter(value=-50.0)
+    sums = sp.csr_array(np.ones((1, 20)))
+    assert extended.solve([extended.theta >= parameter]).certified
+    assert extended.solve([sums @ extended.theta <= 20.0]).certified
+
+
+# Twice what a float holds lies between the weights or the columns of these problems.
+FAR = [
+    (([[1e178, 1e-9], [1e100, 1.0]], [1e178, 1e100]), WeightedL2([1e-55, 1e133])),
+    (([[1e-150, 1e-140]], [1.0]), WeightedL2([1e130, 1e-160])),
+    (([[1e-150, 1e150]], [1.0]), HyperbolicEntropy(0.0, 0.0)),
+    (([[1e-150, 1e150]], [1.0]), KullbackLeibler(0.0)),
+]
+
+
+@pytest.mark.parametrize(("problem", "potential"), FAR)
+def test_what_no_conic_solver_can_be_told_is_refused_by_status(problem, potential):
+    """CVXPY ends such a model in a bare ValueError; the batch keeps its other answers."""
+    alone = implicit_solution(problem, potential=potential, solver="cvxpy")
+    assert alone.status is ImplicitStatus.TRY_ANOTHER_SOLVER
+    X, y = (np.array(part) for part in problem)
+    other = np.random.default_rng(0).uniform(1, 2, X.shape)
+    both = implicit_solution(
+        (np.stack([X, other]), np.stack([y, other.sum(axis=-1)])),
+        potential=WeightedL2(np.stack([potential.broadcast_to((2,)).weights, np.ones(2)]))
+        if isinstance(potential, WeightedL2)
+        else potential,
+        solver="cvxpy",
+    )
+    assert both.status[0] is ImplicitStatus.TRY_ANOTHER_SOLVER
+    assert both.certified[1]
+
+
+@pytest.mark.parametrize(("problem", "potential"), FAR)
+def test_the_model_at_extreme_scales_ends_in_a_status(problem, potential):
+    """Without added constraints only the certified route speaks; with them, no bare error."""
+    extended = ImplicitModel(problem, potential=potential)
+    assert extended.solve().status is implicit_solution(problem, potential=potential).status
+    assert not extended.solve([extended.theta >= -1e200]).certified
+
+
+def test_a_target_that_nothing_fits_is_refused_as_without_the_model():
+    extended = ImplicitModel(([[1.0, 2.0], [2.0, 4.0]], [1.0, 3.0]), 1.0)
+    with pytest.raises(InputError, match="y in the range of X"):
+        extended.solve()
 
 
 def test_missing_solvers_and_forms():
