@@ -491,9 +491,10 @@ def _limit() -> Iterator[Formula]:
     )
     yield Formula(
         section,
-        "Does a small lambda help sparse recovery? (a question)",
-        _claim("small-lambda-recovers"),
-        claims=("small-lambda-recovers",),
+        "When momentum helps sparse recovery",
+        _claim("when-momentum-recovers"),
+        ("momentumflow.numeric.sweep",),
+        claims=("when-momentum-recovers",),
     )
 
 

@@ -20,3 +20,5 @@ ShippedMethod: TypeAlias = Literal["heavy_ball", "nesterov", "gradient_descent"]
 NamedMethod: TypeAlias = Literal["heavy_ball", "nesterov", "gradient_descent", "quasi_hyperbolic"]
 # Methods that the interactive page offers.
 ExploredMethod: TypeAlias = Literal["heavy_ball", "nesterov"]
+# Random designs of sparse problems, and a real one.
+Design: TypeAlias = Literal["centred", "mean-one", "correlated", "diabetes"]

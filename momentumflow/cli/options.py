@@ -93,6 +93,10 @@ MethodArgument: TypeAlias = Annotated[
     str, typer.Argument(help=_method_help, autocompletion=_method_names)
 ]
 Method: TypeAlias = Annotated[str, typer.Option(help=_method_help, autocompletion=_method_names)]
+OptionalMethod: TypeAlias = Annotated[
+    str | None,
+    typer.Option(help=f"{_method_help} Heavy ball if not given.", autocompletion=_method_names),
+]
 Values: TypeAlias = Annotated[
     list[str] | None,
     typer.Option("--set", help="An exact parameter value, such as nu=7/10; repeatable."),

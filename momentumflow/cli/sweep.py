@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
 from momentumflow import numeric
 from momentumflow.base import numbers
+from momentumflow.base.choices import Design
 from momentumflow.base.errors import InputError
 from momentumflow.cli import FAILED, FINE, logs
-from momentumflow.cli.options import Json, Method, Seed, Values, counts, reals
+from momentumflow.cli.options import Json, OptionalMethod, Seed, Values, counts, reals
 from momentumflow.cli.stated_methods import trained_method
 from momentumflow.cli.terminal import say, show, table
 
@@ -30,7 +31,7 @@ def _counts(what: str) -> Any:
 def sweep(
     *,
     gamma: Annotated[Any, _reals(f"Step sizes. {_LIST}")] = None,
-    beta: Annotated[Any, _reals("Momenta; two of gamma, beta, lam.")] = None,
+    beta: Annotated[Any, _reals("Momenta; two of gamma, beta, lam; lam alone: flows.")] = None,
     lam: Annotated[Any, _reals("Values of lambda = gamma/(1-beta)^2.")] = None,
     alpha: Annotated[Any, _reals("Initialisation scales.")] = "0.1",
     n: Annotated[Any, _counts("Rows.")] = "20",
@@ -38,9 +39,13 @@ def sweep(
     sparsity: Annotated[Any, _counts("Non-zeros of the teacher.")] = "5",
     noise: Annotated[Any, _reals("Noise on y.")] = "0",
     batch_size: Annotated[Any, _counts("Minibatch sizes.")] = None,
+    design: Annotated[
+        list[Any] | None,
+        typer.Option(help=f"Design: {', '.join(get_args(Design))}; may be repeated."),
+    ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Number of random problems.")] = 10,
     seed: Seed = 0,
-    method: Method = "heavy_ball",
+    method: OptionalMethod = None,
     values: Values = None,
     predict: Annotated[
         bool, typer.Option("--predict/--no-predict", help="Also solve each run's convex problem.")
@@ -69,7 +74,8 @@ def sweep(
         noise=noise,
         batch_size=batch_size,
         seeds=seeds,
-        method=trained_method(method, values),
+        design=design,
+        method=trained_method(method or "heavy_ball", values) if method or values else None,
         predict=predict,
         max_steps=max_steps,
         root_seed=seed,

@@ -538,6 +538,14 @@ def diabetes_regression(
     >>> diabetes_regression()
     Regression('diabetes 40 rows', n=40, d=65, rank=39)
     """
+    table = diabetes_features(rows)
+    return Regression(
+        table.X, table.y, feature_names=table.feature_names, name=f"diabetes {rows} rows"
+    )
+
+
+def diabetes_features(rows: int | None = None) -> Table:
+    """Return the first patients, or all, of the diabetes data with all pairwise products."""
     from sklearn.datasets import load_diabetes
     from sklearn.preprocessing import PolynomialFeatures
 
@@ -545,6 +553,4 @@ def diabetes_regression(
     expand = PolynomialFeatures(degree=2, include_bias=False)
     features = expand.fit_transform(data[:rows])
     names = tuple(expand.get_feature_names_out())
-    y = np.asarray(target[:rows], dtype=np.float64)
-    X, y, names = standardised(Table(features, y, names))
-    return Regression(X, y, feature_names=names, name=f"diabetes {rows} rows")
+    return standardised(Table(features, np.asarray(target[:rows], dtype=np.float64), names))

@@ -36,6 +36,7 @@ from momentumflow.base.arguments import (
     checked,
 )
 from momentumflow.base.arrays import FloatArray, Momentum, NonNegative, Positive
+from momentumflow.base.choices import Design
 from momentumflow.base.errors import InputError
 from momentumflow.base.version import __version__
 from momentumflow.numeric.progress import meter
@@ -68,15 +69,16 @@ def sweep(
     *,
     gamma: Positive | None = None,
     beta: Momentum | None = None,
-    lam: Positive | None = None,
+    lam: NonNegative | None = None,
     alpha: Positive = 0.1,
     n: Count | Sequence[Count] = 20,
     d: Count | Sequence[Count] = 30,
     sparsity: Count | Sequence[Count] = 5,
     noise: NonNegative = 0.0,
     batch_size: Count | Sequence[Count] | None = None,
+    design: Design | Sequence[Design] | None = None,
     seeds: Count | Sequence[Natural] = 10,
-    method: MethodLike | Sequence[MethodLike] = "heavy_ball",
+    method: MethodLike | Sequence[MethodLike] | None = None,
     predict: bool = False,
     max_steps: Count = 1_000_000,
     tol: PositiveFloat = 1e-10,
@@ -92,7 +94,8 @@ def sweep(
     Parameters
     ----------
     gamma, beta, lam : float or sequence
-        Two of the three; the third follows from lambda = gamma/(1 - beta)^2.
+        Two of the three; the third follows from lambda = gamma/(1 - beta)^2. Or lam
+        alone, which may then be 0: the runs are momentum gradient flows.
     alpha : float or sequence
         Initialisation scale, > 0.
     n, d, sparsity : int or sequence
@@ -101,10 +104,13 @@ def sweep(
         Standard deviation of Gaussian noise on y.
     batch_size : int or sequence, optional
         Rows of a minibatch; the full batch if not given.
+    design : str or sequence, optional
+        "centred" (if not given), "mean-one", "correlated" or "diabetes": see
+        `momentumflow.numeric.data.designs.redesigned`.
     seeds : int or sequence of int
         How many problems to draw, or their seeds.
     method : str, MomentumMethod, or a list of them
-        As in `momentum_descent`.
+        As in `momentum_descent`; heavy ball if not given.
     predict : bool
         Also solve the convex problem of every converged run.
     max_steps, tol : int, float
@@ -134,14 +140,15 @@ def sweep(
     Raises
     ------
     InputError
-        Parameters out of range, not two of gamma, beta and lam, n >= d; a
+        Parameters out of range, not two of gamma, beta and lam nor lam alone, a method or
+        a batch size for flows, n >= d; a
         store that holds another sweep, is in use by another process or cannot be
         written; a client without Dask.
     """
     spec = specify(
         gamma=gamma, beta=beta, lam=lam, alpha=alpha, n=n, d=d, sparsity=sparsity, noise=noise,
-        batch_size=batch_size, seeds=seeds, method=method, predict=predict, max_steps=max_steps,
-        tol=tol, root_seed=root_seed, chunk=chunk,
+        batch_size=batch_size, design=design, seeds=seeds, method=method, predict=predict,
+        max_steps=max_steps, tol=tol, root_seed=root_seed, chunk=chunk,
     )  # fmt: skip
     provenance = _provenance(spec)
     done: dict[int, FloatArray] = {}

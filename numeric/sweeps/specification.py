@@ -18,7 +18,10 @@ from momentumflow.numeric.runs.kernel_modules import MethodLike, name_of, update
 from momentumflow.numeric.runs.trajectory import RunStatus
 
 # Problem axes first: runs that share a problem are neighbours, and share lanes.
-PROBLEM_AXES = ("n", "d", "sparsity", "noise", "seed")
+PROBLEM_AXES = ("n", "d", "sparsity", "noise", "design", "seed")
+
+# The label of runs that lambda alone determines.
+FLOW = "momentum_flow"
 
 STATUS_CODE = {status: code for code, status in enumerate(RunStatus)}
 _MOST_RUNS = 10**8  # of one sweep: the table of its measures would fill the memory
@@ -36,6 +39,7 @@ MEASURES: dict[str, str] = {
     "sign_changes": "sign changes of w_+ and w_-",
     "stable_step": "largest gamma that is stable at the predicted limit; NaN unless diverged",
     "prediction_error": "|theta - predicted limit| / |theta|; NaN unless asked for and converged",
+    "predicted_recovery_error": "recovery_error at the predicted limit; NaN likewise",
 }
 
 
@@ -108,8 +112,9 @@ def specify(
     beta: ArrayLike | None,
     lam: ArrayLike | None,
     batch_size: int | Sequence[int] | None,
+    design: str | Sequence[str] | None,
     seeds: int | Sequence[int],
-    method: MethodLike | Sequence[MethodLike],
+    method: MethodLike | Sequence[MethodLike] | None,
     **given: Any,
 ) -> SweepSpec:
     """Check what `sweep` is given and return it as a specification.
@@ -121,13 +126,22 @@ def specify(
     """
     parameters = {"gamma": gamma, "beta": beta, "lam": lam}
     stated = {name: value for name, value in parameters.items() if value is not None}
-    if len(stated) != 2:
+    flows = set(stated) == {"lam"}
+    if len(stated) != 2 and not flows:
         named = ", ".join(stated) or "none of them"
-        raise InputError("two of gamma, beta and lam", named, "the third follows from them")
+        raise InputError(
+            "two of gamma, beta and lam", named, "the third follows from them; lam alone: flows"
+        )
+    if flows and (method is not None or batch_size is not None):
+        extra = "a method" if method is not None else "batch_size"
+        raise InputError("lam alone, for flows", extra, "give gamma or beta with lam")
     axes: dict[str, list[Any]] = {
         name: _counts(name, given[name]) for name in ("n", "d", "sparsity")
     }
     axes["noise"] = _reals("noise", given["noise"])
+    if design is not None:
+        designs = [design] if isinstance(design, str) else list(design)
+        axes["design"] = _axis("design", np.array(designs, dtype=object)).tolist()
     if isinstance(seeds, int) and seeds > _MOST_RUNS:
         raise InputError(f"at most {_MOST_RUNS:.0e} problems", f"seeds = {seeds}")
     axes["seed"] = list(range(seeds)) if isinstance(seeds, int) else _counts("seeds", seeds)
@@ -143,18 +157,21 @@ def specify(
         raise InputError(f"sparsity <= d = {min(axes['d'])}", f"{max(axes['sparsity'])}")
     if batch_size is not None and max(axes["batch_size"]) > min(axes["n"]):
         raise InputError(f"batch_size <= n = {min(axes['n'])}", f"{max(axes['batch_size'])}")
-    if "beta" not in stated and max(axes["gamma"]) > min(axes["lam"]):
+    if not flows and "lam" in stated and min(axes["lam"]) <= 0:
+        raise InputError("lam > 0 for an update rule", f"lam = {min(axes['lam']):g}")
+    if not flows and "beta" not in stated and max(axes["gamma"]) > min(axes["lam"]):
         raise InputError(
             "gamma <= lam, so that beta = 1 - sqrt(gamma/lam) >= 0",
             f"gamma = {max(axes['gamma']):g} with lam = {min(axes['lam']):g}",
         )
     # beta is 0 in every run if it is given as 0, or follows as 0 from gamma = lam
-    first, second = (set(axes[name]) for name in stated)
-    momentum = set(axes["beta"]) != {0.0} if "beta" in stated else len(first | second) > 1
-    listed: list[Any] = list(method) if isinstance(method, (list, tuple)) else [method]
+    values = {value for name in stated for value in axes[name]}
+    momentum = set(axes["beta"]) != {0.0} if "beta" in stated else len(values) > 1
+    rule = method if method is not None else FLOW if flows else "heavy_ball"
+    listed: list[Any] = list(rule) if isinstance(rule, (list, tuple)) else [rule]
     if not listed:
         raise InputError("a method, or a non-empty sequence of methods", "an empty one")
-    methods = tuple(update_rule(one, momentum) for one in listed)
+    methods = tuple(one if flows else update_rule(one, momentum) for one in listed)
     names = [name_of(one) for one in methods]
     labels = names if len(set(names)) == len(names) else [_statement(one) for one in methods]
     axes["method"] = _axis("method", np.array(labels, dtype=object)).tolist()

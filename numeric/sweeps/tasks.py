@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 
 from momentumflow.base.arrays import FloatArray
 from momentumflow.base.errors import InputError
+from momentumflow.numeric.data.designs import redesigned
 from momentumflow.numeric.data.problems import Regression, sparse_regression
+from momentumflow.numeric.flow.flows import momentum_flow
 from momentumflow.numeric.implicit import implicit_solution
 from momentumflow.numeric.runs.descent import momentum_descent
 from momentumflow.numeric.runs.settling import Settling
 from momentumflow.numeric.runs.trajectory import RunStatus, Trajectory
 from momentumflow.numeric.sweeps.specification import (
+    FLOW,
     MEASURES,
     PROBLEM_AXES,
     STATUS_CODE,
@@ -53,6 +56,13 @@ def run_task(spec: SweepSpec, task: int) -> FloatArray:
 def _run_block(spec: SweepSpec, settings: list[dict[str, Any]], first: int) -> FloatArray:
     """Train the runs that share a problem, a batch size and a method; `first` numbers them."""
     problem = draw_problem(spec.root_seed, settings[0])
+    if settings[0]["method"] == FLOW:
+        lam, init = (np.array([s[name] for s in settings]) for name in ("lam", "alpha"))
+        trained = momentum_flow(
+            problem, lam, init[:, None], tol=spec.tol, max_steps=spec.max_steps,
+            threads=1, progress=False,
+        )  # fmt: skip
+        return _stacked(trained, spec)
     gamma, beta = (np.array(v) for v in zip(*map(step_and_momentum, settings), strict=True))
     alpha = np.array([s["alpha"] for s in settings])
     trained = momentum_descent(
@@ -61,8 +71,13 @@ def _run_block(spec: SweepSpec, settings: list[dict[str, Any]], first: int) -> F
         seed=np.random.default_rng([spec.root_seed, 1, first]),
         max_steps=spec.max_steps, tol=spec.tol, threads=1, progress=False,
     )  # fmt: skip
+    return _stacked(trained, spec)
+
+
+def _stacked(trained: Trajectory, spec: SweepSpec) -> FloatArray:
+    """Return the measures of runs, shape (measures, runs)."""
     if trained.interrupted:
-        # `momentum_descent` gives back what it has; a task is whole or not at all
+        # a run gives back what it has; a task is whole or not at all
         raise KeyboardInterrupt
     measured = _measure(trained, spec.predict)
     return np.stack([np.asarray(measured[name], dtype=np.float64) for name in MEASURES])
@@ -72,7 +87,8 @@ def draw_problem(root_seed: int, setting: Mapping[str, Any]) -> Regression:
     """Draw the problem of a grid point: it depends on the root seed, its sizes and its seed."""
     n, d, sparsity = (setting[name] for name in ("n", "d", "sparsity"))
     rng = np.random.default_rng([root_seed, 0, n, d, sparsity, setting["seed"]])
-    return sparse_regression(n, d, sparsity, noise=setting["noise"], seed=rng)
+    problem = sparse_regression(n, d, sparsity, noise=setting["noise"], seed=rng)
+    return redesigned(problem, setting.get("design", "centred"), rng)
 
 
 def _measure(run: Trajectory, predict: bool) -> dict[str, NDArray[Any]]:
@@ -91,14 +107,15 @@ def _measure(run: Trajectory, predict: bool) -> dict[str, NDArray[Any]]:
         "log_shrinkage": -(run.S_plus + run.S_minus).mean(axis=-1),
         "sign_changes": run.sign_changes.sum(axis=-1),
         "stable_step": _stable_step(run),
-        "prediction_error": _prediction_error(run) if predict else np.full(run.loss.shape, np.nan),
+        **_predicted(run, predict),
     }
 
 
 def _stable_step(run: Trajectory) -> FloatArray:
     """Largest step that is stable at the limit of gradient flow, of each run that diverged."""
     bound = np.full(run.loss.shape, np.nan)
-    assert run.method is not None
+    if run.method is None:  # a flow has no step
+        return bound
     for i in np.flatnonzero(run.status == RunStatus.DIVERGED):
         start = (run.initial_w_plus[i] + run.initial_w_minus[i]) / 2
         try:
@@ -109,16 +126,19 @@ def _stable_step(run: Trajectory) -> FloatArray:
     return bound
 
 
-def _prediction_error(run: Trajectory) -> FloatArray:
-    """Distance of each converged run to its predicted limit; NaN where there is none."""
-    error = np.full(run.loss.shape, np.nan)
+def _predicted(run: Trajectory, predict: bool) -> dict[str, FloatArray]:
+    """Compare each converged run, and the teacher, to its predicted limit; NaN where none is."""
+    error, miss = (np.full(run.loss.shape, np.nan) for _ in range(2))
     ended = run.converged
-    if ended.any():
+    if predict and ended.any():
         # only runs that converged have a convex problem: one that diverged has no numbers for it
         limit = implicit_solution(
             run.problem, log_balancedness=run.log_balancedness[ended], shift=run.shift[ended]
         )
-        theta = run.theta[ended]
+        theta, teacher = run.theta[ended], run.problem.teacher
+        assert teacher is not None
         distance = np.linalg.norm(limit.theta - theta, axis=-1) / np.linalg.norm(theta, axis=-1)
         error[ended] = np.where(limit.certified, distance, np.nan)
-    return error
+        away = np.linalg.norm(limit.theta - teacher, axis=-1) / np.linalg.norm(teacher)
+        miss[ended] = np.where(limit.certified, away, np.nan)
+    return {"prediction_error": error, "predicted_recovery_error": miss}

@@ -9,7 +9,8 @@ import pytest
 import xarray as xr
 
 from momentumflow import InputError
-from momentumflow.numeric import momentum_descent, sweep
+from momentumflow.numeric import momentum_descent, momentum_flow, sparse_regression, sweep
+from momentumflow.numeric.data.designs import redesigned
 from momentumflow.numeric.sweeps import grids as sweeps
 from momentumflow.numeric.sweeps.tasks import draw_problem
 from momentumflow.symbolic import MomentumMethod
@@ -177,7 +178,46 @@ def test_methods_are_a_dimension_like_any_other(tmp_path):
     assert sweep(**grid, jobs=1).identical(found)
 
 
+def test_lam_alone_runs_flows_on_every_design():
+    grid = {"lam": [0.0, 0.2], "alpha": 0.5, "n": 4, "d": 8, "sparsity": 2, "seeds": 2}
+    designs = ["centred", "mean-one", "correlated", "diabetes"]
+    found = sweep(**grid, design=designs, predict=True, tol=1e-8, jobs=1)
+    assert dict(found.sizes) == {"design": 4, "seed": 2, "lam": 2}
+    for design in designs:
+        setting = {"n": 4, "d": 8, "sparsity": 2, "noise": 0.0, "seed": 1, "design": design}
+        problem = draw_problem(0, setting)
+        run = momentum_flow(problem, 0.2, 0.5, tol=1e-8)
+        one = found.sel(design=design, seed=1, lam=0.2)
+        np.testing.assert_allclose(one.l1_norm, np.abs(run.theta).sum(), rtol=1e-12)
+        np.testing.assert_allclose(one.predicted_recovery_error, one.recovery_error, rtol=1e-5)
+    assert len(set(found.l1_norm.values.ravel())) == 16
+    assert np.isnan(found.stable_step).all()
+
+
+def test_designs_are_what_they_are_called():
+    rng = np.random.default_rng(0)
+    plain = sparse_regression(400, 500, 3, noise=0.1, seed=rng)
+    noise = plain.y - plain.X @ plain.teacher
+    mean = redesigned(plain, "mean-one", rng)
+    assert abs(mean.X.mean() - 1) < 0.01
+    assert mean.teacher.min() == 0
+    mixed = redesigned(plain, "correlated", rng)
+    pairs = [np.mean(mixed.X[:, k:] * mixed.X[:, : 500 - k]) for k in (0, 1, 3, 50)]
+    np.testing.assert_allclose(pairs, [1, 0.7, 0.343, 0], atol=0.02)
+    for other in (mean, mixed):
+        np.testing.assert_allclose(other.y - other.X @ other.teacher, noise, atol=1e-9)
+    with pytest.raises(InputError, match="65 columns of the diabetes data"):
+        redesigned(plain, "diabetes", rng)
+    with pytest.raises(InputError, match="a single one for real data"):
+        redesigned(sparse_regression(4, 8, 2, seed=0, batch=(2,)), "diabetes", rng)
+
+
 BAD = [
+    ({"lam": 0.1, "method": "nesterov"}, "lam alone, for flows, received a method"),
+    ({"lam": 0.1, "batch_size": 2}, "lam alone, for flows, received batch_size"),
+    ({"lam": 0.0, "gamma": 0.1}, "lam > 0 for an update rule"),
+    ({"lam": 0.1, "design": ["centred", "centred"]}, "distinct values of design"),
+    ({"lam": 0.1, "design": "round"}, "design to be one of"),
     ({"gamma": 0.1}, "two of gamma, beta and lam, received gamma"),
     ({"gamma": 0.1, "beta": 0.5, "lam": 1.0}, "two of gamma, beta and lam"),
     ({"gamma": 0.1, "beta": 1.0}, r"beta in \[0, 1\)"),

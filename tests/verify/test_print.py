@@ -11,7 +11,7 @@ from momentumflow.verify.report.html_page import prose
 
 from ..browser import opened
 
-NAMES = ("one-parameter", "balancedness-law", "limit-heavy-ball", "small-lambda-recovers")
+NAMES = ("one-parameter", "balancedness-law", "limit-heavy-ball", "lasso-path-with-momentum")
 # Marks before and after everything that must not be torn apart; small pages tear a lot.
 MARKS = """<style>
 @page { size: 15cm 15cm !important; }

@@ -1,4 +1,4 @@
-"""What the asymptotic balancedness means for sparse recovery."""
+"""The two limits of the potential: least l1 and least l2 norm."""
 
 from __future__ import annotations
 
@@ -10,17 +10,15 @@ import sympy as sp
 from scipy.optimize import linprog
 
 from momentumflow.base.arrays import FloatArray
-from momentumflow.base.citations import PPF
 from momentumflow.base.literature import SOURCES
-from momentumflow.numeric import Regression, sparse_regression
-from momentumflow.numeric.runs.trajectory import Trajectory
+from momentumflow.numeric import sparse_regression
 from momentumflow.symbolic import DiagonalNetwork, Identity
 from momentumflow.symbolic.symbols import Delta, theta
 from momentumflow.verify.claim import Claim, Mutation
 from momentumflow.verify.evidence import Evidence
-from momentumflow.verify.figure_style import SERIES, convergence, panels, slope_guide
+from momentumflow.verify.figure_style import convergence, panels, slope_guide
 from momentumflow.verify.limit_evidence import relative_distance
-from momentumflow.verify.measure import at_most, mean_below, mean_interval, order
+from momentumflow.verify.measure import at_most, order
 from momentumflow.verify.settings import Settings
 from momentumflow.verify.subject import Subject
 
@@ -31,111 +29,6 @@ WOODWORTH = SOURCES["woodworth2020"].short()
 
 
 THEME = "Sparsity"
-
-# Recovery ------------------------------------------------------------------------------
-
-RECOVERY_LAMBDAS = (0.02, 0.1, 0.3, 1.0, 3.0, 10.0)
-RECOVERY_ALPHA = 1.0
-
-
-def designs(settings: Settings) -> dict[str, Regression]:
-    """Draw Gaussian designs: centred with random signs, and of mean one with positive ones."""
-    # The spread is wide: with fewer no interval of a mean would leave zero.
-    seeds = max(12, 2 * settings.seeds)
-    problem = sparse_regression(20, 30, 5, seed=settings.rng("recovery"), batch=(seeds,))
-    assert problem.teacher is not None
-    shifted: FloatArray = problem.X + 1.0
-    X, teacher = shifted, np.abs(problem.teacher)
-    y = np.einsum("bnd,bd->bn", X, teacher)
-    return {"centred": problem, "uncentred": Regression(X, y, teacher=teacher)}
-
-
-def train(subject: Subject, problem: Regression, lam: float) -> Trajectory:
-    """Run heavy ball (gradient descent at lam = 0) at a stable step, to a residual of 1e-9."""
-    top = np.linalg.eigvalsh(problem.X @ np.swapaxes(problem.X, -1, -2) / problem.n).max()
-    gamma = 0.2 / top
-    if lam == 0:
-        return subject.descent(
-            problem, gamma / 2, 0.0, RECOVERY_ALPHA, method="gradient_descent", tol=1e-9
-        )
-    gamma = min(gamma, lam / 4)
-    return subject.descent(problem, gamma, 1 - np.sqrt(gamma / lam), RECOVERY_ALPHA, tol=1e-9)
-
-
-def recovery_ratios(subject: Subject, problem: Regression, lams: tuple[float, ...]) -> FloatArray:
-    """Return ln of the recovery error over that of gradient descent; (runs, lams), NaN if open."""
-    teacher = problem.teacher
-    assert teacher is not None
-
-    def log_error(lam: float) -> FloatArray:
-        run = train(subject, problem, lam)
-        error = np.linalg.norm(run.theta - teacher, axis=-1)
-        logs: FloatArray = np.where(run.converged, np.log(error), np.nan)
-        return logs
-
-    base = log_error(0.0)
-    return np.stack([log_error(lam) - base for lam in lams], axis=-1)
-
-
-def _check_recovery(subject: Subject, settings: Settings) -> Evidence:
-    series: dict[str, FloatArray] = {"lambda": np.array(RECOVERY_LAMBDAS)}
-    measured = []
-    for name, problem in designs(settings).items():
-        table = recovery_ratios(subject, problem, RECOVERY_LAMBDAS)
-        series[name] = table
-        for j in (1, 5):
-            column = table[np.isfinite(table[:, j]), j]
-            measured.append(
-                mean_below(
-                    f"ln(error/error of gradient descent), {name} design, "
-                    f"lambda = {RECOVERY_LAMBDAS[j]:g}",
-                    column,
-                    0.0,
-                )
-            )
-    return Evidence(tuple(measured), series)
-
-
-def _draw_recovery(evidence: Evidence) -> Figure:
-
-    s = evidence.series
-    figure, (axes,) = panels(width=5.4, height=3.5)
-    axes.axhline(0, color="0.5", linewidth=0.8)
-    for which, name in enumerate(("centred", "uncentred")):
-        columns = [c[np.isfinite(c)] for c in s[name].T]
-        means = np.array([c.mean() for c in columns])
-        ends = np.array([mean_interval(c) for c in columns]).T
-        look = SERIES[which]
-        axes.fill_between(s["lambda"], *ends, color=look.color, alpha=0.18, linewidth=0)
-        axes.plot(
-            s["lambda"], means, color=look.color, marker=look.marker, linestyle=look.linestyle,
-            label=f"{name} design",
-        )  # fmt: skip
-    axes.set_xscale("log")
-    axes.set_xlabel(r"$\lambda$")
-    axes.set_ylabel("ln of recovery error\nrelative to gradient descent")
-    axes.legend(loc="lower left")
-    return figure
-
-
-def _exchanged(subject: Subject) -> Subject:
-    def descent(problem, gamma, beta, init, *, method="heavy_ball", **options):  # type: ignore[no-untyped-def]
-        if method == "gradient_descent":
-            gamma = 2 * gamma
-            return subject.descent(
-                problem, gamma, 1 - np.sqrt(gamma / RECOVERY_LAMBDAS[-1]), init, **options
-            )
-        return subject.descent(problem, gamma / 2, 0.0, init, method="gradient_descent", **options)
-
-    return replace(subject, descent=descent)
-
-
-EXCHANGED = Mutation(
-    "exchanged-methods",
-    "heavy ball at the largest lambda and gradient descent exchanged",
-    _exchanged,
-    "code",
-)
 
 # The two limits of the entropy -----------------------------------------------------------
 
@@ -257,29 +150,6 @@ INVERSE_DELTA = Mutation(
 )
 
 CLAIMS = (
-    Claim(
-        name="small-lambda-recovers",
-        theme=THEME,
-        title="Does momentum help to recover sparse solutions?",
-        statement=(
-            "Asked here: is the mean recovery error |theta_inf - teacher| of heavy ball below that "
-            "of gradient descent from the same initialisation (alpha = 1, n = 20, d = 30, five "
-            "non-zeros), at lambda = 0.1 and at lambda = 10, on centred Gaussian designs and on "
-            "designs with mean one and a positive teacher? The balancedness shrinks in both, but "
-            "most where the gradient is large, which is on the support."
-        ),
-        formulas=(r"\ln \| \theta_\infty^{(\lambda)} - \theta^* \| < "
-                  r"\ln \| \theta_\infty^{(0)} - \theta^* \|",),
-        source=f"{PPF} (abstract: small values of lambda help to recover sparse solutions)",
-        check=_check_recovery,
-        controls=(EXCHANGED,),
-        draw=_draw_recovery,
-        caption=(
-            "Mean logarithmic ratio of recovery errors, with its 95 % interval over the seeds. "
-            "Below zero momentum helps."
-        ),
-        question=True,
-    ),
     Claim(
         name="entropy-limits",
         theme=THEME,
