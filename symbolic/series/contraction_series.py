@@ -14,7 +14,7 @@ from itertools import product
 import sympy as sp
 
 from momentumflow.base.arguments import checked
-from momentumflow.symbolic.printing import as_latex, as_text
+from momentumflow.symbolic.printing import as_latex, as_text, joined
 from momentumflow.symbolic.series.contractions import (
     COVARIANCE,
     FIELD,
@@ -23,7 +23,6 @@ from momentumflow.symbolic.series.contractions import (
     Operator,
     slots,
 )
-from momentumflow.symbolic.series.tree_series import joined
 
 _LATEX = {COVARIANCE: "\\Sigma", FIELD: "f", "T": "^{\\mathsf T}", "sym": "\\operatorname{sym}"}
 _TEXT = {COVARIANCE: "Sigma", FIELD: "f", "T": "^T", "sym": "sym"}
