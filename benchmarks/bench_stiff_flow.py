@@ -63,9 +63,7 @@ def scipy_peer(method: str, alpha: float, t_end: float, rtol: float) -> Contesta
     name = f"SciPy {method}, rtol {rtol:g}"
 
     def work() -> None:
-        end = solve_ivp(
-            field, (0, t_end), start(alpha), method, rtol=rtol, atol=rtol, jac=jacobian
-        )
+        end = solve_ivp(field, (0, t_end), start(alpha), method, rtol=rtol, atol=rtol, jac=jacobian)
         RESULTS[name] = end.y[: 2 * D, -1]
 
     return Contestant(name, work)

@@ -60,6 +60,7 @@ from .equations.stochastic import (
     StochasticEquation as StochasticEquation,
     stochastic_equation as stochastic_equation,
 )
+from .equations.transfers import Transfer as Transfer, transfer as transfer
 from .identities import (
     Identity as Identity,
     Proof as Proof,

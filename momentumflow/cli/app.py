@@ -26,6 +26,7 @@ from momentumflow.cli import (
     predict,
     sweep,
     theory_command,
+    transfer,
     verify,
 )
 from momentumflow.cli.groups import Group
@@ -55,6 +56,7 @@ app.add_typer(kernels.app, name="kernels")
 app.command(epilog=f"Example: {predict.EXAMPLE}")(predict.predict)
 app.command()(sweep.sweep)
 app.command()(theory_command.theory)
+app.command(epilog=f"Example: {transfer.EXAMPLE}")(transfer.transfer)
 app.add_typer(verify.app, name="verify")
 
 

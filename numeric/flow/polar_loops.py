@@ -213,7 +213,7 @@ def grow(x):
 
 @njit(**_INNER)
 def _moved(equation, state, at, Z, work, theta):
-    """Write the increment of theta after the increments Z (2, 2 d); work: cosine, sigma, scratch."""
+    """Move theta by the increments Z (2, 2 d); work: cosine, sigma, scratch."""
     lam, m = equation.lam, equation.m
     d = theta.size
     cosine, sigma, sine, grown = work[0], work[1], work[2], work[3]
@@ -232,8 +232,7 @@ def _moved(equation, state, at, Z, work, theta):
         for j in range(d):
             a = c * d + j
             theta[j] += (SQUARES[c] * at.square[a]) * (
-                cosine[a] * cosine[a] * grown[a]
-                - (sine[a] - at.sine[a]) * (sine[a] + at.sine[a])
+                cosine[a] * cosine[a] * grown[a] - (sine[a] - at.sine[a]) * (sine[a] + at.sine[a])
             )
 
 

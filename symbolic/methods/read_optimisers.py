@@ -42,23 +42,46 @@ _PAIR = door_of(tuple[Any, Any])
 class ReadOptimiser(Value):
     """A stated optimiser, and a number for its step and each of its parameters.
 
+    Attributes
+    ----------
+    optimiser : Optimiser
+    values : mapping of sympy.Symbol to float
+    names : mapping of str to sympy.Symbol
+        What the library calls them: `lr`, `betas[0]`, ...
+
     Raises
     ------
     InputError
-        If a number is missing, or one is of no parameter.
+        If a number or a name is missing, or one is of no parameter.
     """
 
     optimiser: Optimiser
     values: Mapping[OwnSymbol, float]
+    names: Mapping[str, OwnSymbol]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", FrozenMapping(self.values))
+        object.__setattr__(self, "names", FrozenMapping(self.names))
         wanted = (self.optimiser.step, *self.optimiser.parameters)
-        if set(self.values) != set(wanted):
-            raise InputError(
-                f"values of {', '.join(map(str, wanted))}",
-                ", ".join(map(str, self.values)) or "none",
-            )
+        for what, given in (("values", self.values), ("names", self.names.values())):
+            if set(given) != set(wanted):
+                raise InputError(
+                    f"{what} of {', '.join(map(str, wanted))}",
+                    ", ".join(map(str, given)) or "none",
+                )
+
+    def settings(self, values: Mapping[OwnSymbol, float]) -> dict[str, Any]:
+        """Return numbers under the names of the library, a pair such as betas as one."""
+        found: dict[str, Any] = {}
+        for name, s in self.names.items():
+            whole, bracket, place = name.partition("[")
+            if s in values and bracket:
+                pair = list(found.get(whole, (0.0, 0.0)))
+                pair[int(place[0])] = values[s]
+                found[whole] = tuple(pair)
+            elif s in values:
+                found[name] = values[s]
+        return found
 
 
 class _Settings:
@@ -68,6 +91,7 @@ class _Settings:
         self.all = {**defaults, **given}
         self.what = what
         self.values: dict[sp.Symbol, float] = {}
+        self.names: dict[str, sp.Symbol] = {}
 
     def __getitem__(self, name: str) -> Any:
         if name not in self.all:
@@ -84,14 +108,14 @@ class _Settings:
         found = _NUMBER(f"{name} of {self.what}", given)
         if found == 0:
             return sp.S.Zero
-        self.values[symbol] = found
+        self.values[symbol], self.names[name] = found, symbol
         return symbol
 
     def stated(self, optimiser: Optimiser, rate: str) -> ReadOptimiser:
         """Return an optimiser with the values found and the learning rate, which may be 0."""
         self.values[optimiser.step] = 0.0
         self.number(rate, optimiser.step)
-        return ReadOptimiser(optimiser, self.values)
+        return ReadOptimiser(optimiser, self.values, {rate: optimiser.step} | self.names)
 
     def refuse(self, **reasons: str) -> None:
         """Refuse settings that are switched on, with the reason."""
@@ -130,7 +154,45 @@ def from_torch(optimizer: Any, group: Natural = 0) -> ReadOptimiser:
         raise InputError(f"an optimiser of PyTorch among {', '.join(_TORCH)}", kind)
     if group >= len(groups):
         raise InputError(f"a group below {len(groups)}", f"group = {group}")
-    settings = _Settings({k: v for k, v in groups[group].items() if k != "params"}, {}, kind)
+    return _of_torch(kind, {k: v for k, v in groups[group].items() if k != "params"})
+
+
+def read_settings(name: str, given: Mapping[str, Any]) -> ReadOptimiser:
+    """Read an optimiser of PyTorch by its name and settings, without an object of it.
+
+    Parameters
+    ----------
+    name : str
+        adam, adamw, nadam, rmsprop or sgd.
+    given : mapping
+        As a parameter group holds them, `lr` among them; those left out are PyTorch's
+        own defaults.
+
+    Raises
+    ------
+    InputError
+        For another name, no `lr`, or a setting that is unknown or cannot be stated.
+    """
+    kinds = {kind.lower(): kind for kind in _TORCH}
+    if name.lower() not in kinds:
+        known = tuple(sorted(kinds))
+        raise InputError(
+            f"an optimiser among {', '.join(known)}", repr(name), nearest(name.lower(), known)
+        )
+    kind = kinds[name.lower()]
+    defaults = _TORCH_DEFAULTS[kind]
+    unknown = set(given) - set(defaults) - _TORCH_SWITCHES - {"lr"}
+    if unknown:
+        raise InputError(
+            f"settings of {name} among lr, {', '.join(defaults)}", ", ".join(sorted(unknown))
+        )
+    if "lr" not in given:
+        raise InputError("a learning rate lr", "none")
+    return _of_torch(kind, {**defaults, **given})
+
+
+def _of_torch(kind: str, given: Mapping[str, Any]) -> ReadOptimiser:
+    settings = _Settings(given, {}, kind)
     settings.refuse(
         amsgrad="amsgrad keeps a maximum, which is not smooth and does not forget",
         maximize="negate the gradient instead",
@@ -181,6 +243,19 @@ def _torch_sgd(s: _Settings) -> Optimiser:
     )
 
 
+_ADAMS = {"betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0}
+_TORCH_DEFAULTS: dict[str, dict[str, Any]] = {
+    "SGD": {"momentum": 0, "dampening": 0, "weight_decay": 0, "nesterov": False},
+    "Adam": _ADAMS,
+    "AdamW": _ADAMS | {"weight_decay": 1e-2},
+    "NAdam": _ADAMS | {"momentum_decay": 4e-3},
+    "RMSprop": {"alpha": 0.99, "eps": 1e-8, "weight_decay": 0, "momentum": 0, "centered": False},
+}
+# What a parameter group holds besides hyperparameters.
+_TORCH_SWITCHES = frozenset(
+    ("params", "foreach", "capturable", "differentiable", "fused", "initial_lr", "amsgrad",
+     "maximize", "decoupled_weight_decay")
+)  # fmt: skip
 _TORCH: dict[str, Callable[[_Settings], Optimiser]] = {
     "SGD": _torch_sgd,
     "Adam": _torch_adam,

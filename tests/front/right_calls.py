@@ -572,6 +572,17 @@ def _of_optimisers() -> dict[str, tuple[Any, dict[str, Any]]]:
             symbolic.from_optax, {"name": "adam", "hyperparameters": {"learning_rate": 0.1}}),
         "ReadOptimiser": (symbolic.ReadOptimiser, _fields(read)),
         "update_source": (symbolic.update_source, {"optimiser": adam, "library": "torch"}),
+        "ReadOptimiser.settings": (read.settings, {"values": {gamma: 0.5}}),
+        "transfer": (
+            symbolic.transfer,
+            {"optimizer": "adamw", "hyperparameters": {"lr": 0.1}, "group": 0, "batch_size": 8,
+             "to_batch_size": 16, "to_momentum": None, "steps": 10, "to_steps": None,
+             "noise": True},
+        ),
+        "Transfer": (
+            symbolic.Transfer,
+            _fields(symbolic.transfer("sgd", {"lr": 0.1}, batch_size=8, to_batch_size=16)),
+        ),
         "scaling_rules": (symbolic.scaling_rules, {"optimiser": adam, "noise": True}),
         "ScalingRule": (symbolic.ScalingRule, _fields(symbolic.scaling_rules(adam)[0])),
         "intrinsic_parameters": (symbolic.intrinsic_parameters, {"method": adam}),
