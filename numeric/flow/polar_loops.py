@@ -213,7 +213,7 @@ def grow(x):
 
 @njit(**_INNER)
 def _moved(equation, state, at, Z, work, theta):
-    """Move theta by the increments Z (2, 2 d); work: cosine, sigma, scratch."""
+    """Set theta to its increment under the increments Z (2, 2 d); work: cosine, sigma, ..."""
     lam, m = equation.lam, equation.m
     d = theta.size
     cosine, sigma, sine, grown = work[0], work[1], work[2], work[3]
