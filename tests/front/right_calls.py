@@ -312,6 +312,8 @@ def _numeric() -> dict[str, tuple[Any, dict[str, Any]]]:
         "Path.to_xarray": (trained.path.to_xarray, {"feature_names": ["a", "b", "c"]}),
         "Path.to_frame": (trained.path.to_frame, {"feature_names": ["a", "b", "c"]}),
         "PredictedLimit": (numeric.PredictedLimit, _fields(trained.predicted_limit())),
+        "PredictedLimit.to_xarray": (
+            trained.predicted_limit().to_xarray, {"feature_names": ["a", "b", "c"]}),
         "Regression": (
             numeric.Regression,
             {"X": X, "y": Y, "feature_names": ["a", "b", "c"], "name": "own", "teacher": ONES},
@@ -465,6 +467,7 @@ def _verify() -> dict[str, tuple[Any, dict[str, Any]]]:
         "ClaimResult.guards": (made.results[0].guards, {"measurement": measurement()}),
         "Evidence": (verify.Evidence, {"measurements": (measurement(),), "series": {"a": ONES}}),
         "Measurement": (verify.Measurement, _fields(measurement())),
+        "Measurement.number": (measurement().number, {"value": 0.5}),
         "Mutation": (verify.Mutation, _fields(mutation)),
         "Prediction": (verify.Prediction, _fields(prediction)),
         "Repetitions": (verify.Repetitions, _fields(repeated)),
