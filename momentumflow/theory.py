@@ -256,12 +256,9 @@ def _inertial() -> Iterator[Formula]:
     yield Formula(
         section,
         "The flow in polar coordinates",
-        r",\quad ".join(
-            f"{left} = {sp.latex(right)}"
-            for left, right in zip((r"\dot M", r"\lambda\dot\chi"), polar.field, strict=True)
-        ),
+        polar.latex(),
         (
-            "momentumflow.symbolic.networks.polar_flow.PolarFlow",
+            f"{room}.PolarFlow",
             "momentumflow.numeric.momentum_flow",
         ),
         tuple(identity.name for identity in polar.identities),

@@ -102,6 +102,7 @@ from .networks.mirror_flows import (
     commutation as commutation,
     mirror_flow as mirror_flow,
 )
+from .networks.polar_flow import PolarFlow as PolarFlow
 from .networks.straightening import (
     Straightening as Straightening,
     straightened as straightened,

@@ -8,12 +8,31 @@ import sympy as sp
 
 
 def as_text(expr: sp.Expr) -> str:
-    """Return an expression as Python would read it, low powers first."""
+    """Return an expression as Python would read it, low powers first.
+
+    Parameters
+    ----------
+    expr : SymPy expression
+
+    Returns
+    -------
+    str
+    """
     return str(sp.sstr(expr, order="rev-lex"))
 
 
 def as_latex(expr: sp.Expr) -> str:
-    """Return an expression in LaTeX, without dollar signs, low powers first."""
+    """Return an expression in LaTeX, low powers first.
+
+    Parameters
+    ----------
+    expr : SymPy expression
+
+    Returns
+    -------
+    str
+        Without dollar signs.
+    """
     return minus_in_front(str(sp.latex(expr, order="rev-lex")))
 
 

@@ -324,6 +324,11 @@ def write_gallery(
     base_seed : int
         Root of all randomness, >= 0.
 
+    Returns
+    -------
+    tuple of Path
+        The files written.
+
     Raises
     ------
     InputError

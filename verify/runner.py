@@ -113,7 +113,24 @@ def _reason(error: Exception) -> str:
 
 
 def select(names: Iterable[str] | None, available: tuple[Claim, ...]) -> tuple[Claim, ...]:
-    """Return the claims whose name or theme is listed; all of them for None."""
+    """Return the claims whose name or theme is listed.
+
+    Parameters
+    ----------
+    names : iterable of str or None
+        Names of claims or themes; None stands for all of them.
+    available : tuple of Claim
+
+    Returns
+    -------
+    tuple of Claim
+        In the order of `available`.
+
+    Raises
+    ------
+    InputError
+        If a name belongs to no claim and no theme.
+    """
     if names is None:
         return available
     chosen: list[Claim] = []

@@ -83,7 +83,13 @@ class Enclosure(Value):
         return {name: shown[name] for name in ("proved", "radius", "relative_radius", "digits")}
 
     def decimal(self, index: int) -> str:
-        """Return coordinate `index` in decimal, with as many digits as are proved."""
+        """Return coordinate `index` in decimal, with as many digits as are proved.
+
+        Raises
+        ------
+        InputError
+            If there is no such coordinate.
+        """
         if not -len(self.intervals) <= index < len(self.intervals):
             raise InputError(f"the index of one of {len(self.intervals)} coordinates", f"{index}")
         text: str = self.balls[index].str(self.digits, radius=False)

@@ -25,6 +25,11 @@ def plot_path(path: RegularisationPath, axes: Sequence[Any] | None = None) -> An
     Returns
     -------
     matplotlib Figure
+
+    Raises
+    ------
+    InputError
+        If `axes` is no pair of Axes.
     """
     import matplotlib.pyplot as plt
 

@@ -268,6 +268,17 @@ def _labelled(
 
 
 def statuses(dataset: xr.Dataset) -> xr.DataArray:
-    """Return the names of the runs' statuses; runs never made are "MISSING"."""
+    """Return the names of the runs' statuses.
+
+    Parameters
+    ----------
+    dataset : xarray Dataset
+        What `sweep` returned or stored.
+
+    Returns
+    -------
+    xarray DataArray of str
+        Of the shape of the grid; runs never made are "MISSING".
+    """
     names = {MISSING: "MISSING"} | {code: status.name for status, code in STATUS_CODE.items()}
     return dataset["status"].copy(data=np.vectorize(names.__getitem__)(dataset["status"]))

@@ -76,7 +76,19 @@ def module_name(method: MomentumMethod, network: SeparableNetwork, backend: str)
 
 
 def kernel_file_name(method: MomentumMethod, network: SeparableNetwork, backend: str) -> str:
-    """Return the name of the generated file, with its suffix."""
+    """Return the name of the generated file, with its suffix.
+
+    Parameters
+    ----------
+    method : MomentumMethod
+    network : SeparableNetwork
+    backend : str
+        One of the keys of `BACKENDS`: numba, numpy, jax, torch or c.
+
+    Returns
+    -------
+    str
+    """
     return module_name(method, network, backend) + BACKENDS[backend][1]
 
 
@@ -106,6 +118,17 @@ def _loops() -> str:
 
 def kernel_source(method: MomentumMethod, network: SeparableNetwork, backend: str = "numba") -> str:
     """Return the source of the module for `method` on `network`.
+
+    Parameters
+    ----------
+    method : MomentumMethod
+    network : SeparableNetwork
+    backend : str
+        One of the keys of `BACKENDS`: numba, numpy, jax, torch or c.
+
+    Returns
+    -------
+    str
 
     Raises
     ------
@@ -296,7 +319,13 @@ def write_kernels(
 
 
 def committed_kernels() -> dict[str, str]:
-    """Return file name and source of every module in momentumflow/numeric/runs/kernels."""
+    """Return the modules that the package carries, as they are generated today.
+
+    Returns
+    -------
+    dict of str to str
+        File name and source of every module in momentumflow/numeric/runs/kernels.
+    """
     network = DiagonalNetwork()
     modules = {
         kernel_file_name(method, network.balanced, backend): kernel_source(

@@ -201,7 +201,13 @@ class InertialSystem(Formulated):
         return ElementwiseField.of(loss, variables, self.rates, None, (h, *self.parameters), values)
 
     def correction(self, n: Natural) -> dict[sp.Symbol, sp.Expr]:
-        """Return the coefficient of `h**n` in each rate, `g_k` the k-th time derivative of g."""
+        """Return the coefficient of `h**n` in each rate, `g_k` the k-th time derivative of g.
+
+        Raises
+        ------
+        InputError
+            If n is above the order of the equation.
+        """
         if n > self.order:
             raise InputError(f"n <= {self.order}", f"n = {n}", "derive to a higher order")
         found = {}

@@ -330,7 +330,16 @@ class QuasiHyperbolic(MomentumMethod):
 
 
 def known_method(name: str) -> MomentumMethod:
-    """Return the method of a name: heavy_ball, nesterov, gradient_descent, quasi_hyperbolic.
+    """Return a method by its name.
+
+    Parameters
+    ----------
+    name : str
+        heavy_ball, nesterov, gradient_descent or quasi_hyperbolic.
+
+    Returns
+    -------
+    MomentumMethod
 
     Raises
     ------

@@ -283,6 +283,10 @@ def Adam(
     eps_root : symbol, fraction or expression
         A second one inside the root, as optax has it.
 
+    Returns
+    -------
+    Optimiser
+
     References
     ----------
     Kingma and Ba, arXiv 1412.6980; Loshchilov and Hutter, arXiv 1711.05101.
@@ -315,7 +319,18 @@ def AdamW(
     decay: Exact = decay,
     **how: Any,
 ) -> Optimiser:
-    """Return Adam with decoupled weight decay; see `Adam`."""
+    """Return Adam with decoupled weight decay.
+
+    Parameters
+    ----------
+    beta_1, beta_2, eps, decay : symbol, fraction or expression
+    **how
+        The keywords of `Adam`.
+
+    Returns
+    -------
+    Optimiser
+    """
     return Adam(beta_1, beta_2, eps, decay=decay, **how)
 
 
@@ -344,6 +359,10 @@ def RMSProp(
         Weight decay, added to the gradient.
     nesterov : bool
         Look ahead with the momentum, as optax can.
+
+    Returns
+    -------
+    Optimiser
     """
     b, e, mu = beta_2, eps, momentum
     v, mean, p = sp.symbols("v a p", real=True)
@@ -383,6 +402,10 @@ def NAdam(
     decay, coupled
         As `Adam` has them.
 
+    Returns
+    -------
+    Optimiser
+
     References
     ----------
     Dozat, ICLR workshop 2016.
@@ -419,8 +442,21 @@ def AdaBelief(
 ) -> Optimiser:
     """Return AdaBelief: the square of `g - m` in place of that of g, eps added at each step.
 
-    eps stands inside the memory and outside the root, as in the authors' code; inside the
-    memory it is `eps_root` if that is given. Decay is decoupled.
+    Parameters
+    ----------
+    beta_1, beta_2 : symbol, fraction or expression
+    eps : symbol, fraction or expression
+        Stands inside the memory and outside the root, as in the authors' code.
+    bias_correction : bool
+        Divide by what the averages lack at the start: a transient.
+    eps_root : symbol, fraction or expression, optional
+        Stands inside the memory in place of eps.
+    decay : symbol, fraction or expression
+        Weight decay, decoupled.
+
+    Returns
+    -------
+    Optimiser
 
     References
     ----------
@@ -443,6 +479,19 @@ def _smooth_sign(x: sp.Expr, width: sp.Expr) -> sp.Expr:
 def Signum(beta_1: Exact = beta_1, delta: Exact = smoothing, decay: Exact = 0) -> Optimiser:
     """Return sign descent with momentum, the sign smoothed: `m / sqrt(m**2 + delta**2)`.
 
+    Parameters
+    ----------
+    beta_1 : symbol, fraction or expression
+        How much of the mean gradient m is kept in a step.
+    delta : symbol, fraction or expression
+        Width of the smoothed sign, in units of the gradient.
+    decay : symbol, fraction or expression
+        Weight decay, decoupled.
+
+    Returns
+    -------
+    Optimiser
+
     References
     ----------
     Bernstein et al., ICML 2018, arXiv 1802.04434.
@@ -458,6 +507,21 @@ def Lion(
     beta_1: Exact = beta_1, beta_2: Exact = beta_2, delta: Exact = smoothing, decay: Exact = 0
 ) -> Optimiser:
     """Return Lion, the sign smoothed: it steps along an average that the memory has not yet.
+
+    Parameters
+    ----------
+    beta_1 : symbol, fraction or expression
+        Weight of the memory in the average that is stepped along.
+    beta_2 : symbol, fraction or expression
+        How much of the memory is kept in a step.
+    delta : symbol, fraction or expression
+        Width of the smoothed sign, in units of the gradient.
+    decay : symbol, fraction or expression
+        Weight decay, decoupled.
+
+    Returns
+    -------
+    Optimiser
 
     References
     ----------
@@ -487,6 +551,10 @@ def SGD(
         `v = momentum v + (1 - dampening) g`, decay coupled: `g + decay w`.
     nesterov : bool
         Step along `g + momentum v` in place of v.
+
+    Returns
+    -------
+    Optimiser
     """
     b, damp, mu = momentum, dampening, decay
     v = sp.Symbol("v", real=True)

@@ -123,6 +123,11 @@ class Recurrence(Formulated):
             Which gradient point.
         m : int
             Power of D.
+
+        Raises
+        ------
+        InputError
+            If there is no such point.
         """
         if not 0 <= i < len(self.gradients):
             raise InputError(f"one of {len(self.gradients)} gradient points", f"i = {i}")

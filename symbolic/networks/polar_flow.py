@@ -17,7 +17,9 @@ from functools import cached_property
 
 import sympy as sp
 
+from momentumflow.base.arguments import checked
 from momentumflow.base.errors import InputError
+from momentumflow.base.values import Formulated
 from momentumflow.symbolic.identities import Identity
 from momentumflow.symbolic.networks.diagonal_network import SeparableNetwork
 from momentumflow.symbolic.symbols import lam, t
@@ -27,14 +29,33 @@ sigma, cosine, push = sp.symbols("sigma cosine push", real=True)
 square, kappa = sp.symbols("square kappa", positive=True)
 
 
-@dataclass(frozen=True)
-class PolarFlow:
+@checked
+@dataclass(frozen=True, repr=False)
+class PolarFlow(Formulated):
     """The flow of a network whose weights enter by their squares, each with its own sign.
+
+    Parameters
+    ----------
+    network : SeparableNetwork
+        As `DiagonalNetwork().balanced`.
 
     Raises
     ------
     InputError
         On a network of another kind.
+
+    References
+    ----------
+    Coddington, Levinson, Theory of Ordinary Differential Equations, chapter 8.
+
+    Examples
+    --------
+    >>> from momentumflow.symbolic import DiagonalNetwork, PolarFlow
+    >>> flow = PolarFlow(DiagonalNetwork().balanced)
+    >>> flow
+    <PolarFlow of theta = w_+**2/4 - w_-**2/4>
+    >>> all(identity.prove() for identity in flow.identities)
+    True
     """
 
     network: SeparableNetwork
@@ -86,6 +107,13 @@ class PolarFlow:
             2 * cosine**2,
             2 * cosine**2 * self._by_angle(log_rho) + self._by_angle(cosine**2),
         )
+
+    def _formula(self) -> str:
+        rates = zip((r"\dot M", r"\lambda\dot\chi"), self.field, strict=True)
+        return r",\quad ".join(f"{left} = {sp.latex(right)}" for left, right in rates)
+
+    def __repr__(self) -> str:
+        return f"<PolarFlow of theta = {self.network.parameter}>"
 
     @staticmethod
     def _by_angle(expression: sp.Expr) -> sp.Expr:

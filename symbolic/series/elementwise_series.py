@@ -248,7 +248,10 @@ class ElementwiseMap(ElementwiseSeries):
         variables: Sequence[SymbolLike] | None = None,
         **values: float,
     ) -> ElementwiseIteration:
-        """Return the map for a concrete loss; arguments as `ElementwiseEquation.rhs`."""
+        """Return the map for a concrete loss.
+
+        `loss`, `variables` and `values` are those of `ElementwiseEquation.rhs`.
+        """
         return ElementwiseIteration(self._field(loss, variables, values))
 
 

@@ -406,7 +406,7 @@ def _value(expr: sp.Expr, known: Mapping[sp.Symbol, sp.Matrix]) -> sp.Matrix:
 @checked
 @dataclass(frozen=True)
 class Sentence(Formulated):
-    """What joins two steps, in words; nothing is carried out for it."""
+    """What joins two steps, in words (`text`); nothing is carried out for it."""
 
     text: str
 

@@ -15,8 +15,7 @@ import re
 import textwrap
 
 import pytest
-
-validate = pytest.importorskip("numpydoc.validate", reason="numpydoc comes with the docs extra")
+from numpydoc import validate
 
 ROOMS = ("symbolic", "numeric", "verify")
 

@@ -199,6 +199,8 @@ def _symbolic() -> dict[str, tuple[Any, dict[str, Any]]]:
             symbolic.Obstruction,
             {"first": tree, "second": tree, "difference": beta},
         ),
+        "PolarFlow": (
+            symbolic.PolarFlow, {"network": symbolic.DiagonalNetwork().balanced}),
         "RemainderLaw": (symbolic.RemainderLaw, _fields(law)),
         "RemainderLaw.moves": (law.moves, {"decay": "coupled"}),
         "RemainderLaw.of_map": (

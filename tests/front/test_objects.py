@@ -117,6 +117,7 @@ EXAMPLES = {
     "Proof": lambda: symbolic.DiagonalNetwork().identity(LAW).prove(),
     "QuasiHyperbolic": symbolic.QuasiHyperbolic,
     "Recurrence": lambda: symbolic.HeavyBall().recurrence,
+    "PolarFlow": lambda: symbolic.PolarFlow(symbolic.DiagonalNetwork().balanced),
     "RemainderLaw": lambda: symbolic.RemainderLaw.of_map(symbolic.HeavyBall(), "u*v"),
     "Straightening": lambda: symbolic.straightened("sinh(u)"),
     "ElementwiseEquation": lambda: symbolic.modified_equation(symbolic.SGD(), 1, "slow"),

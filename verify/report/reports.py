@@ -176,7 +176,8 @@ class Report(Findings):
             pictures = target / "figures"
             pictures.mkdir(exist_ok=True)
             if pictures.is_symlink():
-                raise NotADirectoryError(errno.ENOTDIR, f"{pictures.name} is a link")
+                link = NotADirectoryError(errno.ENOTDIR, f"{pictures.name} is a link")
+                raise _unwritable(target, link)
             for name, figure in self.figures().items():
                 written.extend(save(figure, pictures, name, self.drawings[name]))
         except OSError as error:
@@ -186,6 +187,14 @@ class Report(Findings):
 
 def writable(folder: Path) -> Path:
     """Return `folder`, made if it is missing, after trying to write into it.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Returns
+    -------
+    Path
 
     Raises
     ------
