@@ -51,6 +51,11 @@ from .equations.quadratic import (
     principal_flow as principal_flow,
     slow_root_series as slow_root_series,
 )
+from .equations.quadratic_noise import (
+    LinearProcess as LinearProcess,
+    QuadraticMoments as QuadraticMoments,
+    quadratic_moments as quadratic_moments,
+)
 from .equations.scaling_rules import (
     ScalingRule as ScalingRule,
     scaling_rules as scaling_rules,

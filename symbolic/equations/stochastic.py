@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import sympy as sp
+from numpy.typing import ArrayLike
 
 from momentumflow.base.arguments import checked
 from momentumflow.base.arrays import Reals
@@ -155,13 +156,7 @@ class StochasticEquation:
         np.float64(0.1)
         """
         fields = fields_of(loss, covariance, variables)
-        own = (self.method.step, *self.method.parameters)
-        derived: dict[sp.Symbol, sp.Expr] = {}
-        wanted: tuple[sp.Symbol, ...] = own
-        if self.scaling is not None:
-            derived = {symbols.eps: self.scaling.time_step, symbols.lam: self.scaling.intrinsic}
-            wanted = (*derived, *(s for s in self.method.parameters if s != self.method.momentum))
-        values = parameter_values(wanted, own, derived, parameters)
+        values = numbers_of(self, parameters)
         return diffusion(self.regime, (self.drift, self.covariance), fields, values)
 
     def latex(self) -> str:
@@ -262,6 +257,19 @@ def stochastic_equation(
         covariance,
         inertial_scaling(method) if inertial else None,
     )
+
+
+def numbers_of(
+    equation: StochasticEquation, given: Mapping[str, ArrayLike]
+) -> dict[sp.Symbol, ArrayLike]:
+    """Return numbers for the symbols of an equation: given as such, or as the method's own."""
+    method, scaling = equation.method, equation.scaling
+    own = (method.step, *method.parameters)
+    if scaling is None:
+        return parameter_values(own, own, {}, given)
+    derived = {symbols.eps: scaling.time_step, symbols.lam: scaling.intrinsic}
+    wanted = (*derived, *(s for s in method.parameters if s != method.momentum))
+    return parameter_values(wanted, own, derived, given)
 
 
 def _differentiates(graph: Contraction) -> bool:

@@ -99,6 +99,8 @@ def _symbolic() -> dict[str, tuple[Any, dict[str, Any]]]:
     noisy = symbolic.stochastic_equation(method, 1)
     slow = symbolic.stochastic_equation(method, 1, "slow")
     moving = slow.on_arrays("x**2 + x**4/5", "1/4", ["x"], gamma=0.1, beta=0.5)
+    moments = symbolic.quadratic_moments(method)
+    settling = moments.on_arrays([[1.0]], [[0.5]], gamma=0.1, beta=0.5)
     spread = {"loss": quadratic, "covariance": "1/4", "variables": ["x"]}
     gradients = [(1, {0: 1})]
     left = {1: 1, 0: -1 - beta, -1: beta}
@@ -118,6 +120,17 @@ def _symbolic() -> dict[str, tuple[Any, dict[str, Any]]]:
             slow.on_arrays, {**spread, "gamma": 0.1, "beta": 0.5},
         ),
         "StochasticEquation.written_out": (noisy.written_out, spread),
+        "LinearProcess": (symbolic.LinearProcess, _fields(settling)),
+        "LinearProcess.after": (
+            settling.after, {"time": 3, "start": [1.0], "covariance": np.eye(2)},
+        ),
+        "QuadraticMoments": (symbolic.QuadraticMoments, _fields(moments)),
+        "QuadraticMoments.on_arrays": (
+            moments.on_arrays,
+            {"hessian": [[1.0]], "covariance": [[0.5]], "gamma": 0.1, "beta": 0.5},
+        ),
+        "QuadraticMoments.variance": (moments.variance, {"curvature": h}),
+        "quadratic_moments": (symbolic.quadratic_moments, {"of": method}),
         "moment_identities": (symbolic.moment_identities, {"equation": noisy}),
         "stochastic_equation": (
             symbolic.stochastic_equation,

@@ -128,6 +128,10 @@ EXAMPLES = {
     "ReadOptimiser": lambda: symbolic.from_optax("sgd", {"learning_rate": 0.1, "momentum": 0.9}),
     "ContractionSeries": lambda: diffusing().drift["v"],
     "StochasticEquation": diffusing,
+    "QuadraticMoments": lambda: symbolic.quadratic_moments(symbolic.HeavyBall()),
+    "LinearProcess": lambda: symbolic.quadratic_moments(symbolic.HeavyBall()).on_arrays(
+        np.eye(2), np.eye(2), gamma=0.1, beta=0.5
+    ),
     "Transfer": lambda: symbolic.transfer("sgd", {"lr": 0.1}, batch_size=8, to_batch_size=16),
     "ScalingRule": lambda: symbolic.scaling_rules(symbolic.SGD())[0],
     "OptimiserRun": lambda: numeric.run_optimiser(
