@@ -26,7 +26,7 @@ from typing import Annotated, Any, NamedTuple, NoReturn, TypeAlias
 import sympy as sp
 
 from momentumflow.base.arguments import Door, Unfit, isa, register
-from momentumflow.base.errors import InputError, nearest
+from momentumflow.base.errors import InputError, nearest, shown
 from momentumflow.symbolic.symbols import REGISTRY
 
 _MAX_CHARACTERS = 10_000
@@ -136,8 +136,8 @@ def expression(value: Any, what: str = "an expression") -> sp.Expr:
         return read(value)
     if isinstance(value, sp.Expr):
         return value
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise InputError(f"{what} as text, a number or a SymPy expression", _shown(value))
+    if isinstance(value, bool) or _is_time(value) or not isinstance(value, numbers.Real):
+        raise InputError(f"{what} as text, a number or a SymPy expression", shown(value))
     if isinstance(value, numbers.Integral):
         return sp.Integer(int(value))
     if isinstance(value, numbers.Rational):
@@ -145,6 +145,11 @@ def expression(value: Any, what: str = "an expression") -> sp.Expr:
     if not isfinite(value):
         raise InputError(f"{what} that is finite", _shown(value))
     return sp.Float(float(value))
+
+
+def _is_time(value: Any) -> bool:
+    """Whether it is a length of time, which NumPy counts among the whole numbers."""
+    return bool(getattr(getattr(value, "dtype", None), "kind", "") == "m")
 
 
 def canonical(value: Any, what: str = "an expression") -> sp.Expr:
@@ -193,7 +198,7 @@ def symbol(value: Any, what: str = "a symbol") -> sp.Symbol:
     """
     found = canonical(value, what) if isinstance(value, str | sp.Symbol) else None
     if not isinstance(found, sp.Symbol):
-        raise InputError(f"{what} as a name or a SymPy symbol", _shown(value))
+        raise InputError(f"{what} as a name or a SymPy symbol", shown(value))
     return found
 
 
@@ -206,11 +211,11 @@ def all_of(values: Any, read_one: Callable[..., sp.Expr], what: str) -> tuple[An
         If it cannot be gone through, or as `read_one` does.
     """
     if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
-        raise InputError(f"a sequence for {what}", _shown(values))
+        raise InputError(f"a sequence for {what}", shown(values))
     try:
         items = list(values)
     except TypeError:  # an array without axes only looks like a sequence
-        raise InputError(f"a sequence for {what}", _shown(values)) from None
+        raise InputError(f"a sequence for {what}", shown(values)) from None
     return tuple(read_one(value, f"an item of {what}") for value in items)
 
 
@@ -492,8 +497,7 @@ def _door(make: Callable[[Any, str], Any], kinds: Any, says: str) -> Door:
     """Return the door that hands values of some kinds to one of the functions above."""
 
     def take(name: str, value: Any) -> Any:
-        length_of_time = getattr(getattr(value, "dtype", None), "kind", "") == "m"
-        if not isinstance(value, kinds) or isinstance(value, bool) or length_of_time:
+        if not isinstance(value, kinds) or isinstance(value, bool) or _is_time(value):
             raise Unfit
         return make(value, name)
 

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated, Any, TypeAlias
 
 import sympy as sp
 
+from momentumflow.base.arguments import checked, isa
 
-def as_text(expr: sp.Expr) -> str:
+Printed: TypeAlias = Annotated[Any, isa((sp.Basic, sp.MatrixBase), "a SymPy expression or matrix")]
+
+
+@checked
+def as_text(expr: Printed) -> str:
     """Return an expression as Python would read it, low powers first.
 
     Parameters
     ----------
-    expr : SymPy expression
+    expr : SymPy expression or matrix
 
     Returns
     -------
@@ -21,12 +27,13 @@ def as_text(expr: sp.Expr) -> str:
     return str(sp.sstr(expr, order="rev-lex"))
 
 
-def as_latex(expr: sp.Expr) -> str:
+@checked
+def as_latex(expr: Printed) -> str:
     """Return an expression in LaTeX, low powers first.
 
     Parameters
     ----------
-    expr : SymPy expression
+    expr : SymPy expression or matrix
 
     Returns
     -------

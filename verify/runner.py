@@ -112,6 +112,7 @@ def _reason(error: Exception) -> str:
     return f"the check stopped with {said} ({Path(last.filename).name}, line {last.lineno})"
 
 
+@checked
 def select(names: Iterable[str] | None, available: tuple[Claim, ...]) -> tuple[Claim, ...]:
     """Return the claims whose name or theme is listed.
 

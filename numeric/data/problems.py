@@ -282,9 +282,8 @@ class Regression(Value):
         That is the largest `|x_i theta - y_i| / (|y_i| + sum_j |x_ij theta_j|)`: no
         unit of a row, however small, hides what the row is missed by.
         """
-        size = np.abs(np.asarray(theta, dtype=np.float64))
-        terms = np.abs(self.y) + np.einsum("...nd,...d->...n", np.abs(self.X), size)
         missed = np.abs(self._misfit(theta))
+        terms = np.abs(self.y) + np.einsum("...nd,...d->...n", np.abs(self.X), np.abs(theta))
         share = np.divide(missed, terms, out=np.zeros_like(missed), where=terms != 0)
         return np.asarray(share.max(axis=-1))
 

@@ -13,11 +13,14 @@ from momentumflow.base.values import Value
 from momentumflow.numeric.data.problems import Regression
 from momentumflow.numeric.flow.flows import momentum_flow
 from momentumflow.numeric.runs.initialisation import Init
+from momentumflow.numeric.runs.trajectory import RunStatus
 
 # Central differences at four steps, extrapolated: the truncation error falls
 # with the sixth power of the step, the integrator's noise (1e-13) rises with
 # its inverse; they meet near this relative step.
 _RELATIVE_STEP = 0.02
+# Steps of one flow; what takes more oscillates so often that a derivative says nothing.
+_MAX_STEPS = 500_000
 
 
 @checked
@@ -66,13 +69,20 @@ def flow_sensitivity(
     Raises
     ------
     InputError
-        lambda <= 0, a batch of problems, or what `momentum_flow` raises.
+        lambda <= 0, a batch of problems, a flow that does not reach `t_end` within
+        500,000 steps, or what `momentum_flow` raises.
     """
     if problem.batch_shape:
         raise InputError("a single problem", f"a batch of shape {problem.batch_shape}")
     steps = _RELATIVE_STEP * lam / 2.0 ** np.arange(3)
     lams = lam + np.concatenate([steps, -steps])
-    runs = momentum_flow(problem, lams, init, t_end=t_end, rtol=1e-13)
+    runs = momentum_flow(problem, lams, init, t_end=t_end, rtol=1e-13, max_steps=_MAX_STEPS)
+    if np.any(runs.status != RunStatus.COMPLETED):
+        raise InputError(
+            f"a flow that can be followed to t_end = {t_end:g}",
+            f"one that ends at {float(runs.time.min()):.3g} after {int(runs.steps.max())} steps",
+            "reduce t_end or init, or rescale X and y",
+        )
     states = np.stack([runs.theta, runs.w_plus, runs.w_minus], axis=1)
     half = steps.size
     table = (states[:half] - states[half:]) / (2 * steps)[:, None, None]

@@ -47,6 +47,8 @@ _STIFF_BUDGET = 500
 _TRIAL = 300
 # Sign changes whose times are kept, for each run; all of them are counted.
 _MAX_EVENTS = 10_000
+# Tolerance of `tol` to which a flow is at rest that rounding keeps from a smaller residual.
+_AT_REST = 1e-12
 _GOING_ON, _CONVERGED, _FAILED, _AT_END, _WEIGHT_AT_ZERO = range(5)
 
 
@@ -247,6 +249,25 @@ class _Flow:
         )
 
     def advance(self, limits: _Limits) -> None:
+        self._advance(limits)
+        if self.state == _FAILED and limits.tol < 0 and self._at_rest(limits.rtol):
+            # no step is short enough to follow the rounding of a residual; what rests stays
+            self.clock[0], self.state = limits.t_end, _AT_END
+
+    def _at_rest(self, rtol: float) -> bool:
+        """Whether the flow is settled as far as rounding lets it."""
+        from momentumflow.numeric.flow.flow_loops import _settled
+
+        theta = limit_theorem.parameter(self.Y[0], self.Y[1])
+        r = self.X @ theta - self.y
+        return bool(
+            _settled(
+                self.X, self.y, self.Y, self.initial, theta, self.lam, float(r @ r),
+                float(self.y @ self.y), rtol, _AT_REST,
+            )
+        )  # fmt: skip
+
+    def _advance(self, limits: _Limits) -> None:
         from momentumflow.numeric.flow.flow_loops import integrate
 
         padded = self.Y.shape[1]
@@ -281,7 +302,8 @@ class _Flow:
         if self.state == _CONVERGED:
             return RunStatus.CONVERGED
         if self.state == _FAILED:
-            return RunStatus.DIVERGED
+            resting = self._at_rest(limits.rtol)
+            return RunStatus.NOT_CONVERGED if resting else RunStatus.DIVERGED
         if self.state == _AT_END and limits.tol < 0:
             return RunStatus.COMPLETED
         return RunStatus.INTERRUPTED if interrupted else RunStatus.NOT_CONVERGED

@@ -77,10 +77,11 @@ class Certificate(Value):
         figures = np.stack([self.feasibility, self.stationarity, self.gap, self.error])
         return np.max(np.where(np.isnan(figures), np.inf, figures), axis=0)
 
-    def where(self, whole: Any) -> Certificate:
-        """The same, infinite except where `whole` holds."""
-        figures = vars(self).items()
-        return replace(self, **{name: np.where(whole, value, np.inf) for name, value in figures})
+
+def infinite_except(certificate: Certificate, whole: Any) -> Certificate:
+    """Return the same, infinite except where `whole` holds."""
+    figures = vars(certificate).items()
+    return replace(certificate, **{name: np.where(whole, value, np.inf) for name, value in figures})
 
 
 @checked
@@ -162,7 +163,7 @@ def certify_scaled(
         objective = np.ldexp(figures.objective, size)
         # What rounds to zero or to infinity in the user's units is no figure.
         held = (objective == figures.objective) | ((objective > _SMALLEST) & (objective < _LARGEST))
-    return replace(figures, objective=objective).where(whole & held)
+    return infinite_except(replace(figures, objective=objective), whole & held)
 
 
 def _figures(

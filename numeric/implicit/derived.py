@@ -171,6 +171,8 @@ class DerivedPotential(Potential):
             x = theta * self.unit
             change = self._call(self.value, x) - self._call(self.value, reference)
             return (change - self.reference_mirror() * (x - reference)) / self.unit
+        if not theta.size:  # nothing bounds the error of nothing
+            return np.zeros_like(theta)
         # Adaptive in the fraction of the way, for all coordinates together.
         start = reference / self.unit
 

@@ -29,7 +29,11 @@ from momentumflow.base.errors import InputError
 from momentumflow.base.values import Value
 from momentumflow.numeric.implicit import compensated
 from momentumflow.numeric.implicit.algebra import DenseMatrix
-from momentumflow.numeric.implicit.certificate import Certificate, weighted_least_norm
+from momentumflow.numeric.implicit.certificate import (
+    Certificate,
+    infinite_except,
+    weighted_least_norm,
+)
 from momentumflow.numeric.implicit.entropies import KullbackLeibler, WeightedL2
 from momentumflow.numeric.implicit.potentials import HyperbolicEntropy, over_coordinates
 
@@ -323,4 +327,4 @@ def certify_basis_pursuit(
     repair = (largest * np.abs(u)).sum(axis=-1) + left * np.linalg.norm(largest, axis=-1)
     least = (terms.sum(axis=-1) - rounding) / (1 + outside.max(axis=-1))
     error = (objective + repair - least) / unit
-    return Certificate(feasibility, stationarity, gap, error, objective).where(whole)
+    return infinite_except(Certificate(feasibility, stationarity, gap, error, objective), whole)

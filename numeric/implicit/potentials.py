@@ -44,6 +44,8 @@ LOG_CAP = 250.0
 # Below this size, in the user's units, a coordinate counts as zero.
 TINY = 1e-260
 LOG_TINY = float(np.log(TINY))
+# theta goes with exp(shift): float64 leaves it four digits there.
+_LARGEST_SHIFT = 1e12
 _LOG2 = float(np.log(2.0))
 # Methods whose arrays have one entry for each coordinate.
 _OF_ARRAYS = {
@@ -428,7 +430,15 @@ def hyperbolic_potential(
         assert balancedness is not None
         log_delta = np.log(floats(balancedness))
     if shift is not None:
-        return HyperbolicEntropy(log_delta, floats(shift))
+        entropy = HyperbolicEntropy(log_delta, floats(shift))
+        largest = float(np.abs(entropy.shift).max())
+        if largest > _LARGEST_SHIFT:
+            raise InputError(
+                f"|shift| <= {_LARGEST_SHIFT:g}",
+                f"{largest:.3g}",
+                "its rounding alone would move theta by a factor",
+            )
+        return entropy
     centred = HyperbolicEntropy(log_delta, np.zeros(()))
     if reference is None:
         return centred

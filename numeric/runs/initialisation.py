@@ -12,6 +12,8 @@ from momentumflow.base.arrays import FloatArray, Positive, Reals, floats
 from momentumflow.base.errors import InputError
 
 _SCALE, _WEIGHT = door_of(Positive), door_of(Reals)
+# Sizes of weights whose products, the balancedness and theta, float64 holds to full precision.
+_SMALLEST, _LARGEST = 1e-150, 1e150
 
 
 def _take(name: str, value: Any) -> Any:
@@ -43,15 +45,17 @@ def initial_weights(init: Init, d: int) -> tuple[FloatArray, FloatArray]:
     Raises
     ------
     InputError
-        A scale that is not positive, a last axis that is neither d nor 1, or a
-        weight w_pm that starts at zero (it would stay there).
+        A scale that is not positive, a last axis that is neither d nor 1, a
+        weight w_pm that starts at zero (it would stay there), or one whose square
+        floating point does not hold.
     """
-    if isinstance(init, tuple):
-        u, v = (_over_features(name, part, d) for name, part in zip("uv", init, strict=True))
-    else:
-        alpha = _over_features("init", init, d)
-        u, v = np.sqrt(2) * alpha, np.zeros_like(alpha)
-    w_plus, w_minus = np.broadcast_arrays(u + v, u - v)
+    with np.errstate(over="ignore"):  # what is infinite is refused below
+        if isinstance(init, tuple):
+            u, v = (_over_features(name, part, d) for name, part in zip("uv", init, strict=True))
+        else:
+            alpha = _over_features("init", init, d)
+            u, v = np.sqrt(2) * alpha, np.zeros_like(alpha)
+        w_plus, w_minus = np.broadcast_arrays(u + v, u - v)
     for name, w in (("w_+ = u + v", w_plus), ("w_- = u - v", w_minus)):
         dead = int(np.count_nonzero(w == 0))
         if dead:
@@ -59,6 +63,14 @@ def initial_weights(init: Init, d: int) -> tuple[FloatArray, FloatArray]:
                 f"initial weights with {name} non-zero in every coordinate",
                 f"{dead} zero",
                 "a weight that starts at zero stays there; take |u_0| different from |v_0|",
+            )
+        size = np.abs(w)
+        beyond = size[~((size >= _SMALLEST) & (size <= _LARGEST))]
+        if beyond.size:
+            raise InputError(
+                f"initial weights with {name} of a size in [{_SMALLEST:g}, {_LARGEST:g}]",
+                f"one of {beyond.flat[0]:g}",
+                "floating point does not hold their products; rescale X and y",
             )
     return w_plus, w_minus
 

@@ -171,13 +171,17 @@ class Settling:
             )
         left = min(left, 0.5)
         needed = self.steps(gamma, beta, left)
-        ways = [f"raise {{max_steps}} to about {_rounded_up(steps + 1.2 * needed):,}"]
+        ways = []
+        if math.isfinite(needed):
+            ways.append(f"raise {{max_steps}} to about {_rounded_up(steps + 1.2 * needed):,}")
         better = self.best_momentum(gamma)
         if self.steps(gamma, better, left) < needed / 2:
             ways.append(f"{'raise' if better > beta else 'reduce'} {{beta}} to about {better:.3g}")
         prudent = self.prudent_step(beta)
         if prudent > 2 * gamma:
             ways.append(f"raise {{gamma}} to {prudent:.3g}")
+        if not ways:
+            return "the slowest mode moves by less than rounding in a step: rescale the rows of X"
         return ", or ".join(ways)
 
 

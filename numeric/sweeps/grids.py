@@ -37,7 +37,7 @@ from momentumflow.base.arguments import (
 )
 from momentumflow.base.arrays import FloatArray, Momentum, NonNegative, Positive
 from momentumflow.base.choices import Design
-from momentumflow.base.errors import InputError
+from momentumflow.base.errors import InputError, shown
 from momentumflow.base.version import __version__
 from momentumflow.numeric.progress import meter
 from momentumflow.numeric.runs.kernel_modules import MethodLike
@@ -267,7 +267,8 @@ def _labelled(
     return dataset.squeeze(single)
 
 
-def statuses(dataset: xr.Dataset) -> xr.DataArray:
+@checked
+def statuses(dataset: Any) -> xr.DataArray:
     """Return the names of the runs' statuses.
 
     Parameters
@@ -279,6 +280,16 @@ def statuses(dataset: xr.Dataset) -> xr.DataArray:
     -------
     xarray DataArray of str
         Of the shape of the grid; runs never made are "MISSING".
+
+    Raises
+    ------
+    InputError
+        If that is not what `sweep` returns.
     """
+    import xarray as xr
+
     names = {MISSING: "MISSING"} | {code: status.name for status, code in STATUS_CODE.items()}
+    whole = isinstance(dataset, xr.Dataset) and "status" in dataset
+    if not whole or not np.isin(dataset["status"], list(names)).all():
+        raise InputError("dataset as what `sweep` returns", shown(dataset))
     return dataset["status"].copy(data=np.vectorize(names.__getitem__)(dataset["status"]))

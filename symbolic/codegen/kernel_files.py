@@ -75,7 +75,8 @@ def module_name(method: MomentumMethod, network: SeparableNetwork, backend: str)
     return f"{name}_{backend}"
 
 
-def kernel_file_name(method: MomentumMethod, network: SeparableNetwork, backend: str) -> str:
+@checked
+def kernel_file_name(method: MomentumMethod, network: SeparableNetwork, backend: Backend) -> str:
     """Return the name of the generated file, with its suffix.
 
     Parameters
@@ -116,7 +117,10 @@ def _loops() -> str:
     return (mark + text).rstrip("\n")
 
 
-def kernel_source(method: MomentumMethod, network: SeparableNetwork, backend: str = "numba") -> str:
+@checked
+def kernel_source(
+    method: MomentumMethod, network: SeparableNetwork, backend: Backend = "numba"
+) -> str:
     """Return the source of the module for `method` on `network`.
 
     Parameters
@@ -137,8 +141,6 @@ def kernel_source(method: MomentumMethod, network: SeparableNetwork, backend: st
         `momentumflow.symbolic.codegen.update_rule.Step` accepts, or one of its
         parameters has no value.
     """
-    if backend not in BACKENDS:
-        raise InputError(f"a backend among {', '.join(BACKENDS)}", repr(backend))
     step = Step(method, network)
     step.require_values()
     modules, suffix = BACKENDS[backend]

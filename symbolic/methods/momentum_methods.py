@@ -329,6 +329,7 @@ class QuasiHyperbolic(MomentumMethod):
         return _called(self, beta=_coefficient(self.recurrence, -1), nu=nu)
 
 
+@checked
 def known_method(name: str) -> MomentumMethod:
     """Return a method by its name.
 

@@ -271,7 +271,8 @@ class TreeSeries(Formulated):
         return source
 
 
-def written_out(series: TreeSeries, loss: Any) -> dict[str, sp.Expr]:
+@checked
+def written_out(series: TreeSeries, loss: Formula) -> dict[str, sp.Expr]:
     """Return an equation for a loss, a component at a time, with its start where it has one.
 
     Parameters

@@ -104,6 +104,9 @@ def _symbolic() -> dict[str, tuple[Any, dict[str, Any]]]:
     spread = {"loss": quadratic, "covariance": "1/4", "variables": ["x"]}
     gradients = [(1, {0: 1})]
     left = {1: 1, 0: -1 - beta, -1: beta}
+    module = {
+        "method": method, "network": symbolic.DiagonalNetwork().balanced, "backend": "numpy"
+    }  # fmt: skip
     return {
         "AccelerationRule": (symbolic.AccelerationRule, _fields(rule)),
         "AccelerationRule.apply": (
@@ -229,6 +232,14 @@ def _symbolic() -> dict[str, tuple[Any, dict[str, Any]]]:
         "Recurrence.shifted": (recurrence.shifted, {"by": 1}),
         "Recurrence.equation": (recurrence.equation, {"step": gamma}),
         "Recurrence.subs": (recurrence.subs, {"values": {beta: sp.Rational(1, 2)}}),
+        "SeparableNetwork.of_map": (
+            symbolic.SeparableNetwork.of_map, {"text": "u**2 - v**2", "name": "own"}),
+        "as_latex": (symbolic.as_latex, {"expr": u + v}),
+        "as_text": (symbolic.as_text, {"expr": u + v}),
+        "kernel_file_name": (symbolic.kernel_file_name, module),
+        "kernel_source": (symbolic.kernel_source, module),
+        "known_method": (symbolic.known_method, {"name": "nesterov"}),
+        "written_out": (symbolic.written_out, {"series": series, "loss": quadratic}),
         "SeparableNetwork": (
             symbolic.SeparableNetwork,
             {"coordinates": (u, v), "parameter": u**2 - v**2, "force": (), "name": "own"},
@@ -338,6 +349,7 @@ def _numeric() -> dict[str, tuple[Any, dict[str, Any]]]:
             {"X": X, "y": Y, "feature_names": ["a", "b", "c"], "name": "own"},
         ),
         "Regression.residual": (data.residual, {"theta": ONES}),
+        "Regression.row_residual": (data.row_residual, {"theta": ONES}),
         "Regression.loss": (data.loss, {"theta": ONES}),
         "Regression.gradient": (data.gradient, {"theta": ONES}),
         "Regression.to_frame": (data.to_frame, {"target": "y"}),
@@ -355,6 +367,7 @@ def _numeric() -> dict[str, tuple[Any, dict[str, Any]]]:
             trained.predicted_limit, {"solver": "newton", "tolerance": 1e-9}),
         "WeightedL1": (numeric.WeightedL1, {"weights": ONES, "negative_weights": 2 * ONES}),
         "WeightedL1.broadcast_to": (numeric.WeightedL1(ONES).broadcast_to, {"shape": (2, 3)}),
+        "WeightedL1.scaled": (numeric.WeightedL1(ONES).scaled, {"scale": ONES}),
         "WeightedL1.take": (numeric.WeightedL1(ONES).take, {"index": 0}),
         "WeightedL1.value": (numeric.WeightedL1(ONES).value, {"theta": ONES}),
         "Sensitivity.along_target": (slope.along_target, {"dy": [0.1, 0.2]}),
@@ -445,6 +458,10 @@ def _numeric() -> dict[str, tuple[Any, dict[str, Any]]]:
             numeric.sparse_regression,
             {"n": 3, "d": 5, "sparsity": 2, "seed": 0, "signal": 1.0, "batch": ()},
         ),
+        "statuses": (
+            numeric.statuses,
+            {"dataset": numeric.sweep(gamma=0.1, beta=0.5, alpha=0.5, seeds=2, max_steps=5)},
+        ),
         "sweep": (
             numeric.sweep,
             {"gamma": [0.1], "beta": [0.5], "lam": None, "alpha": 0.5, "n": 2, "d": 3,
@@ -482,6 +499,14 @@ def _verify() -> dict[str, tuple[Any, dict[str, Any]]]:
         "ClaimResult.guards": (made.results[0].guards, {"measurement": measurement()}),
         "Evidence": (verify.Evidence, {"measurements": (measurement(),), "series": {"a": ONES}}),
         "Measurement": (verify.Measurement, _fields(measurement())),
+        "Prediction.explained": (prediction.explained, {"spelled": str}),
+        "select": (verify.select, {"names": ["small"], "available": (one,)}),
+        "writable": (verify.writable, {"folder": "report"}),
+        "write_gallery": (
+            verify.write_gallery,
+            {"folder": "figures", "only": ["rising-order"], "seeds": 1, "resolution": 2,
+             "base_seed": 0},
+        ),
         "Measurement.number": (measurement().number, {"value": 0.5}),
         "Mutation": (verify.Mutation, _fields(mutation)),
         "Prediction": (verify.Prediction, _fields(prediction)),

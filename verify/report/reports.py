@@ -185,7 +185,8 @@ class Report(Findings):
         return tuple(written)
 
 
-def writable(folder: Path) -> Path:
+@checked
+def writable(folder: FileName) -> Path:
     """Return `folder`, made if it is missing, after trying to write into it.
 
     Parameters
