@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, Union, get_args
 import platformdirs
 
 from momentumflow.base.arguments import Door, Unfit
-from momentumflow.base.choices import ShippedMethod
+from momentumflow.base.choices import Backend, ShippedMethod
 from momentumflow.base.errors import InputError, nearest, shown
 from momentumflow.base.files import hold, write_whole
 
@@ -102,7 +102,7 @@ def name_of(method: MethodLike) -> str:
 
 
 @lru_cache(maxsize=256)
-def kernels_for(method: MethodLike, backend: str) -> ModuleType:
+def kernels_for(method: MethodLike, backend: Backend) -> ModuleType:
     """Return the generated module of `method` on the diagonal network."""
     if isinstance(method, str):
         return importlib.import_module(

@@ -50,7 +50,7 @@ BACKENDS = {
     "c": ("c", ".c"),
 }
 # Committed in momentumflow/numeric/runs/kernels; the others are written on demand.
-COMMITTED_BACKENDS = ("numba", "numpy")
+COMMITTED_BACKENDS: tuple[Backend, ...] = ("numba", "numpy")
 COMMITTED_METHODS = (HeavyBall(), Nesterov(), GradientDescent())
 
 

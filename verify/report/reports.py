@@ -186,7 +186,7 @@ class Report(Findings):
 
 
 @checked
-def writable(folder: FileName) -> Path:
+def writable(folder: Path) -> Path:
     """Return `folder`, made if it is missing, after trying to write into it.
 
     Parameters
