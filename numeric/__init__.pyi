@@ -54,6 +54,7 @@ from .runs.optimiser_loop import (
     OptimiserRun as OptimiserRun,
     run_optimiser as run_optimiser,
 )
+from .runs.schedules import Schedule as Schedule
 from .runs.sharpness import sharpness as sharpness
 from .runs.trajectory import (
     Path as Path,

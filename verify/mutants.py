@@ -78,7 +78,7 @@ def with_kernel(*swaps: Swap) -> Callable[[Subject], Subject]:
     return plant
 
 
-_SUMMAND = "(-beta*p_plus_next*w_plus + p_plus_next*w_plus_next) / (w_plus*w_plus_next)"
+_SUMMAND = "-p_plus_next*pending*w_plus + p_plus_next*q0*w_plus_next"
 
 SWAPPED_FORCE = Mutation(
     "swapped-force",
@@ -103,14 +103,12 @@ BIASED_GRADIENT = Mutation(
 DROPPED_REMAINDER = Mutation(
     "dropped-remainder",
     "the remainder S_+ without its momentum term (kernel changed)",
-    with_kernel((_SUMMAND, "p_plus_next / w_plus")),
+    with_kernel((_SUMMAND, "p_plus_next*w_plus_next")),
     "code",
 )
 INVERTED_RATIO = Mutation(
     "inverted-ratio",
     "the remainder S_+ summed over w_k/w_{k+1} (kernel changed)",
-    with_kernel(
-        (_SUMMAND, "(-beta*p_plus_next*w_plus + p_plus_next*w_plus) / (w_plus*w_plus_next)")
-    ),
+    with_kernel((_SUMMAND, "-p_plus_next*pending*w_plus + p_plus_next*q0*w_plus")),
     "code",
 )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from momentumflow.base.arrays import FloatArray
 from momentumflow.numeric.data.problems import Regression
+from momentumflow.numeric.runs.schedules import Rates
 
 # Features are padded to whole SIMD registers (8 float64 on AVX-512), rows in
 # lanes to blocks of 4; a padded column of X is zero, so its weights never move.
@@ -40,11 +41,12 @@ class Runs:
         Weights (w_+, w_-), displacements.
     S : ndarray, shape (size, 4, padded d), or (size, 4, 0) if not asked for
         Sums of the remainders' summands, and of their absolute values.
-    G : ndarray, shape (size, padded d)
-        Sum of the gradient entries.
+    E : ndarray, shape (size, padded d)
+        Sum of the gradient entries, each times the whole effect of its step.
     flips : ndarray, shape (size, 2)
         Sign changes.
-    gamma, beta : ndarray, shape (size,)
+    rates : Rates
+        Step and momentum of every step.
     steps : ndarray of int, shape (size,)
     state : ndarray of int, shape (size,)
         0 going on, 1 converged, 2 diverged, as the kernels code it.
@@ -53,11 +55,10 @@ class Runs:
     X: FloatArray
     y: FloatArray
     design: NDArray[np.int64]
-    gamma: FloatArray
-    beta: FloatArray
+    rates: Rates
     W: FloatArray
     P: FloatArray
-    G: FloatArray
+    E: FloatArray
     S: FloatArray
     flips: FloatArray
     steps: NDArray[np.int64]
@@ -69,8 +70,7 @@ class Runs:
     def start(
         cls,
         problem: Regression,
-        gamma: FloatArray,
-        beta: FloatArray,
+        rates: Rates,
         w_plus: FloatArray,
         w_minus: FloatArray,
         shape: tuple[int, ...],
@@ -96,11 +96,10 @@ class Runs:
             X=X,
             y=np.broadcast_to(problem.y, (*shape, n)).reshape(size, n).copy(),
             design=np.broadcast_to(index, shape).reshape(size).copy(),
-            gamma=np.broadcast_to(gamma, shape).reshape(size).copy(),
-            beta=np.broadcast_to(beta, shape).reshape(size).copy(),
+            rates=rates,
             W=W,
             P=aligned(*W.shape),
-            G=aligned(size, padded),
+            E=aligned(size, padded),
             S=aligned(size, 4, padded if summed else 0),
             flips=np.zeros((size, 2)),
             steps=np.zeros(size, dtype=np.int64),
@@ -112,7 +111,7 @@ class Runs:
     @property
     def size(self) -> int:
         """Number of runs."""
-        return self.gamma.size
+        return self.steps.size
 
     def weights(self) -> tuple[FloatArray, FloatArray]:
         """Return copies of (w_plus, w_minus), each of shape (size, d)."""

@@ -30,21 +30,33 @@ from momentumflow.numeric.runs.engines import (
     RunByRun,
     available_threads,
 )
+from momentumflow.numeric.runs.foresight import Pace
 from momentumflow.numeric.runs.initialisation import Init, initial_weights
 from momentumflow.numeric.runs.interruption import Interruption
 from momentumflow.numeric.runs.kernel_modules import (
+    METHODS,
     MethodLike,
     kernels_for,
     name_of,
     update_rule,
 )
 from momentumflow.numeric.runs.sampling import Minibatches
+from momentumflow.numeric.runs.schedules import (
+    MomentumOf,
+    Rates,
+    Schedule,
+    StepSize,
+    pending_of,
+    table,
+    values_of,
+)
 from momentumflow.numeric.runs.trajectory import (
     STATUS_CODES,
     Path,
     RunStatus,
     Trajectory,
     end_at_zero,
+    logarithmic,
     one_or_array,
 )
 
@@ -64,11 +76,12 @@ _LANES_FROM, _LANES_FROM_LARGE = 16, 8
 @checked
 def momentum_descent(
     problem: Regression,
-    gamma: Positive,
-    beta: Momentum,
+    gamma: StepSize,
+    beta: MomentumOf,
     init: Init,
     *,
     method: MethodLike = "heavy_ball",
+    velocity: Literal["weight", "gradient"] = "weight",
     batch_size: Count | None = None,
     seed: Seed = 0,
     max_steps: Count = 1_000_000,
@@ -92,11 +105,13 @@ def momentum_descent(
     ----------
     problem : Regression
         One problem, or a batch of them.
-    gamma : array_like, > 0
+    gamma : array_like, > 0, or callable
         Step. `gamma`, `beta`, `init` and the problem broadcast over leading
-        axes; each index of the result is a run.
-    beta : array_like, in [0, 1)
-        Momentum; must be 0 for gradient descent.
+        axes; each index of the result is a run. A schedule is a function of the
+        step k = 0, 1, ..., such as optax's, or a `Schedule` of values; its value at the
+        last of `max_steps` steps is held for what momentum would do beyond.
+    beta : array_like, in [0, 1), or callable
+        Momentum, likewise; must be 0 for gradient descent.
     init : float, array_like or tuple
         Scale alpha of `u_0 = sqrt(2) alpha, v_0 = 0`, or a pair (u_0, v_0);
         see `momentumflow.numeric.runs.initialisation`.
@@ -106,6 +121,10 @@ def momentum_descent(
         `MomentumMethod.parse("w[k+1] = ...")`, whose kernels are generated on
         first use. It may look back one step and have gamma and beta as its
         only parameters.
+    velocity : {"weight", "gradient"}
+        What the momentum carries from step to step, which matters when the step changes:
+        the last move of the weights, as above, or, as PyTorch's SGD does, a velocity in
+        units of the gradient, `v = beta v + g`, `w -= gamma v`.
     batch_size : int, optional
         Rows drawn without replacement at each step; all of them if not given.
     seed : int or numpy.random.Generator
@@ -131,7 +150,7 @@ def momentum_descent(
     remainders : {"regular", "summed"}
         How S_pm is found. "regular": by the sum of the gradient entries, into
         which the definition telescopes, an identity proved for the method
-        (`LogarithmicLaw.telescoping`); no quotient of weights is formed, so that a weight
+        (`RemainderLaw.telescoping`); no quotient of weights is formed, so that a weight
         near zero costs no digits. "summed": by the definition, h(w_{k+1}/w_k)
         step by step, a quarter slower; what verification uses.
     engine : {"auto", "single", "lanes", "numpy"}
@@ -155,7 +174,7 @@ def momentum_descent(
     InputError
         gamma <= 0, beta outside [0, 1), a zero initial weight, leading axes
         that do not broadcast, a batch size above n, a method that is unknown
-        or cannot be run.
+        or cannot be run, a schedule that leaves these bounds or ends too early.
 
     Notes
     -----
@@ -171,17 +190,27 @@ def momentum_descent(
     >>> run.converged
     array([ True,  True])
     """
-    step, momentum = floats(gamma), floats(beta)
+    step = values_of("gamma", gamma, Positive, max_steps)
+    momentum = values_of("beta", beta, Momentum, max_steps)
     method = update_rule(method, bool(np.any(momentum != 0)))
+    if velocity == "gradient":
+        momentum = _by_moves(method, step, momentum)
     w_plus, w_minus = initial_weights(init, problem.d)
     shape = broadcast_shapes(
-        problem=problem.batch_shape, gamma=step.shape, beta=momentum.shape, init=w_plus.shape[:-1]
+        problem=problem.batch_shape,
+        gamma=step.shape[:-1],
+        beta=momentum.shape[:-1],
+        init=w_plus.shape[:-1],
     )
+    arithmetic = kernels_for(method, "numpy")
+    betas = table(momentum, shape)
+    decays = np.broadcast_to(arithmetic.decay(betas), betas.shape)
+    rates = Rates(table(step, shape), betas, pending_of(decays), arithmetic.effect)
     check_every = min(check_every, max_steps)
     tolerance = 0.0 if tol is None else tol
     workers = threads or available_threads()
     summed = remainders == "summed"
-    runs = Runs.start(problem, step, momentum, w_plus, w_minus, shape, summed)
+    runs = Runs.start(problem, rates, w_plus, w_minus, shape, summed)
     minibatches = None
     if batch_size is not None:
         if batch_size > problem.n:
@@ -202,8 +231,9 @@ def momentum_descent(
     interrupted = _drive(chosen, max_steps, check_every, records, tol is not None, progress, early)
     settings = {
         "method": name_of(method),
-        "gamma": step.tolist(),
-        "beta": momentum.tolist(),
+        "gamma": _stated(gamma),
+        "beta": _stated(beta),
+        "velocity": velocity,
         "batch_size": batch_size,
         "seed": seed if isinstance(seed, int) else str(seed),
         "remainders": remainders,
@@ -212,6 +242,33 @@ def momentum_descent(
         "max_steps": max_steps,
     }
     return _result(problem, chosen, start, interrupted, tol is not None, records, settings)
+
+
+def _stated(given: Any) -> Any:
+    """Return a parameter for the record: numbers, or a schedule in words."""
+    if not callable(given):
+        return floats(given).tolist()
+    return repr(given) if isinstance(given, Schedule) else getattr(given, "__name__", repr(given))
+
+
+def _by_moves(method: MethodLike, gamma: FloatArray, beta: FloatArray) -> FloatArray:
+    """Return the momentum of the moves of w where beta is that of a velocity of gradients.
+
+    With `p_k = -gamma_{k-1} v_k`, `v_{k+1} = beta_k v_k + g` and `w_{k+1} = w_k -
+    gamma_k v_{k+1}` are heavy ball (Nesterov with its force at `w_k - gamma_k beta_k v_k`)
+    with the momentum `beta_k gamma_k / gamma_{k-1}`.
+    """
+    if method not in METHODS:
+        raise InputError(
+            f"one of {', '.join(METHODS)} with velocity='gradient'", f"method {name_of(method)}"
+        )
+    if gamma.shape[-1] == 1:
+        return beta
+    steps = gamma.shape[-1]
+    factor = np.ones((*gamma.shape[:-1], steps + 1))
+    factor[..., 1:steps] = gamma[..., 1:] / gamma[..., :-1]
+    held = beta[..., np.minimum(np.arange(steps + 1), beta.shape[-1] - 1)]
+    return np.asarray(held * factor)
 
 
 def _engine(
@@ -325,16 +382,16 @@ def _result(
     end = runs.weights()
     kernels = kernels_for(engine.method, "numpy")
     with np.errstate(all="ignore"):  # diverged runs hold infinities; their status says so
-        gamma, beta = runs.gamma[:, None], runs.beta[:, None]
+        pending = runs.rates.pending_at(runs.steps)[:, None]
         error = None
         if settings["remainders"] == "summed":
-            sums = runs.S[:, :, :d] / (1 - kernels.decay(beta[..., None]))
-            totals = sums[:, 0], sums[:, 1]
+            sums = runs.S[:, :, :d]
+            totals = logarithmic((sums[:, 0], sums[:, 1]))
             # a few roundings of each summand, and as many of the iterates it is made of
             error = 4 * np.finfo(np.float64).eps * (sums[:, 2] + sums[:, 3])
         else:
             moves = runs.P[:, 0, :d], runs.P[:, 1, :d]
-            totals = kernels.remainders(*end, *moves, runs.G[:, :d], gamma, beta)
+            totals = logarithmic(kernels.remainders(*end, *moves, runs.E[:, :d], pending))
         S_plus, S_minus = (
             runs.shaped(total) - np.log(np.abs(runs.shaped(w) / w0))
             for total, w, w0 in zip(totals, end, start, strict=True)
@@ -344,12 +401,11 @@ def _result(
         del totals, ends  # a large batch has several arrays of its size here
         theta = runs.shaped(kernels.parameter(*end, 0.0, 0.0, 0.0))
         loss, residual = problem.loss(theta), problem.residual(theta)
-    eps = np.broadcast_to(kernels.time_step(runs.gamma, runs.beta), (runs.size,))
     path = None
     if records:
         plus, minus = (np.stack([w[sign] for w in records.weights], axis=1) for sign in (0, 1))
         steps = np.minimum(np.arange(plus.shape[1]) * records.every, settings["max_steps"])
-        time = runs.shaped(eps[:, None] * steps)
+        time = runs.shaped(runs.rates.clock(np.broadcast_to(steps, (runs.size, steps.size))))
         path = Path(time, runs.shaped(plus), runs.shaped(minus), problem)
     w_plus, w_minus = (runs.shaped(w) for w in end)
     initial_plus, initial_minus = (w.copy() for w in start)
@@ -362,16 +418,17 @@ def _result(
         initial_w_minus=initial_minus,
         S_plus=S_plus,
         S_minus=S_minus,
-        gradient_integral=runs.shaped(eps[:, None] * runs.G[:, :d]),
+        gradient_integral=runs.shaped(runs.E[:, :d]).copy(),
         loss=loss,
         residual=residual,
-        time=runs.shaped(eps * runs.steps),
+        time=runs.shaped(runs.rates.clock(runs.steps)),
         steps=runs.shaped(runs.steps.copy()),
         remainder_rounding=None if error is None else runs.shaped(error),
         sign_changes=runs.shaped(runs.flips.astype(np.int64)),
         status=_statuses(runs, interrupted, to_convergence, at_zero),
         settings=settings,
         method=engine.method,
+        pace=Pace(*map(runs.shaped, runs.rates.pace(runs.steps))),
         path=path,
     )
 

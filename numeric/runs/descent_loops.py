@@ -24,7 +24,7 @@ from momentumflow.numeric.runs.kernels.heavy_ball_diagonal_numba import (
     add_sizes,
     add_to,
     added,
-    decay,
+    effect,
     rows_of,
     step_at,
     theta_at,
@@ -51,10 +51,25 @@ class Lanes(NamedTuple):
 
 
 class Rates(NamedTuple):
-    """Step and momentum: numbers, or in lanes arrays that repeat with their length."""
+    """Step, momentum, and what a momentum of one still does if no force acts, step by step.
+
+    For one run arrays over steps (steps,), in lanes (lanes, steps) or (1, steps) for all;
+    the last entry is held from there on, so that a constant is an array of one.
+    """
 
     gamma: Any
     beta: Any
+    pending: Any
+
+
+class Now(NamedTuple):
+    """The rates of one step in lanes, each repeated along (width of a move,)."""
+
+    gamma: Array
+    beta: Array
+    pending: Array  # from the next step on
+    effect: Array
+    next_beta: Array
 
 
 class Run(NamedTuple):
@@ -62,11 +77,11 @@ class Run(NamedTuple):
 
     W: Array  # (weights, d)
     P: Array  # (weights, d), their momenta
-    G: Array  # (d,), sum of the gradient entries g
+    E: Array  # (d,), sum of the gradient entries g, each times its whole effect
     # (2 weights, d), sums of the remainders' summands, then of their absolute values;
     # (2 weights, 0) where they are not asked for
     S: Array
-    flips: Array  # (weights,) sign changes; in lanes (weights, length of gamma)
+    flips: Array  # (weights,) sign changes; in lanes (weights, width of a move)
 
 
 class Scratch(NamedTuple):
@@ -92,6 +107,12 @@ class Watch(NamedTuple):
 
 
 @njit(**OPTIONS)
+def held(values: Array, k: int) -> float:
+    """Entry k of a schedule, the last one beyond its end."""
+    return float(values[min(k, values.size - 1)])
+
+
+@njit(**OPTIONS)
 def _add_row(X: Array, y: Array, theta: Array, g: Array, i: int) -> None:
     """Add the gradient of row i to g."""
     r = -y[i]
@@ -102,20 +123,21 @@ def _add_row(X: Array, y: Array, theta: Array, g: Array, i: int) -> None:
 
 
 @njit(**OPTIONS)
-def advance(data: Data, rates: Rates, run: Run, scratch: Scratch, steps: int) -> None:
-    """Take `steps` full-batch steps of one run, in place."""
+def advance(data: Data, rates: Rates, run: Run, scratch: Scratch, first: int, last: int) -> None:
+    """Take the full-batch steps from number `first` up to `last` of one run, in place."""
     X, y = data.X, data.y
-    theta, g, G, S = scratch.theta, scratch.g, run.G, run.S
+    theta, g, E, S = scratch.theta, scratch.g, run.E, run.S
     n, d = X.shape
-    beta = rates.beta
+    gammas, betas, pendings = rates.gamma, rates.beta, rates.pending
     scale = 1.0 / n  # the factor of the mean, which g is without
-    rate = rates.gamma * scale
     weights, moves = rows_of(run.W, 0, d), rows_of(run.P, 0, d)
     sums, sizes = rows_of(S[:WEIGHTS], 0, d), rows_of(S[WEIGHTS:], 0, d)
     # A sum kept in an array entry, which might overlap another array, would keep the
     # loops from SIMD: hence a tuple of numbers.
     changes = NO_CHANGES
-    for _ in range(steps):
+    for k in range(first, last):
+        gamma, beta, pending = held(gammas, k), held(betas, k), held(pendings, k + 1)
+        whole = effect(gamma, beta, pending)
         for j in range(d):
             theta[j] = theta_at(weights, moves, j, beta)
             g[j] = 0.0
@@ -138,34 +160,40 @@ def advance(data: Data, rates: Rates, run: Run, scratch: Scratch, steps: int) ->
         # Two loops, because the sums' division costs a quarter of a step.
         if REMAINDERS and S.shape[1]:
             for j in range(d):
-                summands, changed = step_at(weights, moves, j, g[j], rate, beta)
+                mean = g[j] * scale
+                summands, changed = step_at(weights, moves, j, mean, gamma, beta, pending)
                 add_to(sums, j, summands)
                 add_sizes(sizes, j, summands)
                 changes = added(changes, changed)
-                G[j] += g[j] * scale
+                E[j] += whole * mean
         else:
             for j in range(d):
-                _, changed = step_at(weights, moves, j, g[j], rate, beta)
+                mean = g[j] * scale
+                _, changed = step_at(weights, moves, j, mean, gamma, beta, pending)
                 changes = added(changes, changed)
-                G[j] += g[j] * scale
+                E[j] += whole * mean
     for i in range(WEIGHTS):
         run.flips[i] += changes[i]
 
 
 @njit(**OPTIONS)
-def advance_rows(data: Data, rates: Rates, run: Run, scratch: Scratch, rows: Indices) -> None:
+def advance_rows(
+    data: Data, rates: Rates, run: Run, scratch: Scratch, rows: Indices, first: int
+) -> None:
     """Take one step for each line of `rows` (steps, batch_size), the rows it draws."""
     X, y = data.X, data.y
-    theta, g, G, S = scratch.theta, scratch.g, run.G, run.S
+    theta, g, E, S = scratch.theta, scratch.g, run.E, run.S
     d = X.shape[1]
     size = rows.shape[1]
-    beta = rates.beta
+    gammas, betas, pendings = rates.gamma, rates.beta, rates.pending
     scale = 1.0 / size  # the factor of the mean, which g is without
-    rate = rates.gamma * scale
     weights, moves = rows_of(run.W, 0, d), rows_of(run.P, 0, d)
     sums, sizes = rows_of(S[:WEIGHTS], 0, d), rows_of(S[WEIGHTS:], 0, d)
     changes = NO_CHANGES
     for k in range(rows.shape[0]):
+        gamma, beta = held(gammas, first + k), held(betas, first + k)
+        pending = held(pendings, first + k + 1)
+        whole = effect(gamma, beta, pending)
         for j in range(d):
             theta[j] = theta_at(weights, moves, j, beta)
             g[j] = 0.0
@@ -187,22 +215,24 @@ def advance_rows(data: Data, rates: Rates, run: Run, scratch: Scratch, rows: Ind
             _add_row(X, y, theta, g, rows[k, a])
         if REMAINDERS and S.shape[1]:
             for j in range(d):
-                summands, changed = step_at(weights, moves, j, g[j], rate, beta)
+                mean = g[j] * scale
+                summands, changed = step_at(weights, moves, j, mean, gamma, beta, pending)
                 add_to(sums, j, summands)
                 add_sizes(sizes, j, summands)
                 changes = added(changes, changed)
-                G[j] += g[j] * scale
+                E[j] += whole * mean
         else:
             for j in range(d):
-                _, changed = step_at(weights, moves, j, g[j], rate, beta)
+                mean = g[j] * scale
+                _, changed = step_at(weights, moves, j, mean, gamma, beta, pending)
                 changes = added(changes, changed)
-                G[j] += g[j] * scale
+                E[j] += whole * mean
     for i in range(WEIGHTS):
         run.flips[i] += changes[i]
 
 
 @njit(**OPTIONS)
-def assess(data: Data, beta: float, W: Array, P: Array, theta: Array, tol: float) -> int:
+def assess(data: Data, pending: float, W: Array, P: Array, theta: Array, tol: float) -> int:
     """Tell whether one run is going on (0), has converged (1), diverged (2) or lost a weight (3).
 
     Converged: |X theta - y| <= tol |y|, and no row of it above 100 tol in the row's own
@@ -211,17 +241,16 @@ def assess(data: Data, beta: float, W: Array, P: Array, theta: Array, tol: float
     itself, so that small weights, and with them the balancedness, are at rest as well.
     Lost: all that, but a weight is zero, which no later step changes.
     Sums of squares are taken in the largest entry's units: they neither under- nor
-    overflow. theta (d,) is scratch.
+    overflow. `pending` is what a momentum of one still does, theta (d,) is scratch.
     """
     X, y = data.X, data.y
     n, d = X.shape
-    pending = decay(beta) / (1.0 - decay(beta))
     at_rest = True
     lost = False
     largest = 0.0
     weights, rest = rows_of(W, 0, d), rows_of(np.zeros_like(P), 0, d)
     for j in range(d):
-        theta[j] = theta_at(weights, rest, j, beta)
+        theta[j] = theta_at(weights, rest, j, 0.0)
         largest = max(largest, abs(theta[j]))
         for i in range(WEIGHTS):
             at_rest = at_rest and abs(pending * P[i, j]) <= 1e2 * tol * abs(W[i, j])
@@ -236,7 +265,7 @@ def assess(data: Data, beta: float, W: Array, P: Array, theta: Array, tol: float
     drift = 0.0
     moved_weights = rows_of(W + pending * P, 0, d)
     for j in range(d):
-        moved = theta_at(moved_weights, rest, j, beta)
+        moved = theta_at(moved_weights, rest, j, 0.0)
         bounded = bounded and abs(moved - theta[j]) < far
         size += (theta[j] * unit) ** 2
         drift += ((moved - theta[j]) * unit) ** 2
@@ -266,14 +295,19 @@ def assess(data: Data, beta: float, W: Array, P: Array, theta: Array, tol: float
 
 @njit(**OPTIONS)
 def converge(
-    data: Data, rates: Rates, run: Run, scratch: Scratch, watch: Watch, checks: int
+    data: Data, rates: Rates, run: Run, scratch: Scratch, watch: Watch, first: int, checks: int
 ) -> tuple[int, int]:
-    """Alternate `check_every` steps and an assessment; return (assessment, steps taken)."""
+    """Alternate `check_every` steps and an assessment; return (assessment, steps taken).
+
+    `first` is the number of the first step.
+    """
     taken = 0
     for _ in range(checks):
-        advance(data, rates, run, scratch, watch.check_every)
+        begin = first + taken
         taken += watch.check_every
-        state = assess(data, rates.beta, run.W, run.P, scratch.theta, watch.tol)
+        advance(data, rates, run, scratch, begin, first + taken)
+        pending = held(rates.pending, first + taken)
+        state = assess(data, pending, run.W, run.P, scratch.theta, watch.tol)
         if state != 0:
             return state, taken
     return 0, taken
@@ -281,18 +315,36 @@ def converge(
 
 @njit(**OPTIONS)
 def converge_rows(
-    data: Data, rates: Rates, run: Run, scratch: Scratch, watch: Watch, rows: Indices
+    data: Data, rates: Rates, run: Run, scratch: Scratch, watch: Watch, first: int, rows: Indices
 ) -> tuple[int, int]:
     """Like `converge`, over the minibatches `rows` (steps, batch_size)."""
     taken = 0
     while taken < rows.shape[0]:
         stop = min(taken + watch.check_every, rows.shape[0])
-        advance_rows(data, rates, run, scratch, rows[taken:stop])
+        advance_rows(data, rates, run, scratch, rows[taken:stop], first + taken)
         taken = stop
-        state = assess(data, rates.beta, run.W, run.P, scratch.theta, watch.tol)
+        pending = held(rates.pending, first + taken)
+        state = assess(data, pending, run.W, run.P, scratch.theta, watch.tol)
         if state != 0:
             return state, taken
     return 0, taken
+
+
+@njit(**OPTIONS)
+def set_rates(rates: Rates, now: Now, lanes: int, k: int) -> None:
+    """Write the rates of step k of all lanes, over and over, into `now`."""
+    for lane in range(lanes):
+        gamma = held(rates.gamma[min(lane, rates.gamma.shape[0] - 1)], k)
+        betas = rates.beta[min(lane, rates.beta.shape[0] - 1)]
+        beta, next_beta = held(betas, k), held(betas, k + 1)
+        pending = held(rates.pending[min(lane, rates.pending.shape[0] - 1)], k + 1)
+        whole = effect(gamma, beta, pending)
+        for c in range(lane, now.gamma.size, lanes):
+            now.gamma[c] = gamma
+            now.beta[c] = beta
+            now.pending[c] = pending
+            now.effect[c] = whole
+            now.next_beta[c] = next_beta
 
 
 @njit(**OPTIONS)
@@ -308,15 +360,16 @@ def fill_parameter(beta: Array, W: Array, P: Array, theta: Array) -> None:
 
 
 @njit(**OPTIONS)
-def move_lanes(rates: Rates, run: Run, theta: Array, g: Array, first: int) -> None:
-    """Move the g.size coordinates of all lanes that start at `first`.
+def move_lanes(now: Now, run: Run, theta: Array, g: Array, scale: float, first: int) -> None:
+    """Move the g.size coordinates of all lanes that start at `first`; g lacks the factor `scale`.
 
     Coordinates and lanes are one axis here, lanes fastest. The rates and flips repeat
     with a period of g.size. One long loop, because each loop pays anew for the proof
     that its arrays do not overlap. theta (d lanes,) receives the parameter of the next
     step while the weights are at hand.
     """
-    gamma, beta, S = rates.gamma, rates.beta, run.S
+    gamma, beta, pending = now.gamma, now.beta, now.pending
+    next_beta, S = now.next_beta, run.S
     stop = first + g.size
     weights, moves = rows_of(run.W, first, stop), rows_of(run.P, first, stop)
     flips = rows_of(run.flips, 0, g.size)
@@ -324,16 +377,18 @@ def move_lanes(rates: Rates, run: Run, theta: Array, g: Array, first: int) -> No
     if REMAINDERS and S.shape[1]:
         sums, sizes = rows_of(S[:WEIGHTS], first, stop), rows_of(S[WEIGHTS:], first, stop)
         for c in range(g.size):
-            summands, changed = step_at(weights, moves, c, g[c], gamma[c], beta[c])
+            mean = g[c] * scale
+            summands, changed = step_at(weights, moves, c, mean, gamma[c], beta[c], pending[c])
             add_to(sums, c, summands)
             add_sizes(sizes, c, summands)
             add_to(flips, c, changed)
-            out[c] = theta_at(weights, moves, c, beta[c])
+            out[c] = theta_at(weights, moves, c, next_beta[c])
         return
     for c in range(g.size):
-        _, changed = step_at(weights, moves, c, g[c], gamma[c], beta[c])
+        mean = g[c] * scale
+        _, changed = step_at(weights, moves, c, mean, gamma[c], beta[c], pending[c])
         add_to(flips, c, changed)
-        out[c] = theta_at(weights, moves, c, beta[c])
+        out[c] = theta_at(weights, moves, c, next_beta[c])
 
 
 @njit(**OPTIONS)
@@ -347,43 +402,52 @@ def _add_panel(panel: Array, theta: Array, y: Array, part: Array, r: Array, firs
 
 
 @njit(**OPTIONS)
-def advance_lanes(data: Lanes, rates: Rates, run: Run, scratch: LaneScratch, steps: int) -> None:
-    """Take `steps` full-batch steps of all lanes, in place.
+def advance_lanes(
+    data: Lanes, rates: Rates, run: Run, scratch: LaneScratch, first: int, last: int
+) -> None:
+    """Take the full-batch steps from number `first` up to `last` of all lanes, in place.
 
     A panel's gradient, the move of its coordinates and its share of the next residual
-    are computed together, so that X and the state pass the cache once a step. The rates
-    and flips repeat with any period that divides width * lanes.
+    are computed together, so that X and the state pass the cache once a step. The flips
+    repeat with any period that divides width * lanes.
     """
     X, y = data.panels, data.y
-    theta, r, g, G = scratch.theta, scratch.r, scratch.g, run.G
+    theta, r, g, E = scratch.theta, scratch.r, scratch.g, run.E
     panels, rows, width = X.shape
     lanes = y.shape[1]
-    period = rates.gamma.size
+    period = run.flips.shape[1]
     flat_theta = theta.reshape(theta.size)
     flat_g = g.reshape(g.size)
-    scaled = Rates(rates.gamma / rows, rates.beta)  # the products below lack the mean's 1/n
+    scale = 1.0 / rows  # the products below lack the mean's 1/n
+    buffer = np.empty((5, period))
+    now = Now(buffer[0], buffer[1], buffer[2], buffer[3], buffer[4])
+    set_rates(rates, now, lanes, first)
+    steady = max(rates.gamma.shape[1], rates.beta.shape[1], rates.pending.shape[1]) == 1
     part = np.empty_like(r)
     next_r = np.empty_like(r)
     # The gradients are X^T r, so their sum is X^T (the sum of r): n rows to add up, not d.
     total = np.zeros_like(r)
-    fill_parameter(rates.beta, run.W, run.P, flat_theta)
+    fill_parameter(now.beta, run.W, run.P, flat_theta)
     for q in range(panels):
         _add_panel(X[q], theta[q * width : (q + 1) * width], y, part, r, q == 0)
-    for _ in range(steps):
+    for k in range(first, last):
+        if not steady:
+            set_rates(rates, now, lanes, k)
         for q in range(panels):
             np.dot(X[q].T, r, g)
-            for first in range(0, width * lanes, period):
-                stretch = flat_g[first : first + period]
-                move_lanes(scaled, run, flat_theta, stretch, q * width * lanes + first)
+            for start in range(0, width * lanes, period):
+                stretch = flat_g[start : start + period]
+                move_lanes(now, run, flat_theta, stretch, scale, q * width * lanes + start)
             _add_panel(X[q], theta[q * width : (q + 1) * width], y, part, next_r, q == 0)
+        whole = now.effect
         for i in range(rows):
-            for k in range(lanes):
-                total[i, k] += r[i, k]
+            for lane in range(lanes):
+                total[i, lane] += whole[lane] * r[i, lane]
         r, next_r = next_r, r
     for q in range(panels):
         np.dot(X[q].T, total, g)
         for c in range(g.size):
-            G[q * width * lanes + c] += flat_g[c] / rows
+            E[q * width * lanes + c] += flat_g[c] * scale
 
 
 @njit(**OPTIONS)
@@ -393,12 +457,14 @@ def converge_lanes(
     run: Run,
     scratch: LaneScratch,
     watch: Watch,
+    first: int,
     checks: int,
     states: Indices,
 ) -> int:
     """Alternate steps and assessments until a lane ends; return the steps taken.
 
-    `states` (lanes,) receives each lane's assessment, as `assess` codes it.
+    `first` is the number of the first step; `states` (lanes,) receives each lane's
+    assessment, as `assess` codes it.
     """
     y = data.y
     rows, lanes = y.shape
@@ -410,8 +476,9 @@ def converge_lanes(
     one = Data(data.X, np.empty(rows))
     taken = 0
     for _ in range(checks):
-        advance_lanes(data, rates, run, scratch, watch.check_every)
+        begin = first + taken
         taken += watch.check_every
+        advance_lanes(data, rates, run, scratch, begin, first + taken)
         ended = False
         for k in range(lanes):
             for i in range(WEIGHTS):
@@ -420,7 +487,8 @@ def converge_lanes(
                     one_p[i, j] = run.P[i, j * lanes + k]
             for i in range(rows):
                 one.y[i] = y[i, k]
-            states[k] = assess(one, rates.beta[k], one_w, one_p, one_theta, watch.tol)
+            pending = held(rates.pending[min(k, rates.pending.shape[0] - 1)], first + taken)
+            states[k] = assess(one, pending, one_w, one_p, one_theta, watch.tol)
             ended = ended or states[k] != 0
         if ended:
             break

@@ -11,7 +11,7 @@ from momentumflow.numeric.implicit import ImplicitSolution, implicit_solution
 from momentumflow.numeric.runs.batch_state import Runs
 from momentumflow.numeric.runs.foresight import State, noise_of, rates_of
 from momentumflow.numeric.runs.kernel_modules import MethodLike, kernels_for
-from momentumflow.numeric.runs.trajectory import STATUS_CODES, RunStatus
+from momentumflow.numeric.runs.trajectory import STATUS_CODES, RunStatus, logarithmic
 
 _KNOWN = STATUS_CODES.index(RunStatus.LIMIT_KNOWN)
 # The first look is at this relative residual; a next one when it has fallen by this factor.
@@ -51,16 +51,17 @@ class EarlyEnding:
         for i in active[self.runs.state[active] == 0].tolist():
             runs, d = self.runs, self.runs.d
             kernels = kernels_for(self.method, "numpy")
-            (plus, minus), moves, G = runs.W[i, :, :d], runs.P[i, :, :d], runs.G[i, :d]
+            (plus, minus), moves, E = runs.W[i, :, :d], runs.P[i, :, :d], runs.E[i, :d]
             X, y = runs.X[runs.design[i]][:, :d], runs.y[i]
-            gamma, beta = runs.gamma[i], runs.beta[i]
             residual = X @ kernels.parameter(plus, minus, 0.0, 0.0, 0.0) - y
             size = float(np.linalg.norm(residual) / np.linalg.norm(y))
             if not size <= self.next_look[i]:
                 continue
             self.next_look[i] = size / _FALL
+            k = int(runs.steps[i])
             with np.errstate(divide="ignore", invalid="ignore"):  # a weight may be zero by chance
-                totals = np.stack(kernels.remainders(plus, minus, *moves, G, gamma, beta))
+                C = float(runs.rates.at([i], k)[2][0])
+                totals = logarithmic(kernels.remainders(plus, minus, *moves, E, C))
                 logs = np.log(np.abs(runs.W[i, :, :d])) - totals
             if not np.all(np.isfinite(logs)):
                 continue
@@ -68,12 +69,11 @@ class EarlyEnding:
                 (X, y), log_balancedness=logs[0] + logs[1], shift=logs[0] - logs[1],
                 start=self.found.get(i),
             )  # fmt: skip
-            step = kernels.time_step(gamma, beta)
-            lam = np.asarray(step / (1 - beta))
-            pending = step * np.stack((-G, G)) - totals
-            rates = rates_of(pending, np.asarray(beta), lam, X.T @ residual / y.size)
+            share, lam, step = runs.rates.pace_of(i, k)
+            pending = np.stack((-E, E)) - totals
+            rates = rates_of(pending, np.asarray(share), np.asarray(lam), X.T @ residual / y.size)
             noise = float(noise_of(step, y.size, self.batch_size))
-            state = State(X, residual, runs.W[i, :, :d], rates, float(lam), noise)
+            state = State(X, residual, runs.W[i, :, :d], rates, lam, noise)
             error = state.ahead(found.theta, logs[0] + logs[1]) + float(found.error)
             if found.certified and error <= self.accuracy:
                 runs.state[i] = _KNOWN

@@ -84,7 +84,7 @@ class RunByRun(Engine):
 
         def one(i: int) -> None:
             with _side_by_side(kernels, runs, i) as state:
-                ended, taken = kernels.converge(*state, watch, checks)
+                ended, taken = kernels.converge(*state, watch, int(runs.steps[i]), checks)
             runs.steps[i] += taken
             runs.state[i] = ended
 
@@ -109,7 +109,7 @@ class ByRows(Engine):
         def one(i: int) -> None:
             rows = self.minibatches.draw(i, check_every * checks)
             with _side_by_side(kernels, runs, i) as state:
-                ended, taken = kernels.converge_rows(*state, watch, rows)
+                ended, taken = kernels.converge_rows(*state, watch, int(runs.steps[i]), rows)
             runs.steps[i] += taken
             runs.state[i] = ended
 
@@ -176,11 +176,10 @@ class InLanes(Engine):
             panels = self._panels_of(design, width)
             repeat = _largest_divisor(width, MOVE_LENGTH // lanes)
             y = np.ascontiguousarray(runs.y[members].T)
-            gamma, beta = (np.tile(a[members], repeat) for a in (runs.gamma, runs.beta))
             flips = np.zeros((2, repeat * lanes))
             states = np.zeros(lanes, dtype=np.int64)
             summed = size + _ROW_PAD if runs.S.size else 0
-            W, P, theta, g, r, S, G = _staggered(
+            W, P, theta, g, r, S, E = _staggered(
                 *[(2, size + _ROW_PAD)] * 2,
                 (d, lanes), (width, lanes), (n, lanes), (4, summed), (size,),
             )  # fmt: skip
@@ -190,15 +189,16 @@ class InLanes(Engine):
                 (lane[sign, :size].reshape(d, lanes), run[:, sign])
                 for lane, run in state
                 for sign in range(lane.shape[0])
-            ] + [(G.reshape(d, lanes), runs.G)]
+            ] + [(E.reshape(d, lanes), runs.E)]
             for lane, run in pairs:
                 lane[:] = run[members].T
             taken = kernels.converge_lanes(
                 kernels.Lanes(X, panels, y),
-                kernels.Rates(gamma, beta),
-                kernels.Run(W, P, G, S, flips),
+                kernels.Rates(*runs.rates.of_runs(members)),
+                kernels.Run(W, P, E, S, flips),
                 kernels.LaneScratch(theta, r, g),
                 kernels.Watch(self.tol, check_every),
+                int(runs.steps[members[0]]),  # all that are active have taken as many
                 checks,
                 states,
             )
@@ -232,7 +232,7 @@ class InNumpy(Engine):
                 rows = np.stack(drawn, axis=1)
             for k in range(check_every):
                 self._step(active, None if rows is None else rows[k])
-            self.runs.steps[active] += check_every
+                self.runs.steps[active] += 1
             self._assess(active)
             active = active[self.runs.state[active] == 0]
 
@@ -240,7 +240,10 @@ class InNumpy(Engine):
         kernels = kernels_for(self.method, "numpy")
         runs = self.runs
         (wp, wm), (pp, pm) = (np.moveaxis(a[active], 1, 0) for a in (runs.W, runs.P))
-        gamma, beta = runs.gamma[active, None], runs.beta[active, None]
+        k = int(runs.steps[active[0]])
+        gamma, beta, _ = (a[:, None] for a in runs.rates.at(active, k))
+        pending = runs.rates.at(active, k + 1)[2][:, None]
+        effect = kernels.effect(gamma, beta, pending)
         X, y = runs.X[runs.design[active]], runs.y[active]
         if rows is not None:
             X = np.take_along_axis(X, rows[:, :, None], axis=1)
@@ -249,13 +252,13 @@ class InNumpy(Engine):
             theta = kernels.parameter(wp, wm, pp, pm, beta)
             r = np.einsum("bnd,bd->bn", X, theta) - y
             g = np.einsum("bnd,bn->bd", X, r) / y.shape[1]
-            w0, w1, p0, p1, s0, s1, f0, f1 = kernels.step(wp, wm, pp, pm, g, gamma, beta)
+            w0, w1, p0, p1, s0, s1, f0, f1 = kernels.step(wp, wm, pp, pm, g, gamma, beta, pending)
         runs.W[active] = np.stack((w0, w1), axis=1)
         runs.P[active] = np.stack((p0, p1), axis=1)
         if runs.S.size:
             runs.S[active] += np.stack((s0, s1, np.abs(s0), np.abs(s1)), axis=1)
         runs.flips[active] += np.stack((f0.sum(axis=-1), f1.sum(axis=-1)), axis=1)
-        runs.G[active] += g
+        runs.E[active] += effect * g
 
     def _assess(self, active: Indices) -> None:
         kernels = kernels_for(self.method, "numba")
@@ -263,8 +266,9 @@ class InNumpy(Engine):
         for i in active.tolist():
             X = runs.X[runs.design[i]]
             data = kernels.Data(X, runs.y[i])
+            pending = float(runs.rates.at([i], int(runs.steps[i]))[2][0])
             runs.state[i] = kernels.assess(
-                data, runs.beta[i], runs.W[i], runs.P[i], np.empty(X.shape[1]), self.tol
+                data, pending, runs.W[i], runs.P[i], np.empty(X.shape[1]), self.tol
             )
 
     def nanoseconds(self) -> float:
@@ -280,7 +284,7 @@ def _side_by_side(kernels: Any, runs: Runs, i: int) -> Iterator[tuple[Any, ...]]
     have the same offset in a page, their loads and stores wait for each other, and
     a step takes up to half as long again. The state is copied back at the end.
     """
-    kept = (runs.W[i], runs.P[i], runs.G[i], runs.S[i], runs.flips[i])
+    kept = (runs.W[i], runs.P[i], runs.E[i], runs.S[i], runs.flips[i])
     scratch = np.zeros(runs.X.shape[2])
     parts = (runs.y[i], *kept, scratch, scratch)
     sizes = [-(-part.size // 8) * 8 for part in parts]
@@ -295,7 +299,7 @@ def _side_by_side(kernels: Any, runs: Runs, i: int) -> Iterator[tuple[Any, ...]]
     y, *state, theta, g = copies
     yield (
         kernels.Data(runs.X[runs.design[i]], y),
-        kernels.Rates(runs.gamma[i], runs.beta[i]),
+        kernels.Rates(*runs.rates.of_run(i)),
         kernels.Run(*state),
         kernels.Scratch(theta, g),
     )

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from scipy.linalg import solve_continuous_lyapunov
@@ -78,6 +78,22 @@ class PredictedLimit(ImplicitSolution):
 
     def __repr__(self) -> str:
         return f"{super().__repr__()[:-1]}, ahead={self._largest})"
+
+
+class Pace(NamedTuple):
+    """How discrete runs go on: what a schedule has changed by then, and its largest rates yet.
+
+    Attributes
+    ----------
+    share : ndarray, shape (...)
+        What is left of the momentum after a step; beta where it is constant.
+    lam, step : ndarray, shape (...)
+        lambda, and the time that a step takes.
+    """
+
+    share: FloatArray
+    lam: FloatArray
+    step: FloatArray
 
 
 @dataclass(frozen=True, eq=False)

@@ -33,6 +33,7 @@ from momentumflow.numeric.data.labelled import (
 )
 from momentumflow.numeric.data.problems import Regression
 from momentumflow.numeric.runs.foresight import (
+    Pace,
     PredictedLimit,
     State,
     looked_ahead,
@@ -80,6 +81,15 @@ STATUS_CODES = (
 # left when the push and the momentum of a weight cancel, and beyond this S that is the
 # rounding of the weights.
 _LARGEST_REMAINDER = 30.0
+
+
+def logarithmic(remainders: Sequence[FloatArray]) -> FloatArray:
+    """Return S_± + ln|w_±/w_0| from R + phi(w) - phi(w_0), shape (2, ...).
+
+    The straightened coordinates of the two-layer network are ln|w_+| and -ln|w_-|.
+    """
+    plus, minus = remainders
+    return np.stack((plus, -minus))
 
 
 def end_at_zero(S: FloatArray, w: FloatArray, sign_changes: NDArray[Any]) -> Any:
@@ -225,6 +235,8 @@ class Trajectory(Value):
     squared_rates : ndarray, shape (..., 2, d), optional
         Flows only: the integrals of (w'/w)^2 dt for w_+ and w_-; under gradient
         flow both are the integral of g^2 dt.
+    pace : Pace, optional
+        Discrete runs only: how they would go on.
     remainder_rounding : ndarray, shape (..., d), optional
         Discrete runs whose remainders were summed by their definition only: a
         bound on what rounding adds to S_+ + S_-. It is large where a weight came
@@ -255,6 +267,7 @@ class Trajectory(Value):
     settings: dict[str, Any] = field(repr=False)
     method: MethodLike | None = field(default=None, repr=False)
     squared_rates: FloatArray | None = field(default=None, repr=False)
+    pace: Pace | None = field(default=None, repr=False)
     remainder_rounding: FloatArray | None = field(default=None, repr=False)
     sign_change_times: Any = field(default=None, repr=False)
     path: Path | None = field(default=None, repr=False)
@@ -388,23 +401,25 @@ class Trajectory(Value):
             X, y = self.problem.X, self.problem.y
             r = (X @ self.theta[..., None])[..., 0] - y
             g = (np.swapaxes(X, -1, -2) @ r[..., None])[..., 0] / self.problem.n
-            beta = np.asarray(self.settings.get("beta", 1.0), dtype=np.float64)
-            return rates_of(pending, beta, self.lam, g)
+            share = np.asarray(1.0) if self.pace is None else self.pace.share
+            return rates_of(pending, share, self.lam, g)
 
     @property
     def lam(self) -> FloatArray:
-        """Lambda of a flow; of a discrete run, its time step over 1 - beta; shape (...)."""
-        if "lam" in self.settings:
-            return np.broadcast_to(np.asarray(self.settings["lam"]), self.loss.shape)
-        eps = self.time / np.maximum(self.steps, 1)
-        return np.asarray(eps / (1 - np.asarray(self.settings["beta"])))
+        """Lambda of a flow; of a discrete run, its time step over 1 - beta; shape (...).
+
+        Under a schedule, the largest from the end of the run on.
+        """
+        if self.pace is not None:
+            return self.pace.lam
+        return np.broadcast_to(np.asarray(self.settings["lam"]), self.loss.shape)
 
     def _ahead(self, theta: FloatArray) -> Any:
         """Estimate how far predictions are from the limits, run by run; shape (...)."""
         shape, problem = self.loss.shape, self.problem
         found = np.zeros(shape)
         X = np.broadcast_to(problem.X, (*shape, *problem.X.shape[-2:]))
-        step = self.time / np.maximum(self.steps, 1)
+        step = np.zeros(shape) if self.pace is None else self.pace.step
         noise = noise_of(step, problem.n, self.settings.get("batch_size"))
         weights = np.stack((self.w_plus, self.w_minus), -2)
         with np.errstate(all="ignore"):  # what has diverged is not finite
@@ -444,6 +459,9 @@ class Trajectory(Value):
                 return "reduce {lam}"
             out_of_steps = steps >= self.settings["max_steps"]
             return "raise {max_steps}" if out_of_steps else "raise {t_max}, or loosen {tol}"
+        if any(isinstance(self.settings[name], str) for name in ("gamma", "beta")):
+            # what is stable at one step need not be at another
+            return "reduce {gamma}" if diverged else "raise {max_steps} or {gamma}; or loosen {tol}"
         gamma, beta = (
             float(np.broadcast_to(self.settings[name], ended.shape)[index])
             for name in ("gamma", "beta")
@@ -514,6 +532,8 @@ class Trajectory(Value):
         labels = feature_labels(self.problem.feature_names, self.problem.d)
         coords: dict[str, Any] = {"feature": labels, "weight": ["w_plus", "w_minus"]}
         for name in ("gamma", "beta") if self.method is not None else ("lam",):
+            if isinstance(self.settings[name], str):  # a schedule: it stands in the attributes
+                continue
             values = np.broadcast_to(self.settings[name], self.loss.shape)
             coords[name] = (batch, values, attributes(name))
         return dataset(data, coords, self.settings)

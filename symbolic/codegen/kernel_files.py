@@ -14,13 +14,19 @@ from functools import lru_cache
 from pathlib import Path
 
 import jinja2
+import sympy as sp
 
 from momentumflow.base.arguments import FileName, checked
 from momentumflow.base.choices import Backend
 from momentumflow.base.errors import InputError
 from momentumflow.base.files import write_whole
 from momentumflow.symbolic.codegen.compiled import emit, identifier
-from momentumflow.symbolic.codegen.remainder_laws import LogarithmicLaw
+from momentumflow.symbolic.codegen.remainder_laws import (
+    PENDING,
+    SPENT,
+    RemainderLaw,
+    alone,
+)
 from momentumflow.symbolic.codegen.update_rule import GRADIENT_SUM, FlowField, Step, successor
 from momentumflow.symbolic.methods.momentum_methods import (
     GradientDescent,
@@ -144,27 +150,30 @@ def kernel_source(
     step = Step(method, network)
     step.require_values()
     modules, suffix = BACKENDS[backend]
-    logarithmic = LogarithmicLaw(method, network)
-    numerators, denominators = logarithmic.increments if logarithmic.applies else ((), ())
+    rule = step.realisation
+    law = RemainderLaw(method, network) if alone(network) else None
+    numerators, denominators = law.quotients if law else ((), ())
+    totals = law.totals if law else ()
+    total_arguments: tuple[sp.Symbol, ...] = (*step.state, SPENT, PENDING)
+    if backend not in COMMITTED_BACKENDS:  # those run at constant parameters, and sum g itself
+        constant = {SPENT: rule.time_step * GRADIENT_SUM, PENDING: rule.pending}
+        totals = tuple(total.subs(constant) for total in totals)
+        total_arguments = (*step.state, GRADIENT_SUM, gamma, beta)
     p_next = tuple(successor(p) for p in step.displacements)
     w_next = tuple(successor(w) for w in step.weights)
-    ratio_arguments = (*step.weights, *step.displacements, *w_next, *p_next, *step.settings)
+    moved = (*step.state, *w_next, *p_next, *step.settings)
     parts = {
         "parameter": emit([step.parameter], (*step.state, beta), modules=modules),
         "displacements": emit(
             step.displacement_updates, (*step.state, *step.settings), modules=modules
         ),
-        "weight_updates": emit(step.weight_updates, ratio_arguments, modules=modules, prefix="u"),
+        "weight_updates": emit(step.weight_updates, moved, modules=modules, prefix="u"),
         "increments": emit(
-            (*numerators, *denominators), ratio_arguments, modules=modules, prefix="q"
+            (*numerators, *denominators), (*moved, PENDING), modules=modules, prefix="q"
         ),
-        "totals": emit(
-            logarithmic.totals if logarithmic.applies else (),
-            (*step.state, GRADIENT_SUM, gamma, beta),
-            modules=modules,
-        ),
-        "time_step": emit([step.realisation.time_step], (gamma, beta), modules=modules),
-        "decay": emit([step.realisation.decay], (beta,), modules=modules),
+        "totals": emit(totals, total_arguments, modules=modules),
+        "effect": emit([rule.gain + rule.push * PENDING], (gamma, beta, PENDING), modules=modules),
+        "decay": emit([rule.decay], (beta,), modules=modules),
     }
     code = "".join(line for e in parts.values() for line in (*e.assignments, *e.results))
     return (
@@ -183,7 +192,7 @@ def kernel_source(
             p_next=[identifier(p) for p in p_next],
             displacement_names=[identifier(p) for p in step.displacements],
             prefix=f"{python_name(method.name)}_{python_name(network.name)}",
-            remainders=logarithmic.applies,
+            remainders=law is not None,
             uses_math="math." in code,
             uses_numpy="np." in code,
             loops=_loops() if backend == "numba" else "",

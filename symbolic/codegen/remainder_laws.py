@@ -28,7 +28,7 @@ import sympy as sp
 from momentumflow.base.arguments import checked
 from momentumflow.base.errors import InputError
 from momentumflow.base.values import Formulated
-from momentumflow.symbolic.codegen.update_rule import GRADIENT_SUM, Realisation, Step, successor
+from momentumflow.symbolic.codegen.update_rule import Realisation, Step, successor
 from momentumflow.symbolic.expressions import Formula
 from momentumflow.symbolic.identities import Identity
 from momentumflow.symbolic.methods.momentum_methods import MomentumMethod
@@ -40,6 +40,8 @@ from momentumflow.symbolic.symbols import beta, g, gamma
 # The parameters of step k, and what the steps after it make of a push.
 gamma_k = sp.Symbol("gamma_k", positive=True)
 beta_k, C_now, C_next, e_now, mu_k = sp.symbols("beta_k C_k C_{k+1} e_k mu_k", real=True)
+# The same as arguments of generated kernels: C_{k+1} (C_k of the state), and sum e_k g_k.
+PENDING, SPENT = sp.symbols("pending E", real=True)
 _phi_start, _phi, _phi_next, _spent = sp.symbols("phi_0 phi_k phi_{k+1} E_k", real=True)
 _HERE = "derived here"
 
@@ -133,6 +135,17 @@ class Move:
         )
 
 
+def pushes_of(network: SeparableNetwork) -> tuple[sp.Expr, ...]:
+    """Return D of each weight: the force on it is -g D."""
+    return tuple(sp.cancel(-force / g) for force in network.force)
+
+
+def alone(network: SeparableNetwork) -> bool:
+    """Whether the force on each weight depends on this weight alone, as the law asks."""
+    rows = zip(network.coordinates, pushes_of(network), strict=True)
+    return not any(push.free_symbols - {w} for w, push in rows)
+
+
 @checked
 @dataclass(frozen=True, repr=False)
 class RemainderLaw(Formulated):
@@ -165,13 +178,13 @@ class RemainderLaw(Formulated):
     network: SeparableNetwork
 
     def __post_init__(self) -> None:
-        for w, push in zip(self.step.weights, self.pushes, strict=True):
-            if push.free_symbols - {w}:
-                raise InputError(
-                    "a network whose force on each weight depends on this weight alone",
-                    f"{-g * push} on {w}",
-                    "take straightened(map).network",
-                )
+        if not alone(self.network):
+            raise InputError(
+                "a network whose force on each weight depends on this weight alone",
+                ", ".join(map(str, self.network.force)),
+                "take straightened(map).network",
+            )
+        Realisation.of(self.method)
 
     @classmethod
     def of_map(cls, method: MomentumMethod, parameter: Formula) -> RemainderLaw:
@@ -217,7 +230,7 @@ class RemainderLaw(Formulated):
     @cached_property
     def pushes(self) -> tuple[sp.Expr, ...]:
         """D of each weight: the force is -g D."""
-        return tuple(sp.cancel(-force / g) for force in self.network.force)
+        return pushes_of(self.network)
 
     @cached_property
     def scheduled(self) -> Realisation:
@@ -264,6 +277,43 @@ class RemainderLaw(Formulated):
         return tuple(found)
 
     @cached_property
+    def quotients(self) -> tuple[tuple[sp.Expr, ...], tuple[sp.Expr, ...]]:
+        """Numerators and denominators of what one step adds to R + phi(w).
+
+        Of (weights, momenta, both after the step, g, gamma, beta, C_{k+1}).
+        """
+        rule = self.step.realisation
+        effect = rule.gain + rule.push * PENDING
+        at = {gamma_k: gamma, beta_k: beta}  # the moves of a schedule, in symbols of one step
+        pairs = [move.quotient(1 + PENDING, PENDING, effect, rule.push) for move in self.moves()]
+        numerators, denominators = zip(*pairs, strict=True)
+        return tuple(e.subs(at) for e in numerators), tuple(e.subs(at) for e in denominators)
+
+    @cached_property
+    def totals(self) -> tuple[sp.Expr, ...]:
+        """R + phi(w) - phi(w_0) of each weight, of (weights, momenta, sum e_i g_i, C_k).
+
+        No division is left in the loop, and phi need not be known.
+
+        Raises
+        ------
+        ProofError
+            If the telescoping does not hold for this method and network.
+        """
+        found = []
+        for w, move in zip(self.step.weights, self.moves(), strict=True):
+            self.telescoping(w, move).prove()
+            move.beginning(f"start of {w.name}, {self.method.name}").prove()
+            at = {_phi_start: 0, _phi: 0, _spent: SPENT, C_now: PENDING}
+            found.append(move.before.subs(at))
+        return tuple(found)
+
+    def telescoping(self, weight: sp.Symbol, move: Move) -> Identity:
+        """State that the partial remainder of a weight telescopes, under any schedule."""
+        name = f"telescoping of {weight.name}, {self.method.name}, any schedule"
+        return move.telescoping(self.scheduled, name, "D_k not zero")
+
+    @cached_property
     def drifts(self) -> dict[str, tuple[sp.Expr, ...]]:
         """What weight decay adds in one step: "coupled" (to the gradient) and "decoupled"."""
         effect = self.scheduled.gain + self.scheduled.push * C_next
@@ -285,9 +335,7 @@ class RemainderLaw(Formulated):
             plain, coupled, decoupled = (moves[i] for moves in kinds)
             place = f"of {w.name}, {name}"
             found += [
-                plain.telescoping(
-                    self.scheduled, f"telescoping {place}, any schedule", "D_k not zero"
-                ),
+                self.telescoping(w, plain),
                 plain.beginning(f"start {place}"),
                 coupled.telescoping(
                     self.scheduled,
@@ -340,104 +388,3 @@ class RemainderLaw(Formulated):
             ),
             source=_HERE,
         )
-
-
-@dataclass(frozen=True)
-class LogarithmicLaw:
-    """The law at constant parameters where the force on every weight is a multiple of g w.
-
-    Then `phi = ln|w|` up to a factor, and the remainder of every weight is
-    `S = -ln|w/w_0| + ...` (PPF, section 4, for the two-layer network).
-    """
-
-    method: MomentumMethod
-    network: SeparableNetwork
-
-    @cached_property
-    def step(self) -> Step:
-        """One step of the method on the network."""
-        return Step(self.method, self.network)
-
-    @property
-    def applies(self) -> bool:
-        """Whether every weight obeys a Riccati recursion driven by g alone."""
-        return None not in self.network.log_rates()
-
-    @cached_property
-    def increments(self) -> tuple[tuple[sp.Expr, ...], tuple[sp.Expr, ...]]:
-        """Numerators and denominators of the summands of (1 - beta) (S + ln|w/w_0|).
-
-        The summand is (z - 1) - beta (1 - 1/z), z = w_next/w, for heavy ball.
-
-        Raises
-        ------
-        InputError
-            If the law does not apply.
-        """
-        if not self.applies:
-            raise InputError(
-                "a network whose force on each weight w is a multiple of g w",
-                f"force {self.network.force}",
-            )
-        step, r = self.step, self.step.realisation
-        numerators, denominators = [], []
-        for w, p, rate in zip(step.weights, step.displacements, self._rates, strict=True):
-            move = Move(w, step.evaluation_point[w], successor(w), p, successor(p))
-            # all but the force, which is rate g w, is in units of 1/(1 - decay)
-            effect = (1 - r.decay) * r.time_step
-            parts = move.quotient(sp.S.One, r.decay, -rate * effect, -rate * r.push)
-            numerators.append(parts[0])
-            denominators.append(parts[1])
-        return tuple(numerators), tuple(denominators)
-
-    @cached_property
-    def totals(self) -> tuple[sp.Expr, ...]:
-        """S + ln|w/w_0| of each weight, of (weights, displacements, G, gamma, beta).
-
-        G is the sum of g. No division is left in the loop, and none by a weight near zero.
-
-        Raises
-        ------
-        ProofError
-            If the telescoping does not hold for this method and network.
-        """
-        for identity in self.telescoping:
-            identity.prove()
-        return self._totals
-
-    @cached_property
-    def telescoping(self) -> tuple[Identity, ...]:
-        """One step adds to each total what the definition of the remainder adds.
-
-        One identity for each weight, written over one step of the method.
-        """
-        numerators, denominators = self.increments
-        step, found = self.step, []
-        for i, (w, p) in enumerate(zip(step.weights, step.displacements, strict=True)):
-            new_w, new_p = successor(w), successor(p)
-            total = self._totals[i]
-            after = total.subs({w: new_w, p: new_p, GRADIENT_SUM: GRADIENT_SUM + g})
-            found.append(
-                Identity(
-                    f"telescoping of the remainder of {w.name}, {self.method.name}",
-                    after - total,
-                    numerators[i] / denominators[i] / (1 - step.realisation.decay),
-                    assumptions="no weight is zero; the run starts at rest, where the total is 0",
-                    relations=(
-                        ("the move", new_w, step.weight_updates[i]),
-                        ("one step of the method", new_p, step.displacement_updates[i]),
-                    ),
-                    source="the remainder law at constant parameters, phi = ln|w|",
-                )
-            )
-        return tuple(found)
-
-    @property
-    def _rates(self) -> tuple[sp.Expr, ...]:
-        return tuple(rate for rate in self.network.log_rates() if rate is not None)
-
-    @property
-    def _totals(self) -> tuple[sp.Expr, ...]:
-        step, r = self.step, self.step.realisation
-        rows = zip(step.weights, step.displacements, self._rates, strict=True)
-        return tuple(rate * r.time_step * GRADIENT_SUM - r.pending * p / w for w, p, rate in rows)

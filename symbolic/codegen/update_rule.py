@@ -19,7 +19,7 @@ from momentumflow.symbolic.methods.momentum_methods import MomentumMethod
 from momentumflow.symbolic.networks.diagonal_network import SeparableNetwork
 from momentumflow.symbolic.symbols import beta, g, gamma, lam
 
-# The sum of the gradient entries of all steps taken.
+# The sum of the gradient entries of all steps taken, at constant parameters.
 GRADIENT_SUM = sp.Symbol("G", real=True)
 
 

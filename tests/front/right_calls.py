@@ -356,6 +356,8 @@ def _numeric() -> dict[str, tuple[Any, dict[str, Any]]]:
         "RegularisationPath": (numeric.RegularisationPath, _fields(path)),
         "RegularisationPath.to_xarray": (path.to_xarray, {"feature_names": ["a", "b", "c"]}),
         "RegularisationPath.to_frame": (path.to_frame, {"feature_names": ["a", "b", "c"]}),
+        "Schedule": (numeric.Schedule, {"values": [0.1, 0.2]}),
+        "Schedule.__call__": (numeric.Schedule([0.1, 0.2]), {"step": 1}),
         "SignChanges": (
             numeric.SignChanges,
             {"time": np.zeros(1), "weight": np.array(["w_plus"]), "coordinate": np.array([0])},

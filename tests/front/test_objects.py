@@ -153,6 +153,7 @@ EXAMPLES = {
     "PredictedLimit": lambda: run().predicted_limit(),
     "Regression": problem,
     "RegularisationPath": lambda: numeric.regularisation_path(problem(), np.geomspace(0.01, 1, 3)),
+    "Schedule": lambda: numeric.Schedule(np.linspace(0.1, 0.2, 5)),
     "SignChanges": lambda: flow().sign_change_times,
     "Trajectory": run,
     "WeightedL1": lambda: numeric.WeightedL1(np.ones(6)),

@@ -15,6 +15,7 @@ import pytest
 
 from momentumflow.numeric import (
     Regression,
+    Schedule,
     implicit_solution,
     momentum_descent,
     momentum_flow,
@@ -31,8 +32,9 @@ def steps_of(loops):
     w, p = np.full((2, 9), 0.5), np.zeros((2, 9))
     run = loops.Run(w, p, np.zeros(9), np.zeros((4, 9)), np.zeros(2))
     loops.advance(
-        loops.Data(problem.X, problem.y), loops.Rates(0.05, 0.6), run,
-        loops.Scratch(np.zeros(9), np.zeros(9)), 50,
+        loops.Data(problem.X, problem.y),
+        loops.Rates(np.array([0.05]), np.array([0.6]), np.array([1.5])), run,
+        loops.Scratch(np.zeros(9), np.zeros(9)), 0, 50,
     )  # fmt: skip
     return dict(zip(run._fields, run, strict=True))
 
@@ -87,6 +89,16 @@ def results():
         keep(
             f"{method} rows far", momentum_descent(small, 40.0, beta, 0.5, max_steps=400, **options)
         )
+    # schedules, of one run and side by side
+    warm = Schedule(np.linspace(0.01, 0.05, 60))
+    swing = Schedule(np.array([[0.5], [0.6], [0.7]]) * np.linspace(1.0, 1.2, 60))
+    for method in ("heavy_ball", "nesterov"):
+        options = {"method": method, "max_steps": 60, "check_every": 7}
+        keep(f"{method} scheduled", momentum_descent(problem, warm, 0.6, 0.5, **options))
+        keep(f"{method} scheduled lanes",
+             momentum_descent(problem, warm, swing, 0.5, engine="lanes", **options))  # fmt: skip
+        keep(f"{method} scheduled rows",
+             momentum_descent(problem, warm, 0.6, 0.5, batch_size=2, **options))  # fmt: skip
     # a large lambda swings through zero
     found["theta of the flow"] = momentum_flow(problem, 0.4, 0.5, t_end=3.0).theta
     keep("flow", momentum_flow(small, 0.3, 0.4))

@@ -20,7 +20,7 @@ from momentumflow.symbolic import (
     write_kernels,
 )
 from momentumflow.symbolic.codegen.kernel_files import committed_kernels, kernel_source
-from momentumflow.symbolic.codegen.remainder_laws import LogarithmicLaw
+from momentumflow.symbolic.codegen.remainder_laws import RemainderLaw
 from momentumflow.symbolic.codegen.update_rule import FlowField, Step
 from momentumflow.symbolic.identities import ProofError
 from momentumflow.symbolic.methods.momentum_methods import MomentumMethod
@@ -70,10 +70,13 @@ def test_steps_follow_from_the_recurrences() -> None:
     "method", [HeavyBall(), Nesterov(), GradientDescent(), QuasiHyperbolic()], ids=lambda m: m.name
 )
 def test_remainders_telescope(method: MomentumMethod) -> None:
-    law = LogarithmicLaw(method, NETWORK)
-    assert [identity.prove().steps for identity in law.telescoping]
-    # negative control: the total of the other weight is off by the sign of the gradient
-    plus, minus = law.telescoping
+    law = RemainderLaw(method, NETWORK)
+    plus, minus = map(law.telescoping, law.step.weights, law.moves())
+    assert plus.prove().steps
+    assert minus.prove().steps
+    # what a run takes the remainder from is what telescopes, weight by weight
+    assert len(law.totals) == 2
+    # negative control: the total of the other weight is off by the sign of the force
     with pytest.raises(ProofError):
         replace(plus, lhs=minus.lhs).prove()
 
@@ -106,10 +109,10 @@ def _load(path: Path) -> object:
 def test_a_users_own_network_goes_through_the_same_door(tmp_path: Path) -> None:
     cubic = SeparableNetwork((u,), u**3, name="cubic")
     module = _load(write_kernels(tmp_path, HeavyBall(), cubic, "numpy"))
-    values = module.step(2.0, 0.5, 0.3, 0.1, 0.9)  # type: ignore[attr-defined]
+    values = module.step(2.0, 0.5, 0.3, 0.1, 0.9, 9.0)  # type: ignore[attr-defined]
     p = 0.9 * 0.5 - 0.1 * 0.3 * 3 * 4
     assert values[:2] == (pytest.approx(2.0 + p), pytest.approx(p))
-    assert not module.REMAINDERS  # type: ignore[attr-defined]
+    assert module.REMAINDERS  # type: ignore[attr-defined]
 
 
 def test_the_uv_network_walks_the_same_path(tmp_path: Path) -> None:
@@ -122,7 +125,7 @@ def test_the_uv_network_walks_the_same_path(tmp_path: Path) -> None:
     for _ in range(50):
         theta = module.parameter(a, b, p, q, 0.8)  # type: ignore[attr-defined]
         grad = X.T @ (X @ theta - y) / 3
-        a, b, p, q, *_ = module.step(a, b, p, q, grad, 0.02, 0.8)  # type: ignore[attr-defined]
+        a, b, p, q, *_ = module.step(a, b, p, q, grad, 0.02, 0.8, 4.0)  # type: ignore[attr-defined]
     problem = numeric.Regression(X, y)
     run = numeric.momentum_descent(
         problem, 0.02, 0.8, (np.full(5, 0.3), np.full(5, 0.1)), method="nesterov",

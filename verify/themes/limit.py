@@ -18,7 +18,7 @@ from momentumflow.base.citations import PPF
 from momentumflow.numeric import Regression, diabetes_regression, sparse_regression
 from momentumflow.numeric.runs.trajectory import Trajectory
 from momentumflow.symbolic import DiagonalNetwork, Identity
-from momentumflow.symbolic.codegen.remainder_laws import LogarithmicLaw
+from momentumflow.symbolic.codegen.remainder_laws import RemainderLaw
 from momentumflow.verify.claim import Claim, Mutation
 from momentumflow.verify.evidence import Evidence
 from momentumflow.verify.figure_style import SERIES, panels
@@ -335,7 +335,8 @@ def telescoping(method: str) -> Callable[[], tuple[Identity, ...]]:
     def proofs() -> tuple[Identity, ...]:
 
         rule = getattr(symbolic, method)()
-        return LogarithmicLaw(rule, symbolic.DiagonalNetwork().balanced).telescoping
+        law = RemainderLaw(rule, symbolic.DiagonalNetwork().balanced)
+        return tuple(map(law.telescoping, law.step.weights, law.moves()))
 
     return proofs
 

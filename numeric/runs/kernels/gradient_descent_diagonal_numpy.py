@@ -18,9 +18,9 @@ WEIGHTS = 2
 REMAINDERS = True
 
 
-def time_step(gamma, beta):
-    """The time that one step takes: how far a constant unit force moves w."""
-    return gamma
+def effect(gamma, beta, pending):
+    """How far a unit force moves w from one step on, all that its momentum will do included."""
+    return gamma*pending + gamma
 
 
 def decay(beta):
@@ -33,26 +33,26 @@ def parameter(w_plus, w_minus, p_plus, p_minus, beta):
     return -1/4*w_minus**2 + (1/4)*w_plus**2
 
 
-def step(w_plus, w_minus, p_plus, p_minus, g, gamma, beta):
+def step(w_plus, w_minus, p_plus, p_minus, g, gamma, beta, pending):
     """One step: weights, displacements, summands of the remainders, sign changes."""
     x0 = g*gamma
     p_plus_next = -w_plus*x0
     p_minus_next = w_minus*x0
     w_plus_next = p_plus_next + w_plus
     w_minus_next = p_minus_next + w_minus
+    q0 = pending + 1
     return (
         w_plus_next,
         w_minus_next,
         p_plus_next,
         p_minus_next,
-        (p_plus_next*w_plus_next) / (w_plus*w_plus_next),
-        (p_minus_next*w_minus_next) / (w_minus*w_minus_next),
+        (-p_plus_next*pending*w_plus + p_plus_next*q0*w_plus_next) / (w_plus*w_plus_next),
+        (p_minus_next*pending*w_minus - p_minus_next*q0*w_minus_next) / (w_minus*w_minus_next),
         w_plus * w_plus_next < 0.0,
         w_minus * w_minus_next < 0.0,
     )
 
 
-def remainders(w_plus, w_minus, p_plus, p_minus, G, gamma, beta):
-    """S + ln|w/w_0| of each weight since the start at rest; G is the sum of g."""
-    x0 = G*gamma
-    return -x0, x0
+def remainders(w_plus, w_minus, p_plus, p_minus, E, pending):
+    """R + phi(w) - phi(w_0) of each weight since the start at rest; E is the sum of e_k g_k."""
+    return (-E - p_plus*pending/w_plus, -E + p_minus*pending/w_minus)

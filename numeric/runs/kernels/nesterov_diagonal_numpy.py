@@ -18,9 +18,9 @@ WEIGHTS = 2
 REMAINDERS = True
 
 
-def time_step(gamma, beta):
-    """The time that one step takes: how far a constant unit force moves w."""
-    return gamma/(1 - beta)
+def effect(gamma, beta, pending):
+    """How far a unit force moves w from one step on, all that its momentum will do included."""
+    return gamma*pending + gamma
 
 
 def decay(beta):
@@ -33,7 +33,7 @@ def parameter(w_plus, w_minus, p_plus, p_minus, beta):
     return -1/4*(beta*p_minus + w_minus)**2 + (1/4)*(beta*p_plus + w_plus)**2
 
 
-def step(w_plus, w_minus, p_plus, p_minus, g, gamma, beta):
+def step(w_plus, w_minus, p_plus, p_minus, g, gamma, beta, pending):
     """One step: weights, displacements, summands of the remainders, sign changes."""
     x0 = beta*p_plus
     x1 = g*gamma
@@ -42,22 +42,20 @@ def step(w_plus, w_minus, p_plus, p_minus, g, gamma, beta):
     p_minus_next = x1*(w_minus + x2) + x2
     w_plus_next = p_plus_next + w_plus
     w_minus_next = p_minus_next + w_minus
-    q0 = beta*g*gamma
+    q0 = pending + 1
+    q1 = beta*g*gamma*q0
     return (
         w_plus_next,
         w_minus_next,
         p_plus_next,
         p_minus_next,
-        (-beta*p_plus_next*w_plus + w_plus_next*(p_plus*q0 + p_plus_next)) / (w_plus*w_plus_next),
-        (-beta*p_minus_next*w_minus + w_minus_next*(-p_minus*q0 + p_minus_next)) / (w_minus*w_minus_next),
+        (-p_plus_next*pending*w_plus + w_plus_next*(p_plus*q1 + p_plus_next*q0)) / (w_plus*w_plus_next),
+        (p_minus_next*pending*w_minus - w_minus_next*(-p_minus*q1 + p_minus_next*q0)) / (w_minus*w_minus_next),
         w_plus * w_plus_next < 0.0,
         w_minus * w_minus_next < 0.0,
     )
 
 
-def remainders(w_plus, w_minus, p_plus, p_minus, G, gamma, beta):
-    """S + ln|w/w_0| of each weight since the start at rest; G is the sum of g."""
-    x0 = (1/(1 - beta))
-    x1 = G*gamma*x0
-    x2 = beta*x0
-    return -p_plus*x2/w_plus - x1, -p_minus*x2/w_minus + x1
+def remainders(w_plus, w_minus, p_plus, p_minus, E, pending):
+    """R + phi(w) - phi(w_0) of each weight since the start at rest; E is the sum of e_k g_k."""
+    return (-E - p_plus*pending/w_plus, -E + p_minus*pending/w_minus)
