@@ -488,6 +488,14 @@ def _limit() -> Iterator[Formula]:
     )
     yield Formula(
         section,
+        "From saddle to saddle as alpha vanishes (a conjecture for lambda > 0)",
+        _claim("rich-path"),
+        ("momentumflow.numeric.rich_path",),
+        ("the growth of the other weight at constant gradient",),
+        ("rich-path",),
+    )
+    yield Formula(
+        section,
         "When momentum helps sparse recovery",
         _claim("when-momentum-recovers"),
         ("momentumflow.numeric.sweep",),

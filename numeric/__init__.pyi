@@ -15,6 +15,7 @@ from .flow.lambda_bounds import (
     convergence_bound as convergence_bound,
     sign_change_bound as sign_change_bound,
 )
+from .flow.rich_path import RichPath as RichPath, rich_path as rich_path
 from .flow.small_lambda import (
     LimitDerivative as LimitDerivative,
     MomentumPenalty as MomentumPenalty,

@@ -30,7 +30,7 @@ from momentumflow.symbolic.networks.diagonal_network import DiagonalNetwork
 from momentumflow.symbolic.symbols import beta, eps, gamma, lam, rho
 from momentumflow.symbolic.theorems.convergence_theorems import RATIO_BOUND
 from momentumflow.symbolic.theorems.limit_theorems import FIRST_SHIFT
-from momentumflow.symbolic.theorems.sign_theorems import SIGN_THRESHOLD, STEP_BOUND
+from momentumflow.symbolic.theorems.sign_theorems import GROWTH_RATE, SIGN_THRESHOLD, STEP_BOUND
 
 Compiled = Callable[..., Any]
 
@@ -138,6 +138,11 @@ class NetworkFormulas:
     def sign_threshold(self) -> Compiled:
         """(alpha) -> where signs begin to change, in units of 1/(4 |X^T y|_inf/n), alpha small."""
         return kernel(*SIGN_THRESHOLD)
+
+    @cached_property
+    def growth_rate(self) -> Compiled:
+        """(lam, -s g) -> the rate of ln w_s while the gradient is constant."""
+        return kernel(*GROWTH_RATE)
 
     @cached_property
     def first_shift(self) -> Compiled:

@@ -19,6 +19,7 @@ from momentumflow.numeric import (
     ConvergenceBound,
     LimitDerivative,
     MomentumPenalty,
+    RichPath,
     SignChangeBound,
     convergence_bound,
     implicit_solution,
@@ -26,6 +27,7 @@ from momentumflow.numeric import (
     momentum_descent,
     momentum_flow,
     momentum_penalty,
+    rich_path,
     sign_change_bound,
 )
 from momentumflow.numeric.implicit import ImplicitSolution
@@ -72,9 +74,9 @@ class Subject:
     balancedness_law : callable
         (lam, q', q, q_+, q_-) -> what the balancedness law says is zero, with
         q_pm = w_pm'/w_pm and q = q_+ + q_-.
-    sign_change_bound, convergence_bound, limit_derivative, penalty : callable
-        `sign_change_bound`, `convergence_bound`, `limit_derivative` and
-        `momentum_penalty`, or something with their signatures.
+    sign_change_bound, convergence_bound, limit_derivative, penalty, rich_path : callable
+        `sign_change_bound`, `convergence_bound`, `limit_derivative`, `momentum_penalty`
+        and `rich_path`, or something with their signatures.
     sign_threshold : callable
         alpha -> where signs begin to change, in units of 1/(4 |X^T y|_inf/n).
     published : mapping
@@ -105,6 +107,7 @@ class Subject:
     convergence_bound: Callable[..., ConvergenceBound]
     limit_derivative: Callable[..., LimitDerivative]
     penalty: Callable[[Trajectory], MomentumPenalty]
+    rich_path: Callable[[Any, Number], RichPath]
     sign_threshold: Callable[[Number], Number]
     first_shift: Callable[[Number, FloatArray], FloatArray]
     published: Published
@@ -154,6 +157,7 @@ def shipped() -> Subject:
         convergence_bound=convergence_bound,
         limit_derivative=limit_derivative,
         penalty=momentum_penalty,
+        rich_path=rich_path,
         sign_threshold=network.sign_threshold,
         first_shift=network.first_shift,
         published=published(),

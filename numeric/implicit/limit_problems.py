@@ -112,6 +112,10 @@ def rich_limit(entropy: HyperbolicEntropy) -> WeightedL1:
     InputError
         Where some `w_pm^2 >= 1`, which has no such limit.
 
+    See Also
+    --------
+    momentumflow.numeric.rich_path : Where a flow with momentum goes instead, lambda fixed.
+
     References
     ----------
     Woodworth et al., COLT 2020, arXiv 2002.09277.

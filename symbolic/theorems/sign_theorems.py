@@ -70,6 +70,9 @@ _largest = sp.Symbol("g_max", positive=True)
 # the step size of heavy ball up to which no weight changes sign
 STEP_BOUND = ((1 - sp.sqrt(beta)) ** 2 / _largest, (beta, _largest))
 _alpha = sp.Symbol("alpha", positive=True)
+_push = sp.Symbol("x", real=True)
+# the rate at which ln w moves while its push -s g is constant; at lambda = 0 the push itself
+GROWTH_RATE = (2 * _push / (1 + sp.sqrt(1 + 4 * lam * _push)), (lam, _push))
 _SHARPNESS = sp.pi**2 * (3 - 2 * sp.sqrt(2))
 # where signs begin to change, in units of 1/(4 |X^T y|_inf/n), for small alpha
 SIGN_THRESHOLD = (1 + _SHARPNESS / sp.log(1 / _alpha) ** 2, (_alpha,))
@@ -194,7 +197,7 @@ def sharp_sign_bound() -> Theorem:
     omega = sp.sqrt(d) / (2 * lam)
     path = sp.exp(-s / (2 * lam)) * (sp.cos(omega * s) + sp.sin(omega * s) / sp.sqrt(d))
     zero = (sp.pi - sp.atan(sp.sqrt(d))) / omega
-    growth = (sp.sqrt(1 + 4 * lam * G) - 1) / (2 * lam)
+    growth = GROWTH_RATE[0].subs(_push, G)
     critical = (sp.sqrt(2) - 1) / (2 * lam)
     # the time that the growing weight takes, in units of ln(1/alpha), at delta
     rate = (sp.sqrt(2 + d) - 1) / (2 * lam)

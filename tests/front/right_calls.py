@@ -659,6 +659,7 @@ def _of_small_lambda(data: Any, flow: Any) -> dict[str, tuple[Any, dict[str, Any
     derivative = numeric.limit_derivative(data, 0.5)
     penalty = numeric.momentum_penalty(flow)
     certain = numeric.convergence_bound(data, 0.01)
+    rich = numeric.rich_path(data, 0.01)
     return {
         "sign_change_bound": (numeric.sign_change_bound, {"problem": data, "run": None}),
         "SignChangeBound": (numeric.SignChangeBound, _fields(bound)),
@@ -672,6 +673,8 @@ def _of_small_lambda(data: Any, flow: Any) -> dict[str, tuple[Any, dict[str, Any
         ),
         "LimitDerivative": (numeric.LimitDerivative, _fields(derivative)),
         "LimitDerivative.predicted": (derivative.predicted, {"lam": 0.1}),
+        "rich_path": (numeric.rich_path, {"problem": data, "lam": 0.01}),
+        "RichPath": (numeric.RichPath, _fields(rich)),
         "momentum_penalty": (numeric.momentum_penalty, {"run": flow}),
         "MomentumPenalty": (numeric.MomentumPenalty, _fields(penalty)),
         "MomentumPenalty.of": (penalty.of, {"run": flow}),

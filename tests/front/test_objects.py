@@ -94,6 +94,7 @@ EXAMPLES = {
     "MatrixIdentity": lambda: step_of(symbolic.MatrixIdentity),
     "Minimum": lambda: step_of(symbolic.Minimum),
     "MomentumPenalty": lambda: numeric.momentum_penalty(flow()),
+    "RichPath": lambda: numeric.rich_path(problem(), 0.0),
     "Sentence": lambda: step_of(symbolic.Sentence),
     "SignChangeBound": lambda: numeric.sign_change_bound(problem()),
     "Theorem": lambda: symbolic.theorem("less-penalty"),
