@@ -12,12 +12,12 @@ from momentumflow.verify.themes import (
     dynamics,
     inertia,
     limit,
-    literature,
     models,
     orders,
     parametrisations,
     penalty,
     perturbed,
+    refereed,
     regime_map,
     relatives,
     rich_limits,
@@ -44,7 +44,7 @@ def claims() -> tuple[Claim, ...]:
         *rich_limits.CLAIMS,
         *relatives.CLAIMS,
         *parametrisations.CLAIMS,
-        *literature.CLAIMS,
+        *refereed.CLAIMS,
     )
 
 

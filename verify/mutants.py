@@ -17,8 +17,10 @@ from typing import Any
 
 import numpy as np
 
+from momentumflow.numeric import Regression
 from momentumflow.numeric.runs import descent, engines, kernel_modules
 from momentumflow.numeric.runs.kernel_modules import kernels_for
+from momentumflow.numeric.runs.trajectory import Trajectory
 from momentumflow.verify.claim import Mutation
 from momentumflow.verify.subject import Subject
 
@@ -74,6 +76,44 @@ def with_kernel(*swaps: Swap) -> Callable[[Subject], Subject]:
                 return subject.descent(*arguments, **options, engine="numpy")
 
         return replace(subject, descent=descent)
+
+    return plant
+
+
+def with_results(name: str, **changed: Callable[[Any], Any]) -> Callable[[Subject], Subject]:
+    """Return what changes fields of the results of one part of the subject.
+
+    `changed` maps a field to its new value, by a function of the right result.
+    """
+
+    def plant(subject: Subject) -> Subject:
+        part = getattr(subject, name)
+
+        def wrong(*arguments: Any) -> Any:
+            found = part(*arguments)
+            return replace(found, **{field: make(found) for field, make in changed.items()})
+
+        other: dict[str, Any] = {name: wrong}
+        return replace(subject, **other)
+
+    return plant
+
+
+def with_flow(
+    lam: Callable[[Any, Subject, Regression], Any] = lambda lam, *_: lam, **forced: Any
+) -> Callable[[Subject], Subject]:
+    """Return what runs flows at another lambda, `lam(lambda, subject, problem)`.
+
+    `forced` are options that every flow gets, whatever the caller asked for.
+    """
+
+    def plant(subject: Subject) -> Subject:
+        def flow(problem: Regression, asked: Any, *rest: Any, **options: Any) -> Trajectory:
+            return subject.flow(
+                problem, lam(asked, subject, problem), *rest, **{**options, **forced}
+            )
+
+        return replace(subject, flow=flow)
 
     return plant
 

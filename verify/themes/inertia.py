@@ -15,6 +15,7 @@ from momentumflow.verify.claim import Claim, Mutation
 from momentumflow.verify.evidence import Evidence
 from momentumflow.verify.figure_style import convergence, panels, slope_guide
 from momentumflow.verify.measure import at_most, order
+from momentumflow.verify.mutants import with_flow
 from momentumflow.verify.oracles import gradient_flow
 from momentumflow.verify.settings import Settings
 from momentumflow.verify.subject import Subject
@@ -66,15 +67,11 @@ def _draw_gradient_flow(evidence: Evidence) -> Figure:
     return figure
 
 
-def _slowed(subject: Subject) -> Subject:
-    def flow(problem, lam, init, **options):  # type: ignore[no-untyped-def]
-        return subject.flow(problem, np.asarray(lam) + 0.05, init, **options)
-
-    return replace(subject, flow=flow)
-
-
 WITH_INERTIA = Mutation(
-    "constant-inertia", "the flow at lambda + 0.05, which keeps its inertia", _slowed, "code"
+    "constant-inertia",
+    "the flow at lambda + 0.05, which keeps its inertia",
+    with_flow(lambda lam, *_: np.asarray(lam) + 0.05),
+    "code",
 )
 
 

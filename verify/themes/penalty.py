@@ -15,6 +15,7 @@ from momentumflow.verify.evidence import Evidence
 from momentumflow.verify.figure_style import convergence, panels, slope_guide
 from momentumflow.verify.limit_evidence import share_reached
 from momentumflow.verify.measure import at_least, at_most, order
+from momentumflow.verify.mutants import with_flow, with_results
 from momentumflow.verify.settings import Settings
 from momentumflow.verify.subject import Subject
 from momentumflow.verify.themes.limit import MAX_STEPS, step_and_momentum
@@ -159,15 +160,11 @@ def _check_less(subject: Subject, settings: Settings) -> Evidence:
     )  # fmt: skip
 
 
-def _swapped(subject: Subject) -> Subject:
-    def penalty(run: Trajectory) -> Any:
-        found = subject.penalty(run)
-        return replace(found, plus=found.minus, minus=found.plus)
-
-    return replace(subject, penalty=penalty)
-
-
-SWAPPED_WEIGHTS = Mutation("weights-exchanged", "the weights of P_+ and of P_- exchanged", _swapped)
+SWAPPED_WEIGHTS = Mutation(
+    "weights-exchanged",
+    "the weights of P_+ and of P_- exchanged",
+    with_results("penalty", plus=lambda found: found.minus, minus=lambda found: found.plus),
+)
 
 # To first order ------------------------------------------------------------------------
 
@@ -238,33 +235,22 @@ def _check_one_row(subject: Subject, settings: Settings) -> Evidence:
     )
 
 
-def _derivative(change: Any) -> Any:
-    """Return what plants another derivative of the limit, by a function of the right one."""
-
-    def plant(subject: Subject) -> Subject:
-        def found(*arguments: Any) -> Any:
-            right = subject.limit_derivative(*arguments)
-            return replace(right, derivative=change(right))
-
-        return replace(subject, limit_derivative=found)
-
-    return plant
-
-
 HALF_DERIVATIVE = Mutation(
     "half-the-derivative",
     "the derivative of the limit without its factor 2",
-    _derivative(lambda found: found.derivative / 2),
+    with_results("limit_derivative", derivative=lambda found: found.derivative / 2),
 )
 UNPROJECTED = Mutation(
     "derivative-without-projector",
     "every coordinate shrinks by its own squared gradient, whether the data is then fitted or not",
-    _derivative(lambda found: -2 * found.squared_gradient * found.theta),
+    with_results(
+        "limit_derivative", derivative=lambda found: -2 * found.squared_gradient * found.theta
+    ),
 )
 OPPOSITE_DERIVATIVE = Mutation(
     "derivative-of-opposite-sign",
     "the derivative of the limit with the wrong sign",
-    _derivative(lambda found: -found.derivative),
+    with_results("limit_derivative", derivative=lambda found: -found.derivative),
 )
 WHOLE_STEP = Mutation(
     "lambda-hat-of-the-whole-step",
@@ -273,15 +259,11 @@ WHOLE_STEP = Mutation(
 )
 
 
-def _backwards(subject: Subject) -> Subject:
-    def flow(problem: Regression, lam: Any, *rest: Any, **options: Any) -> Trajectory:
-        return subject.flow(problem, np.flip(np.asarray(lam)), *rest, **options)
-
-    return replace(subject, flow=flow)
-
-
 BACKWARDS = Mutation(
-    "lambdas-in-reverse", "a flow that runs the lambdas it is given in reverse", _backwards, "code"
+    "lambdas-in-reverse",
+    "a flow that runs the lambdas it is given in reverse",
+    with_flow(lambda lam, *_: np.flip(np.asarray(lam))),
+    "code",
 )
 
 CLAIMS = (

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,11 +11,11 @@ from momentumflow.base.choices import Design
 from momentumflow.base.citations import PPF
 from momentumflow.numeric import Regression, sparse_regression
 from momentumflow.numeric.data.designs import redesigned
-from momentumflow.numeric.runs.trajectory import Trajectory
 from momentumflow.verify.claim import Claim, Mutation
 from momentumflow.verify.evidence import Evidence
 from momentumflow.verify.figure_style import SERIES, panels
 from momentumflow.verify.measure import mean_below, mean_interval
+from momentumflow.verify.mutants import with_flow
 from momentumflow.verify.settings import Settings
 from momentumflow.verify.subject import Subject
 
@@ -89,15 +88,11 @@ def _draw(evidence: Evidence) -> Figure:
     return figure
 
 
-def _exchanged(subject: Subject) -> Subject:
-    def flow(problem: Regression, lam: float, *rest: Any, **options: Any) -> Trajectory:
-        return subject.flow(problem, LAMBDA - lam, *rest, **options)
-
-    return replace(subject, flow=flow)
-
-
 EXCHANGED = Mutation(
-    "momentum-and-none-exchanged", "gradient flow and momentum exchanged", _exchanged, "code"
+    "momentum-and-none-exchanged",
+    "gradient flow and momentum exchanged",
+    with_flow(lambda lam, *_: LAMBDA - lam),
+    "code",
 )
 
 CLAIMS = (

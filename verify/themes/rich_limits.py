@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import sympy as sp
@@ -11,13 +10,13 @@ import sympy as sp
 from momentumflow.base.arrays import FloatArray
 from momentumflow.base.literature import SOURCES
 from momentumflow.numeric import Regression
-from momentumflow.numeric.runs.trajectory import Trajectory
 from momentumflow.symbolic.theorems.sign_theorems import GROWTH_RATE
 from momentumflow.verify.claim import Claim, Mutation
 from momentumflow.verify.evidence import Evidence, Measurement, Verdict
 from momentumflow.verify.figure_style import SERIES, panels
 from momentumflow.verify.limit_evidence import share_reached
 from momentumflow.verify.measure import at_least, at_most
+from momentumflow.verify.mutants import with_flow
 from momentumflow.verify.settings import Settings
 from momentumflow.verify.subject import Subject
 from momentumflow.verify.themes.sparsity import basis_pursuit
@@ -78,25 +77,17 @@ def _draw_example(evidence: Evidence) -> Figure:
     return figure
 
 
-def _exchanged(subject: Subject) -> Subject:
-    def flow(problem: Regression, lam: float, *rest: Any, **options: Any) -> Trajectory:
-        return subject.flow(problem, EXAMPLE_LAMBDA - lam, *rest, **options)
-
-    return replace(subject, flow=flow)
-
-
-def _early(subject: Subject) -> Subject:
-    def flow(problem: Regression, *rest: Any, **options: Any) -> Trajectory:
-        return subject.flow(problem, *rest, **{**options, "tol": 1e-2})
-
-    return replace(subject, flow=flow)
-
-
 EXCHANGED_FLOWS = Mutation(
-    "flows-exchanged", "gradient flow and the flow with momentum exchanged", _exchanged, "code"
+    "flows-exchanged",
+    "gradient flow and the flow with momentum exchanged",
+    with_flow(lambda lam, *_: EXAMPLE_LAMBDA - lam),
+    "code",
 )
 STOPPED_EARLY = Mutation(
-    "stopped-early", "flows that stop at a relative residual of a hundredth", _early, "code"
+    "stopped-early",
+    "flows that stop at a relative residual of a hundredth",
+    with_flow(tol=1e-2),
+    "code",
 )
 
 # The conjectured path -------------------------------------------------------------------

@@ -14,6 +14,7 @@ from momentumflow.verify.evidence import Evidence
 from momentumflow.verify.figure_style import SERIES, panels
 from momentumflow.verify.limit_evidence import share_reached
 from momentumflow.verify.measure import at_least, at_most
+from momentumflow.verify.mutants import with_flow, with_results
 from momentumflow.verify.oracles import ContourFlow, contour_flow
 from momentumflow.verify.settings import Settings
 from momentumflow.verify.subject import Subject
@@ -115,28 +116,15 @@ def _draw_signs(evidence: Evidence) -> Figure:
     return figure
 
 
-def _times(factor: float) -> Any:
-    """Return what plants a bound on lambda that many times too large."""
-
-    def plant(subject: Subject) -> Subject:
-        def bound(*arguments: Any) -> Any:
-            found = subject.sign_change_bound(*arguments)
-            return replace(found, lam=found.lam * factor)
-
-        return replace(subject, sign_change_bound=bound)
-
-    return plant
-
-
 LOOSE_BOUND = Mutation(
     "bound-64-times-too-large",
     "16/sup|g| in place of 1/(4 sup|g|) as the bound on lambda",
-    _times(64.0),
+    with_results("sign_change_bound", lam=lambda found: 64.0 * found.lam),
 )
 CAUTIOUS_BOUND = Mutation(
     "bound-a-tenth-too-small",
     "a bound on lambda that is nine tenths of the right one",
-    _times(0.9),
+    with_results("sign_change_bound", lam=lambda found: 0.9 * found.lam),
 )
 OTHER_THRESHOLD = Mutation(
     "excess-without-pi-squared",
@@ -149,12 +137,7 @@ OTHER_THRESHOLD = Mutation(
 WITHOUT_INERTIA = Mutation(
     "a-thousandth-of-the-inertia",
     "a flow that runs with a thousandth of the lambda it is given",
-    lambda subject: replace(
-        subject,
-        flow=lambda problem, lam, *rest, **options: subject.flow(
-            problem, np.asarray(lam) / 1000, *rest, **options
-        ),
-    ),
+    with_flow(lambda lam, *_: np.asarray(lam) / 1000),
     "code",
 )
 
@@ -216,28 +199,15 @@ def _check_convergence(subject: Subject, settings: Settings) -> Evidence:
     )  # fmt: skip
 
 
-def _bound_with(**changed: Any) -> Any:
-    """Return what plants another `convergence_bound`: its fields by functions of the right one."""
-
-    def plant(subject: Subject) -> Subject:
-        def bound(*arguments: Any) -> Any:
-            found = subject.convergence_bound(*arguments)
-            return replace(found, **{name: make(found) for name, make in changed.items()})
-
-        return replace(subject, convergence_bound=bound)
-
-    return plant
-
-
 NO_EXCESS = Mutation(
     "as-sparse-as-basis-pursuit",
     "a limit with no more l1 norm than basis pursuit",
-    _bound_with(l1_bound=lambda found: found.least_l1),
+    with_results("convergence_bound", l1_bound=lambda found: found.least_l1),
 )
 NO_KAPPA = Mutation(
     "penalty-of-momentum-left-out",
     "a bound on the integral of the loss in which kappa is a hundredth",
-    _bound_with(kappa=lambda found: found.kappa / 100),
+    with_results("convergence_bound", kappa=lambda found: found.kappa / 100),
 )
 
 # The integral of the loss ------------------------------------------------------------
@@ -280,15 +250,11 @@ def _check_loss(subject: Subject, settings: Settings) -> Evidence:
 
 def weights_times(factor: float) -> Any:
     """Return what plants penalties of a factor."""
-
-    def plant(subject: Subject) -> Subject:
-        def penalty(run: Any) -> Any:
-            found = subject.penalty(run)
-            return replace(found, plus=factor * found.plus, minus=factor * found.minus)
-
-        return replace(subject, penalty=penalty)
-
-    return plant
+    return with_results(
+        "penalty",
+        plus=lambda found: factor * found.plus,
+        minus=lambda found: factor * found.minus,
+    )
 
 
 HALF_PENALTY = Mutation(

@@ -11,7 +11,6 @@ import sympy as sp
 from momentumflow.base.arrays import FloatArray
 from momentumflow.base.literature import SOURCES
 from momentumflow.numeric import Regression, sparse_regression
-from momentumflow.numeric.runs.trajectory import Trajectory
 from momentumflow.symbolic import (
     DiagonalNetwork,
     HeavyBall,
@@ -24,6 +23,7 @@ from momentumflow.symbolic.symbols import beta, gamma, z
 from momentumflow.verify.claim import Claim, Mutation
 from momentumflow.verify.evidence import Evidence
 from momentumflow.verify.measure import at_most, mean_below, order
+from momentumflow.verify.mutants import with_flow
 from momentumflow.verify.oracles import gradient_flow
 from momentumflow.verify.published import (
     GRADIENT_PENALTY,
@@ -425,22 +425,10 @@ def _check_lasso_momentum(subject: Subject, settings: Settings) -> Evidence:
     )  # fmt: skip
 
 
-def _flow_at(change: Any) -> Any:
-    """Return what plants a flow at another lambda."""
-
-    def plant(subject: Subject) -> Subject:
-        def flow(problem: Regression, lam: float, *rest: Any, **options: Any) -> Trajectory:
-            return subject.flow(problem, change(subject, problem, lam), *rest, **options)
-
-        return replace(subject, flow=flow)
-
-    return plant
-
-
 WITH_MOMENTUM = Mutation(
     "lasso-with-momentum",
     "the flow with momentum, at the largest lambda that keeps signs, for gradient flow",
-    _flow_at(lambda subject, problem, lam: float(subject.sign_change_bound(problem).lam)),
+    with_flow(lambda _, subject, problem: float(subject.sign_change_bound(problem).lam)),
     "code",
 )
 
