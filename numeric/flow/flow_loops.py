@@ -14,7 +14,9 @@ import numpy as np
 from numba import njit
 from scipy.integrate import DOP853
 
+from momentumflow.numeric.flow.flow_state import EVENTS, RECORDS, REJECTED, STEP, STEPS, TIME
 from momentumflow.numeric.runs.kernels.momentum_flow_diagonal_numba import (
+    OPTIONS,
     acceleration,
     gradient_velocity,
     parameter,
@@ -35,21 +37,15 @@ _D = DOP853.D
 # zero; its defining integral diverges there and is left to the regular form.
 CROSSING_RATE = 20.0
 
-_OPTIONS = {
-    "fastmath": {"reassoc", "contract"},
-    "nogil": True,
-    "cache": True,
-    "error_model": "numpy",
-}
 
-
-@njit(**_OPTIONS)
-def field(X, y, lam, Y, F, g, theta):
+@njit(**OPTIONS)
+def field(data, Y, F, g, theta):
     """Write dY/dt to F and the gradient entries to g; return |X theta - y|^2.
 
     Y (4, d) holds w_+, w_-, w_+', w_-'. At lambda = 0 the velocities are
     written into Y, and their derivative is zero.
     """
+    X, y, lam = data
     n, d = X.shape
     for j in range(d):
         theta[j] = parameter(Y[0, j], Y[1, j])
@@ -96,7 +92,7 @@ def field(X, y, lam, Y, F, g, theta):
     return square
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _combine(Y, K, row, h, stages, out):
     """Out = Y + h sum_i row[i] K[i]."""
     for c in range(4):
@@ -113,9 +109,10 @@ def _combine(Y, K, row, h, stages, out):
             out[c, j] = Y[c, j] + h * out[c, j]
 
 
-@njit(**_OPTIONS)
-def _error(Y, new, K, q_error, Q, crossing, lam, h, rtol, d):
+@njit(**OPTIONS)
+def _error(run, new, K, q_error, h, rtol):
     """DOP853's error norm, each weight measured against its own size |w| + lambda |w'|."""
+    Y, Q, lam, d = run.Y, run.Q, run.data.lam, run.d
     five = 0.0
     three = 0.0
     rows = 4 if lam > 0.0 else 2
@@ -143,44 +140,22 @@ def _error(Y, new, K, q_error, Q, crossing, lam, h, rtol, d):
     extra = 0.0
     for s in range(2):
         for j in range(d):
-            if not crossing[s, j]:
+            if not run.crossing[s, j]:
                 extra += (h * weight * q_error[s, j] / (rtol * (1.0 + weight * Q[s, j]))) ** 2
     return max(norm, np.sqrt(extra / (2 * d)))
 
 
-@njit(**_OPTIONS)
-def integrate(
-    X,
-    y,
-    lam,
-    Y,
-    start,
-    G,
-    Q,
-    crossing,
-    flips,
-    clock,
-    counters,
-    rtol,
-    tol,
-    t_end,
-    budget,
-    d,
-    times,
-    out,
-    events,
-    K,
-    g_stage,
-):
+@njit(**OPTIONS)
+def integrate(run, goal, K, g_stage, budget):
     """Take up to `budget` accepted steps; return the state:
 
     0 going on, 1 converged, 2 failed, 3 at t_end, 4 converged but for a weight that falls to zero.
 
-    clock = [t, h, have_slope]; counters = [accepted, rejected, records written, events
-    written]. `events` receives (time, weight, coordinate) of each sign change.
-    tol < 0 integrates to t_end whatever the residual. K (16, 4, D) and g_stage
-    (D,) are scratch; K[0] carries the slope from call to call.
+    `run` and `goal` are those of `flow_state`; K (16, 4, D) and g_stage (D,) are scratch.
     """  # fmt: skip
+    data, d, Y, G, Q, crossing, flips, clock, counters = run
+    X, y, lam = data
+    rtol, tol, t_end, _, times, out, events = goal
     n, D = X.shape
     theta = np.empty(D)
     new = np.empty((4, D))
@@ -193,17 +168,16 @@ def integrate(
     target = 0.0
     for i in range(n):
         target += y[i] * y[i]
-    square = field(X, y, lam, Y, K[0], first_g, theta)
-    if clock[2] == 0.0:
-        clock[1] = _first_step(Y, K[0], lam, d, t_end)
-        clock[2] = 1.0
-        if tol >= 0.0 and _settled(X, y, Y, start, theta, lam, square, target, rtol, tol) == 1:
+    square = field(data, Y, K[0], first_g, theta)
+    if clock[STEP] == 0.0:
+        clock[STEP] = _first_step(run, K[0], t_end)
+        if tol >= 0.0 and settled(data, Y, goal, theta, square, target) == 1:
             return 1
     grown = True
     for _ in range(budget):
-        if clock[0] >= t_end:
+        if clock[TIME] >= t_end:
             return 3
-        h = min(clock[1], t_end - clock[0])
+        h = min(clock[STEP], t_end - clock[TIME])
         start_square = square
         for c in range(2):
             for j in range(D):
@@ -215,7 +189,7 @@ def integrate(
         for s in range(1, STAGES + 1):
             target_state = new if s == STAGES else stage
             _combine(Y, K, _A[s], h, min(s, STAGES), target_state)
-            square = field(X, y, lam, target_state, K[s], g_stage, theta)
+            square = field(data, target_state, K[s], g_stage, theta)
             b = _B[s] if s < STAGES else 0.0
             e = _E5[s]
             if b != 0.0 or e != 0.0:
@@ -226,31 +200,29 @@ def integrate(
                         q = target_state[c + 2, j] / target_state[c, j]
                         dQ[c, j] += b * q * q
                         eQ[c, j] += e * q * q
-        error = _error(
-            Y, new, K, eQ, Q, crossing, lam, h, _sharpened(rtol, start_square, target), d
-        )
+        error = _error(run, new, K, eQ, h, _sharpened(rtol, start_square, target))
         if not (error < 1.0):
-            counters[1] += 1
+            counters[REJECTED] += 1
             grown = False
             square = start_square
             shrink = 0.2 if not np.isfinite(error) else max(0.2, 0.9 * error ** (-0.125))
-            clock[1] = h * shrink
-            if clock[1] < 1e-15 * max(clock[0], 1e-15):
+            clock[STEP] = h * shrink
+            if clock[STEP] < 1e-15 * max(clock[TIME], 1e-15):
                 return 2
             continue
         # the gradient entries at the new state; the extra stages reuse g_stage
         for j in range(D):
             first_g[j] = g_stage[j]
         extended = False
-        while counters[2] < times.size and times[counters[2]] <= clock[0] + h:
+        while counters[RECORDS] < times.size and times[counters[RECORDS]] <= clock[TIME] + h:
             if not extended:
-                _extra_stages(X, y, lam, Y, K, h, stage, g_stage, theta)
+                _extra_stages(run, K, h, stage, g_stage, theta)
                 extended = True
-            share = (times[counters[2]] - clock[0]) / h
+            share = (times[counters[RECORDS]] - clock[TIME]) / h
             for c in range(2):
                 for j in range(D):
-                    out[counters[2], c, j] = _interpolate(Y, new, K, h, share, c, j)
-            counters[2] += 1
+                    out[counters[RECORDS], c, j] = _interpolate(Y, new, K, h, share, c, j)
+            counters[RECORDS] += 1
         for c in range(2):
             for j in range(D):
                 Q[c, j] += h * dQ[c, j]
@@ -259,14 +231,14 @@ def integrate(
                         flips[c] += 1.0
                         crossing[c, j] = True
                         if not extended:
-                            _extra_stages(X, y, lam, Y, K, h, stage, g_stage, theta)
+                            _extra_stages(run, K, h, stage, g_stage, theta)
                             extended = True
-                        if counters[3] < events.shape[0]:
+                        if counters[EVENTS] < events.shape[0]:
                             share = _zero_of(Y, new, K, h, c, j)
-                            events[counters[3], 0] = clock[0] + share * h
-                            events[counters[3], 1] = c
-                            events[counters[3], 2] = j
-                            counters[3] += 1
+                            events[counters[EVENTS], 0] = clock[TIME] + share * h
+                            events[counters[EVENTS], 1] = c
+                            events[counters[EVENTS], 2] = j
+                            counters[EVENTS] += 1
                     elif lam * abs(new[c + 2, j]) > CROSSING_RATE * abs(new[c, j]):
                         crossing[c, j] = True
         for j in range(D):
@@ -275,19 +247,19 @@ def integrate(
             for j in range(D):
                 Y[c, j] = new[c, j]
                 K[0, c, j] = K[STAGES, c, j]
-        clock[0] = t_end if h == t_end - clock[0] else clock[0] + h
-        counters[0] += 1
+        clock[TIME] = t_end if h == t_end - clock[TIME] else clock[TIME] + h
+        counters[STEPS] += 1
         growth = 6.0 if error == 0.0 else min(6.0, max(0.333, 0.9 * error ** (-0.125)))
-        clock[1] = h * (growth if grown else min(1.0, growth))
+        clock[STEP] = h * (growth if grown else min(1.0, growth))
         grown = True
         if tol >= 0.0:
-            settled = _settled(X, y, Y, start, theta, lam, square, target, rtol, tol)
-            if settled:
-                return settled
+            outcome = settled(data, Y, goal, theta, square, target)
+            if outcome:
+                return outcome
     return 0
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _sharpened(rtol, square, target):
     """The tolerance, tightened with the residual once that is below a hundredth.
 
@@ -301,8 +273,8 @@ def _sharpened(rtol, square, target):
     return max(min(rtol, 3e-15), rtol * min(1.0, 100.0 * np.sqrt(square / target)))
 
 
-@njit(**_OPTIONS)
-def _settled(X, y, Y, start, theta, lam, square, target, rtol, tol):
+@njit(**OPTIONS)
+def settled(data, Y, goal, theta, square, target):
     """Tell whether the flow is at rest: 0 not yet, 1 yes, 4 but for a weight that falls to zero.
 
     The residual is below tol in norm, and each row of it below 100 tol in the row's own
@@ -311,7 +283,9 @@ def _settled(X, y, Y, start, theta, lam, square, target, rtol, tol):
     zero for ever, at the rate 1/lambda of its momentum: below the share rtol of where it
     started, what would be left of it is the integrator's error. Theta is that of Y. Sums of
     squares are taken in the largest entry's units: they neither under- nor overflow.
+    theta is scratch; of `data`, X, y and lam are used.
     """
+    X, y, lam, tol = data.X, data.y, data.lam, goal.tol
     if not (square <= tol * tol * target):
         return 0
     n, D = X.shape
@@ -333,7 +307,7 @@ def _settled(X, y, Y, start, theta, lam, square, target, rtol, tol):
         for j in range(D):
             rest, left = lam * abs(Y[c + 2, j]), abs(Y[c, j])
             if not (rest <= 1e2 * tol * left):
-                if rest > 0.5 * left and rest + left < rtol * abs(start[c, j]):
+                if rest > 0.5 * left and rest + left < goal.rtol * abs(goal.start[c, j]):
                     outcome = 4
                 else:
                     return 0
@@ -341,7 +315,7 @@ def _settled(X, y, Y, start, theta, lam, square, target, rtol, tol):
     for i in range(n):
         highest = max(highest, abs(y[i]))
     whole = 0.0
-    goal = 0.0
+    aim = 0.0
     for i in range(n):
         r = -y[i]
         terms = abs(y[i])
@@ -352,13 +326,14 @@ def _settled(X, y, Y, start, theta, lam, square, target, rtol, tol):
         if not (abs(r) <= 1e2 * tol * terms):
             return 0
         whole += (r / highest) ** 2
-        goal += (y[i] / highest) ** 2
-    return outcome if whole <= tol * tol * goal else 0
+        aim += (y[i] / highest) ** 2
+    return outcome if whole <= tol * tol * aim else 0
 
 
-@njit(**_OPTIONS)
-def _first_step(Y, F, lam, d, t_end):
+@njit(**OPTIONS)
+def _first_step(run, F, t_end):
     """A hundredth of the shortest time scale at the start."""
+    Y, lam, d = run.Y, run.data.lam, run.d
     rate = 1e-12
     for c in range(2):
         for j in range(d):
@@ -371,15 +346,15 @@ def _first_step(Y, F, lam, d, t_end):
     return min(0.01 / rate, t_end)
 
 
-@njit(**_OPTIONS)
-def _extra_stages(X, y, lam, Y, K, h, stage, g, theta):
+@njit(**OPTIONS)
+def _extra_stages(run, K, h, stage, g, theta):
     """Evaluate the three stages that the dense output of a step needs."""
     for s in range(3):
-        _combine(Y, K, _A[STAGES + 1 + s], h, STAGES + 1 + s, stage)
-        field(X, y, lam, stage, K[STAGES + 1 + s], g, theta)
+        _combine(run.Y, K, _A[STAGES + 1 + s], h, STAGES + 1 + s, stage)
+        field(run.data, stage, K[STAGES + 1 + s], g, theta)
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _interpolate(Y, new, K, h, x, c, j):
     """Weight c of coordinate j at share x of the step: DOP853's seventh-order output."""
     delta = new[c, j] - Y[c, j]
@@ -395,7 +370,7 @@ def _interpolate(Y, new, K, h, x, c, j):
     return Y[c, j] + x * (delta + (1.0 - x) * (first + x * (second + value)))
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _zero_of(Y, new, K, h, c, j):
     """Share of the step at which weight c of coordinate j crosses zero, by bisection."""
     low = 0.0

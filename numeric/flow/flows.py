@@ -6,6 +6,7 @@ Papazov, Pesme, Flammarion, arXiv 2403.05293); lambda = 0 is gradient flow.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -22,6 +23,15 @@ from momentumflow.base.arrays import (
 )
 from momentumflow.base.errors import InputError
 from momentumflow.numeric.data.problems import Regression
+from momentumflow.numeric.flow.flow_state import (
+    EVENTS,
+    RECORDS,
+    STEPS,
+    TIME,
+    Data,
+    Goal,
+    Run,
+)
 from momentumflow.numeric.flow.stiff_flow import StiffFlow, is_stiff
 from momentumflow.numeric.progress import meter
 from momentumflow.numeric.runs.batch_state import FEATURE_PAD, aligned
@@ -148,25 +158,17 @@ def momentum_flow(
         velocity=np.broadcast_shapes(*(s.shape[:-1] for s in speeds)),
     )
     times = _times(t_eval, t_end)
-    limits = _Limits(
-        rtol=rtol,
-        tol=tol if t_end is None else -1.0,
-        t_end=t_max if t_end is None else t_end,
-        max_steps=max_steps,
-        method=method,
-    )
-    flows = [
-        _Flow.start(problem, index, shape, lam_array, (w_plus, w_minus), speeds, times)
-        for index in np.ndindex(*shape)
-    ]
+    limits = (rtol, tol, t_max) if t_end is None else (rtol, -1.0, t_end)
+    runs = _runs(problem, shape, lam_array, (w_plus, w_minus), speeds)
+    flows = [_Flow(run, _goal(run, limits, times), max_steps, method) for run in runs]
     workers = threads or available_threads()
     active = flows
     label = f"momentum flow, {len(flows)} run(s)"
     with Interruption() as interruption, meter(label, len(flows), show=progress) as advanced:
         try:
             while active and not interruption.asked:
-                spread(lambda flow: flow.advance(limits), active, workers)
-                left = [flow for flow in active if not flow.ended(limits)]
+                spread(_Flow.advance, active, workers)
+                left = [flow for flow in active if not flow.ended]
                 advanced(len(active) - len(left))
                 active = left
         except KeyboardInterrupt:
@@ -176,166 +178,157 @@ def momentum_flow(
     settings = {
         "method": "momentum_flow",
         "lam": lam_array.tolist(),
-        "rtol": limits.rtol,
+        "rtol": rtol,
         "tol": tol,
         "t_end": t_end,
         "max_steps": max_steps,
         "integrator": method,
     }
-    statuses = [flow.status(limits, interruption.asked) for flow in flows]
+    statuses = [flow.status(interruption.asked) for flow in flows]
     return _result(problem, flows, shape, statuses, settings)
 
 
-@dataclass(frozen=True)
-class _Limits:
-    rtol: float
-    tol: float
-    t_end: float
-    max_steps: int
-    method: str
-
-
-@dataclass(eq=False)
-class _Flow:
-    """One run, in the padded arrays of `flow_loops.integrate`."""
-
-    X: FloatArray
-    y: FloatArray
-    lam: float
-    Y: FloatArray
-    initial: FloatArray
-    times: FloatArray
-    out: FloatArray
-    d: int
-    state: int = _GOING_ON
-    stiff: StiffFlow | None = None
-
-    def __post_init__(self) -> None:
-        padded = self.Y.shape[1]
-        self.G, self.Q = np.zeros(padded), np.zeros((2, padded))
-        self.crossing = np.zeros((2, padded), dtype=np.bool_)
-        self.flips, self.clock = np.zeros(2), np.zeros(3)
-        self.counters = np.zeros(4, dtype=np.int64)
-        self.events = np.empty((_MAX_EVENTS, 3))
-
-    @classmethod
-    def start(
-        cls,
-        problem: Regression,
-        index: tuple[int, ...],
-        shape: tuple[int, ...],
-        lam: FloatArray,
-        weights: tuple[FloatArray, FloatArray],
-        velocities: tuple[FloatArray, FloatArray],
-        times: FloatArray,
-    ) -> _Flow:
-        n, d = problem.n, problem.d
-        padded = -(-d // FEATURE_PAD) * FEATURE_PAD
+def _runs(
+    problem: Regression,
+    shape: tuple[int, ...],
+    lam: FloatArray,
+    weights: tuple[FloatArray, FloatArray],
+    velocities: tuple[FloatArray, FloatArray],
+) -> Iterator[Run]:
+    """Give each run of a batch, at its start."""
+    n, d = problem.n, problem.d
+    padded = -(-d // FEATURE_PAD) * FEATURE_PAD
+    for index in np.ndindex(*shape):
         X = aligned(n, padded)
         X[:, :d] = np.broadcast_to(problem.X, (*shape, n, d))[index]
         Y = aligned(4, padded)
         Y[:2] = 1.0
         for c, part in enumerate((*weights, *velocities)):
             Y[c, :d] = np.broadcast_to(part, (*shape, d))[index]
-        return cls(
-            X=X,
-            y=np.ascontiguousarray(np.broadcast_to(problem.y, (*shape, n))[index]),
-            lam=float(np.broadcast_to(lam, shape)[index]),
-            Y=Y,
-            initial=Y.copy(),
-            times=times,
-            out=np.empty((times.size, 2, padded)),
+        yield Run(
+            data=Data(
+                X=X,
+                y=np.ascontiguousarray(np.broadcast_to(problem.y, (*shape, n))[index]),
+                lam=float(np.broadcast_to(lam, shape)[index]),
+            ),
             d=d,
+            Y=Y,
+            G=np.zeros(padded),
+            Q=np.zeros((2, padded)),
+            crossing=np.zeros((2, padded), dtype=np.bool_),
+            flips=np.zeros(2),
+            clock=np.zeros(3),
+            counters=np.zeros(4, dtype=np.int64),
         )
 
-    def advance(self, limits: _Limits) -> None:
-        self._advance(limits)
-        if self.state == _FAILED and limits.tol < 0 and self._at_rest(limits.rtol):
+
+def _goal(run: Run, limits: tuple[float, float, float], times: FloatArray) -> Goal:
+    """Return what is asked of a run: (rtol, tol, t_end), and where its records go."""
+    out = np.empty((times.size, 2, run.Y.shape[1]))
+    return Goal(*limits, run.Y.copy(), times, out, np.empty((_MAX_EVENTS, 3)))
+
+
+@dataclass(eq=False)
+class _Flow:
+    """One run under way, and the integrator that carries it."""
+
+    run: Run
+    goal: Goal
+    max_steps: int
+    method: str
+    code: int = _GOING_ON
+    stiff: StiffFlow | None = None
+
+    def advance(self) -> None:
+        self._advance()
+        if self.code == _FAILED and self.goal.tol < 0 and self._at_rest():
             # no step is short enough to follow the rounding of a residual; what rests stays
-            self.clock[0], self.state = limits.t_end, _AT_END
+            self.run.clock[TIME], self.code = self.goal.t_end, _AT_END
 
-    def _at_rest(self, rtol: float) -> bool:
+    def _at_rest(self) -> bool:
         """Whether the flow is settled as far as rounding lets it."""
-        from momentumflow.numeric.flow.flow_loops import _settled
+        from momentumflow.numeric.flow.flow_loops import settled
 
-        theta = limit_theorem.parameter(self.Y[0], self.Y[1])
-        r = self.X @ theta - self.y
-        return bool(
-            _settled(
-                self.X, self.y, self.Y, self.initial, theta, self.lam, float(r @ r),
-                float(self.y @ self.y), rtol, _AT_REST,
-            )
-        )  # fmt: skip
+        X, y, _ = self.run.data
+        theta = limit_theorem.parameter(*self.run.Y[:2])
+        r = X @ theta - y
+        goal = self.goal._replace(tol=_AT_REST)
+        squares = float(r @ r), float(y @ y)
+        return bool(settled(self.run.data, self.run.Y, goal, theta, *squares))
 
-    def _advance(self, limits: _Limits) -> None:
+    def _advance(self) -> None:
         from momentumflow.numeric.flow.flow_loops import integrate
 
-        padded = self.Y.shape[1]
-        taken = int(self.counters[0])
-        tried = limits.method == "auto" and taken >= _TRIAL
-        if self.stiff is None and (limits.method == "stiff" or (tried and is_stiff(self))):
-            self.stiff = StiffFlow(self)
+        run, goal = self.run, self.goal
+        taken = int(run.counters[STEPS])
+        tried = self.method == "auto" and taken >= _TRIAL
+        if self.stiff is None and (self.method == "stiff" or (tried and is_stiff(run))):
+            self.stiff = StiffFlow(run, goal)
+        budget = min(_BUDGET, self.max_steps - taken)
         if self.stiff is not None:
-            budget = min(_BUDGET, _STIFF_BUDGET, limits.max_steps - taken)
-            self.state = self.stiff.advance(limits.rtol, limits.tol, limits.t_end, budget)
+            self.code = self.stiff.advance(min(_STIFF_BUDGET, budget))
             return
-        budget = min(_BUDGET, limits.max_steps - taken)
-        if limits.method == "auto":
+        if self.method == "auto":
             budget = min(budget, _TRIAL)
-        self.state = integrate(
-            self.X, self.y, self.lam, self.Y, self.initial, self.G, self.Q, self.crossing,
-            self.flips, self.clock, self.counters, limits.rtol, limits.tol, limits.t_end,
-            budget, self.d,
-            self.times, self.out, self.events, aligned(16, 4, padded), aligned(padded),
-        )  # fmt: skip
+        padded = run.Y.shape[1]
+        self.code = integrate(run, goal, aligned(16, 4, padded), aligned(padded), budget)
 
-    def ended(self, limits: _Limits) -> bool:
-        return self.state != _GOING_ON or self.counters[0] >= limits.max_steps
+    @property
+    def ended(self) -> bool:
+        return self.code != _GOING_ON or bool(self.run.counters[STEPS] >= self.max_steps)
 
-    def status(self, limits: _Limits, interrupted: bool) -> RunStatus:
+    @property
+    def weights(self) -> FloatArray:
+        """w_+ and w_-, shape (2, d)."""
+        return self.run.Y[:2, : self.run.d]
+
+    @property
+    def initial(self) -> FloatArray:
+        """w_+ and w_- at the start, shape (2, d)."""
+        return self.goal.start[:2, : self.run.d]
+
+    def status(self, interrupted: bool) -> RunStatus:
         if self.stiff is not None:
-            lost = self.stiff.lost_weight(limits.rtol)
+            lost = self.stiff.lost_weight()
         else:
-            lost = end_at_zero(self.remainders(), self.Y[:2, : self.d], self.flips)
-        if self.state == _WEIGHT_AT_ZERO or (self.state == _CONVERGED and lost):
+            lost = end_at_zero(self.remainders(), self.weights, self.run.flips)
+        if self.code == _WEIGHT_AT_ZERO or (self.code == _CONVERGED and lost):
             return RunStatus.WEIGHT_AT_ZERO
-        if self.state == _CONVERGED:
+        if self.code == _CONVERGED:
             return RunStatus.CONVERGED
-        if self.state == _FAILED:
-            resting = self._at_rest(limits.rtol)
-            return RunStatus.NOT_CONVERGED if resting else RunStatus.DIVERGED
-        if self.state == _AT_END and limits.tol < 0:
+        if self.code == _FAILED:
+            return RunStatus.NOT_CONVERGED if self._at_rest() else RunStatus.DIVERGED
+        if self.code == _AT_END and self.goal.tol < 0:
             return RunStatus.COMPLETED
         return RunStatus.INTERRUPTED if interrupted else RunStatus.NOT_CONVERGED
 
     def remainders(self) -> FloatArray:
         """(S_+, S_-), shape (2, d): by definition, or as the finite part."""
-        d = self.d
-        weights, velocities = self.Y[:2, :d], self.Y[2:, :d]
-        rest = self.G[:d]
+        run, d = self.run, self.run.d
+        weights, velocities = self.weights, run.Y[2:, :d]
+        rest = run.G[:d]
         with np.errstate(divide="ignore", invalid="ignore"):
-            logs = np.log(np.abs(weights / self.initial[:2, :d]))
+            logs = np.log(np.abs(weights / self.initial))
             # what the momentum left in the run will still do to the logarithm
-            pending = self.lam * velocities / weights
+            pending = run.data.lam * velocities / weights
         regular = -logs - np.array([rest, -rest]) - pending
-        defined = self.lam * (self.Q[:, :d] - self.initial[2:, :d] / self.initial[:2, :d])
-        remainders: FloatArray = np.where(self.crossing[:, :d], regular, defined)
+        defined = run.data.lam * (run.Q[:, :d] - self.goal.start[2:, :d] / self.initial)
+        remainders: FloatArray = np.where(run.crossing[:, :d], regular, defined)
         return remainders
 
     def crossings(self) -> SignChanges:
         """Times and places of the sign changes, in the order of the steps."""
-        rows = self.events[: int(self.counters[3])]
+        rows = self.goal.events[: int(self.run.counters[EVENTS])]
         order = np.argsort(rows[:, 0], kind="stable")
         weight = np.where(rows[order, 1] == 0, "w_plus", "w_minus")
         return SignChanges(rows[order, 0].copy(), weight, rows[order, 2].astype(np.int64))
 
     def path(self) -> tuple[FloatArray, FloatArray]:
         """Recorded times and weights (records, 2, d); after the end, the last state."""
-        written = int(self.counters[2])
-        self.out[written:] = self.Y[:2]
-        return np.r_[0.0, self.times], np.concatenate(
-            (self.initial[None, :2, : self.d], self.out[:, :, : self.d])
-        )
+        goal = self.goal
+        goal.out[int(self.run.counters[RECORDS]) :] = self.run.Y[:2]
+        recorded = goal.out[:, :, : self.run.d]
+        return np.r_[0.0, goal.times], np.concatenate((self.initial[None], recorded))
 
 
 def _velocities(
@@ -381,12 +374,12 @@ def _result(
         array = np.array(parts)
         return array.reshape((*shape, *array.shape[1:]))
 
-    end = stacked([flow.Y[:2, :d] for flow in flows])
-    start = stacked([flow.initial[:2, :d] for flow in flows])
+    end = stacked([flow.weights for flow in flows])
+    start = stacked([flow.initial for flow in flows])
     S = stacked([flow.remainders() for flow in flows])
     theta = limit_theorem.parameter(end[..., 0, :], end[..., 1, :])
     path = None
-    if flows and flows[0].times.size:
+    if flows and flows[0].goal.times.size:
         recorded = [flow.path() for flow in flows]
         weights = stacked([w for _, w in recorded])
         times = stacked([t for t, _ in recorded])
@@ -400,15 +393,15 @@ def _result(
         initial_w_minus=start[..., 1, :],
         S_plus=S[..., 0, :],
         S_minus=S[..., 1, :],
-        gradient_integral=stacked([flow.G[:d] for flow in flows]),
+        gradient_integral=stacked([flow.run.G[:d] for flow in flows]),
         loss=problem.loss(theta),
         residual=problem.residual(theta),
-        time=stacked([flow.clock[0] for flow in flows]),
-        steps=stacked([flow.counters[0] for flow in flows]),
-        sign_changes=stacked([flow.flips.astype(np.int64) for flow in flows]),
+        time=stacked([flow.run.clock[TIME] for flow in flows]),
+        steps=stacked([flow.run.counters[STEPS] for flow in flows]),
+        sign_changes=stacked([flow.run.flips.astype(np.int64) for flow in flows]),
         status=one_or_array(statuses, shape),
         settings=settings,
-        squared_rates=stacked([flow.Q[:, :d] for flow in flows]),
+        squared_rates=stacked([flow.run.Q[:, :d] for flow in flows]),
         sign_change_times=one_or_array([flow.crossings() for flow in flows], shape),
         path=path,
     )

@@ -20,6 +20,7 @@ import numpy as np
 from numba import njit
 
 from momentumflow.numeric.runs.kernels.polar_flow_diagonal_numba import (
+    OPTIONS,
     SIGNS,
     SQUARES,
     field,
@@ -27,14 +28,8 @@ from momentumflow.numeric.runs.kernels.polar_flow_diagonal_numba import (
     square_slopes,
 )
 
-_OPTIONS = {
-    "fastmath": {"reassoc", "contract"},
-    "nogil": True,
-    "cache": True,
-    "error_model": "numpy",
-}
 # For what compiled code alone calls: without a door from Python, a fifth of the compilation.
-_INNER = {**_OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+INNER = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 class Equation(NamedTuple):
@@ -53,7 +48,7 @@ class State(NamedTuple):
     M, chi, sign (2 d,): of w_+ and then of w_-; r (n,): the residual.
     G (d,), Q (2 d,): integrals of g and of (w'/w)^2; crossing (2 d,), flips (2,).
     lost (2, 2 d): logarithm of what an error of the angle has grown by, and its peak.
-    clock = [t, h, h of the last step or 0]; counters = [steps, rejected, records, events].
+    clock and counters: those of `flow_state`.
     last (s, 2, 2 d): increments of the stages of the last step, for extrapolation.
     """
 
@@ -113,7 +108,7 @@ class Solver(NamedTuple):
     dr: np.ndarray
 
 
-@njit(**_INNER)
+@njit(**INNER)
 def of_angle(chi, m):
     """Return sine, cosine and sigma = sine / m of the angle m chi."""
     if m == 0.0:
@@ -122,7 +117,7 @@ def of_angle(chi, m):
     return sine, np.cos(m * chi), sine / m
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def weights(equation, state, Y):
     """Write w_+, w_-, w_+', w_-' to Y (4, d or more)."""
     d = equation.X.shape[1]
@@ -135,7 +130,7 @@ def weights(equation, state, Y):
             Y[c + 2, j] = rho * sigma
 
 
-@njit(**_INNER)
+@njit(**INNER)
 def linearise(equation, state, at):
     """Write the field and its derivatives at the state to `at`."""
     X, lam, m, kappa = equation.X, equation.lam, equation.m, equation.kappa
@@ -159,7 +154,7 @@ def linearise(equation, state, at):
             at.wC[a] = SQUARES[c] * at.square[a] * wC
 
 
-@njit(**_INNER)
+@njit(**INNER)
 def _halvings(x, longest):
     """How often the largest of x has to be halved to be at most `longest`."""
     largest = 0.0
@@ -172,7 +167,7 @@ def _halvings(x, longest):
     return halvings
 
 
-@njit(**_INNER)
+@njit(**INNER)
 def sines(x, sine, cosine):
     """Write sine and cosine of all x: Taylor's series, then double angles in 1 - cos.
 
@@ -197,7 +192,7 @@ def sines(x, sine, cosine):
         cosine[a] = 1.0 - cosine[a]
 
 
-@njit(**_INNER)
+@njit(**INNER)
 def grow(x):
     """Replace all x by e^x - 1, to relative accuracy: likewise, by y (2 + y)."""
     halvings = _halvings(x, 0.35)
@@ -211,7 +206,7 @@ def grow(x):
             x[a] *= 2.0 + x[a]
 
 
-@njit(**_INNER)
+@njit(**INNER)
 def _moved(equation, state, at, Z, work, theta):
     """Set theta to its increment under the increments Z (2, 2 d); work: cosine, sigma, ..."""
     lam, m = equation.lam, equation.m
@@ -236,7 +231,7 @@ def _moved(equation, state, at, Z, work, theta):
             )
 
 
-@njit(**_INNER)
+@njit(**INNER)
 def move_residual(equation, state, at, Z):
     """Add X times the increment of theta to the residual; return |r|^2."""
     X = equation.X
@@ -251,7 +246,7 @@ def move_residual(equation, state, at, Z):
     return total
 
 
-@njit(**_INNER)
+@njit(**INNER)
 def evaluate(equation, state, at, stages):
     """Write field, gradient and squared rates at the stages, state + Z."""
     X, lam, m, kappa = equation.X, equation.lam, equation.m, equation.kappa
@@ -280,7 +275,7 @@ def evaluate(equation, state, at, stages):
                 stages.q[i, a] = (sigmas[a] / cosines[a]) ** 2
 
 
-@njit(**_INNER)
+@njit(**INNER)
 def factorise(equation, at, mu, solver):
     """Reduce mu mass - J to n x n and factorise that."""
     X = equation.X
@@ -308,7 +303,7 @@ def factorise(equation, at, mu, solver):
     _eliminate(solver.K, solver.pivots)
 
 
-@njit(**_INNER)
+@njit(**INNER)
 def _eliminate(K, pivots):
     """Gaussian elimination with row pivots, in place; the diagonal holds reciprocals."""
     n = K.shape[0]
@@ -329,7 +324,7 @@ def _eliminate(K, pivots):
                 K[i, j] -= factor * K[k, j]
 
 
-@njit(**_INNER)
+@njit(**INNER)
 def _substitute(K, pivots, b):
     """Solve K x = b in place, with K from `_eliminate`."""
     n = K.shape[0]
@@ -344,7 +339,7 @@ def _substitute(K, pivots, b):
         b[i] *= K[i, i]
 
 
-@njit(**_INNER)
+@njit(**INNER)
 def solve(equation, at, mu, solver):
     """Solve (mu mass - J) x = rhs in place; return the largest change of the residual."""
     X = equation.X

@@ -8,18 +8,17 @@ as the fastest rate, however slow what is left to do. Radau IIA in polar coordin
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from momentumflow.base.arrays import FloatArray
+from momentumflow.numeric.flow.flow_state import STEP, TIME, Goal, Run
 from momentumflow.numeric.flow.radau import radau
 from momentumflow.numeric.runs.kernels import limit_theorem_diagonal_numpy as limit_theorem
 
 if TYPE_CHECKING:
     from momentumflow.numeric.flow.polar_loops import Equation, State
-    from momentumflow.numeric.flow.stiff_loops import Goal
 
 # Stages of Radau IIA. Measured on 20 x 30, alpha from .1 to 1e-60, lambda from 0 to 10:
 # with 5 stages a run takes up to 1.6 times as long as with 7, with 9 as long.
@@ -29,29 +28,9 @@ _STAGES = 7
 _BOUND_BY_STABILITY = 3.0
 
 
-class Run(Protocol):
-    """One run, as `flows` keeps it for either method: arrays (..., padded d)."""
-
-    X: FloatArray
-    y: FloatArray
-    lam: float
-    d: int
-    Y: FloatArray
-    initial: FloatArray
-    G: FloatArray
-    Q: FloatArray
-    crossing: NDArray[np.bool_]
-    flips: FloatArray
-    clock: FloatArray
-    counters: NDArray[np.int64]
-    times: FloatArray
-    out: FloatArray
-    events: FloatArray
-
-
 def residual(run: Run) -> FloatArray:
     """Return X theta - y; shape (n,)."""
-    r: FloatArray = run.X @ limit_theorem.parameter(run.Y[0], run.Y[1]) - run.y
+    r: FloatArray = run.data.X @ limit_theorem.parameter(run.Y[0], run.Y[1]) - run.data.y
     return r
 
 
@@ -61,11 +40,11 @@ def is_stiff(run: Run) -> bool:
     The fastest rates are those of `lambda x^2 + x + k = 0`, k the largest curvature of the
     loss along the weights: 1/lambda, or sqrt(k/lambda) where momentum oscillates.
     """
-    X, lam = run.X, run.lam
+    X, lam = run.data.X, run.data.lam
     scaled = X * np.sqrt((run.Y[0] ** 2 + run.Y[1] ** 2) / 2)
-    curvature = float(np.linalg.norm(scaled, 2)) ** 2 / run.y.size
+    curvature = float(np.linalg.norm(scaled, 2)) ** 2 / run.data.y.size
     fastest = curvature if lam == 0 else max(1 / lam, float(np.sqrt(curvature / lam)))
-    return bool(run.clock[1] * fastest > _BOUND_BY_STABILITY)
+    return bool(run.clock[STEP] * fastest > _BOUND_BY_STABILITY)
 
 
 class StiffFlow:
@@ -75,28 +54,29 @@ class StiffFlow:
     ----------
     run : Run
         From where it stands; its arrays are brought up to date by every `advance`.
+    goal : Goal
     """
 
-    def __init__(self, run: Run) -> None:
-        self.run = run
+    def __init__(self, run: Run, goal: Goal) -> None:
+        self.run, self.goal = run, goal
         self._lost = np.zeros((2, 2 * run.d))
 
     @cached_property
     def _equation(self) -> Equation:
         from momentumflow.numeric.flow.polar_loops import Equation
 
-        run, lam = self.run, self.run.lam
-        push = float(np.max(np.abs(run.X.T @ residual(run)))) / run.y.size
+        run, lam = self.run, self.run.data.lam
+        push = float(np.max(np.abs(run.data.X.T @ residual(run)))) / run.data.y.size
         # the angle turns evenly where |m w'| is as large as |w|
         unit = lam if lam * push <= 1 else float(np.sqrt(lam / push))
-        X = np.ascontiguousarray(run.X[:, : run.d])
-        return Equation(X, run.y, lam, unit, unit * (unit / lam) if lam > 0 else 0.0)
+        X = np.ascontiguousarray(run.data.X[:, : run.d])
+        return Equation(X, run.data.y, lam, unit, unit * (unit / lam) if lam > 0 else 0.0)
 
     @cached_property
     def _state(self) -> State:
         from momentumflow.numeric.flow.polar_loops import State
 
-        run, lam, m, d = self.run, self.run.lam, self._equation.m, self.run.d
+        run, lam, m, d = self.run, self.run.data.lam, self._equation.m, self.run.d
         r = residual(run)
         w, velocity = run.Y[:2, :d].ravel(), run.Y[2:, :d].ravel()
         if lam > 0:
@@ -105,45 +85,43 @@ class StiffFlow:
             chi = angle / m
             M = np.log(np.hypot(w, m * velocity)) + lam / m * np.sin(angle) * np.cos(angle)
         else:
-            g = run.X[:, :d].T @ r / run.y.size
+            g = run.data.X[:, :d].T @ r / run.data.y.size
             sign, chi, M = np.sign(w), np.concatenate((-g, g)), np.log(np.abs(w))
         return State(
             M=M, chi=chi, sign=sign, r=r, G=run.G[:d].copy(), Q=run.Q[:, :d].ravel(),
             crossing=run.crossing[:, :d].ravel(), flips=run.flips, lost=self._lost,
-            clock=np.array([run.clock[0], run.clock[1], 0.0]), counters=run.counters,
+            clock=np.array([run.clock[TIME], run.clock[STEP], 0.0]), counters=run.counters,
             last=np.zeros((_STAGES, 2, 2 * d)),
         )  # fmt: skip
 
-    def _first_step(self, t_end: float) -> float:
+    def _first_step(self) -> float:
         """Return a hundredth of the shortest time scale."""
-        equation = self._equation
+        equation, t_end = self._equation, self.goal.t_end
         push = float(np.max(np.abs(equation.X.T @ self._state.r))) / equation.y.size
         rate = push if equation.lam == 0 else max(1 / equation.lam, 1 / equation.m)
         return min(0.01 / rate if rate > 0 else t_end, t_end)
 
-    def advance(self, rtol: float, tol: float, t_end: float, budget: int) -> int:
+    def advance(self, budget: int) -> int:
         """Take up to `budget` steps; return how it stands, as `stiff_loops.integrate` says."""
         from momentumflow.numeric.flow.polar_loops import weights
-        from momentumflow.numeric.flow.stiff_loops import Goal, integrate
+        from momentumflow.numeric.flow.stiff_loops import integrate
 
         run, state, d = self.run, self._state, self.run.d
-        if state.clock[1] == 0:
-            state.clock[1] = self._first_step(t_end)
-        goal: Goal = Goal(rtol, tol, t_end, run.initial, run.times, run.out, run.events)
-        code = int(integrate(self._equation, radau(_STAGES), state, goal, budget))
+        if state.clock[STEP] == 0:
+            state.clock[STEP] = self._first_step()
+        code = int(integrate(self._equation, radau(_STAGES), state, self.goal, budget))
         weights(self._equation, state, run.Y)
         run.G[:d], run.Q[:, :d] = state.G, state.Q.reshape(2, d)
         run.crossing[:, :d] = state.crossing.reshape(2, d)
         run.clock[:2] = state.clock[:2]
         return code
 
-    def lost_weight(self, rtol: float) -> bool:
+    def lost_weight(self) -> bool:
         """Whether a weight ended at zero, or stood so near it that an error moved it on.
 
         Where w'/w is near -1/lambda an error of the angle grows, and one of `rtol` may
         have grown to the size of the angle. A weight that is small for any other reason is
         known.
         """
-        return bool(
-            np.any(self._lost[1] > -np.log(rtol)) or np.any(self.run.Y[:2, : self.run.d] == 0)
-        )
+        grown = np.any(self._lost[1] > -np.log(self.goal.rtol))
+        return bool(grown or np.any(self.run.Y[:2, : self.run.d] == 0))

@@ -11,8 +11,18 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from momentumflow.numeric.flow.flow_loops import CROSSING_RATE, _settled
+from momentumflow.numeric.flow.flow_loops import CROSSING_RATE, settled
+from momentumflow.numeric.flow.flow_state import (
+    EVENTS,
+    LAST,
+    RECORDS,
+    REJECTED,
+    STEP,
+    STEPS,
+    TIME,
+)
 from momentumflow.numeric.flow.polar_loops import (
+    INNER,
     Local,
     Solver,
     Stages,
@@ -24,7 +34,7 @@ from momentumflow.numeric.flow.polar_loops import (
     solve,
     weights,
 )
-from momentumflow.numeric.runs.kernels.momentum_flow_diagonal_numba import parameter
+from momentumflow.numeric.runs.kernels.momentum_flow_diagonal_numba import OPTIONS, parameter
 
 _NEWTON_STEPS = 12
 # Share of the residual below which its rounding no longer sums up: from there it is
@@ -33,31 +43,6 @@ _CARRIED = 1e-2
 # A step spans at most this many times in which an unstable angle (w'/w near -1/lambda)
 # grows e-fold: an implicit method with longer steps would hold it in place.
 _UNSTABLE = 2.0
-
-_OPTIONS = {
-    "fastmath": {"reassoc", "contract"},
-    "nogil": True,
-    "cache": True,
-    "error_model": "numpy",
-}
-# For what compiled code alone calls: without a door from Python, a fifth of the compilation.
-_INNER = {**_OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-
-
-class Goal(NamedTuple):
-    """Tolerances (tol < 0: none), the end, the weights at the start, and what to write.
-
-    out (times, 2, d or more): the weights at `times`; events (most, 3): time, weight,
-    coordinate of each sign change.
-    """
-
-    rtol: float
-    tol: float
-    t_end: float
-    start: np.ndarray
-    times: np.ndarray
-    out: np.ndarray
-    events: np.ndarray
 
 
 class Step(NamedTuple):
@@ -70,14 +55,14 @@ class Step(NamedTuple):
     pairs: Solver
 
 
-@njit(**_INNER)
+@njit(**INNER)
 def _stages(s, d):
     return Stages(
         np.zeros((s, 2, 2 * d)), np.zeros((s, 2, 2 * d)), np.zeros((s, d)), np.zeros((s, 2 * d))
     )
 
 
-@njit(**_INNER)
+@njit(**INNER)
 def _scratch(s, n, d):
     p = s // 2
     N = 2 * d
@@ -98,7 +83,7 @@ def _scratch(s, n, d):
     return Step(at, _stages(s, d), _stages(s, d), real, pairs)
 
 
-@njit(**_INNER)
+@njit(**INNER)
 def _pair(pairs, p):
     return Solver(
         pairs.K[p], pairs.pivots[p], pairs.D[p], pairs.den[p], pairs.rhs[p], pairs.row[p],
@@ -106,7 +91,7 @@ def _pair(pairs, p):
     )  # fmt: skip
 
 
-@njit(**_INNER)
+@njit(**INNER)
 def _polynomial(scheme, stages, x, values):
     """Write the collocation polynomial through 0 and the stages at share x to `values`."""
     s = scheme.c.size
@@ -123,11 +108,11 @@ def _polynomial(scheme, stages, x, values):
                 values[c, a] += share * stages[k, c, a]
 
 
-@njit(**_INNER)
+@njit(**INNER)
 def _extrapolate(scheme, state, h, Z):
     """Guess the stages: the polynomial of the last step carried on, at first no change."""
     s, _, N = Z.shape
-    before = state.clock[2]
+    before = state.clock[LAST]
     if before == 0.0:
         Z.fill(0.0)
         return
@@ -138,7 +123,7 @@ def _extrapolate(scheme, state, h, Z):
                 Z[i, c, a] -= state.last[s - 1, c, a]
 
 
-@njit(**_INNER)
+@njit(**INNER)
 def newton(equation, scheme, state, step, stages, h, accuracy):
     """Solve for the stages of a step of length h, from a guess; return iterations, 0: failed.
 
@@ -202,7 +187,7 @@ def newton(equation, scheme, state, step, stages, h, accuracy):
     return 0
 
 
-@njit(**_INNER)
+@njit(**INNER)
 def _estimate(equation, scheme, state, step, h):
     """Error of the embedded formula in ln w, in the angle and in the remainders, root mean square.
 
@@ -232,13 +217,13 @@ def _estimate(equation, scheme, state, step, h):
     return np.sqrt(total / N)
 
 
-@njit(**_INNER)
+@njit(**INNER)
 def _turns(phi):
     """How often the angle has passed -pi/2, and again each half turn below."""
     return max(0, int(np.floor(0.5 - phi / np.pi)))
 
 
-@njit(**_INNER)
+@njit(**INNER)
 def _part(equation, scheme, state, step, h, within, accuracy):
     """Take a step of length `within` <= h from the same start into `step.part`."""
     for i in range(scheme.c.size):
@@ -246,25 +231,25 @@ def _part(equation, scheme, state, step, h, within, accuracy):
     return newton(equation, scheme, state, step, step.part, within, accuracy) > 0
 
 
-@njit(**_INNER)
+@njit(**INNER)
 def _record(equation, scheme, state, goal, step, h, accuracy):
     """Write the weights at the times asked for within the step; tell whether all went well."""
-    counters, t = state.counters, state.clock[0]
+    counters, t = state.counters, state.clock[TIME]
     d = equation.X.shape[1]
     last = scheme.c.size - 1
-    while counters[2] < goal.times.size and goal.times[counters[2]] <= t + h:
-        within = goal.times[counters[2]] - t
+    while counters[RECORDS] < goal.times.size and goal.times[counters[RECORDS]] <= t + h:
+        within = goal.times[counters[RECORDS]] - t
         if not _part(equation, scheme, state, step, h, within, accuracy):
             return False
         for a in range(2 * d):
             _, cosine, sigma = of_angle(state.chi[a] + step.part.Z[last, 1, a], equation.m)
             size = state.M[a] + step.part.Z[last, 0, a] - equation.lam * sigma * cosine
-            goal.out[counters[2], a // d, a % d] = state.sign[a] * np.exp(size) * cosine
-        counters[2] += 1
+            goal.out[counters[RECORDS], a // d, a % d] = state.sign[a] * np.exp(size) * cosine
+        counters[RECORDS] += 1
     return True
 
 
-@njit(**_INNER)
+@njit(**INNER)
 def _cross(equation, scheme, state, goal, step, h, accuracy):
     """Count the sign changes within the step and write their times."""
     m, counters = equation.m, state.counters
@@ -275,7 +260,7 @@ def _cross(equation, scheme, state, goal, step, h, accuracy):
         for k in range(1, _turns(m * (state.chi[a] + step.stages.Z[last, 1, a])) + 1):
             state.flips[a // d] += 1.0
             state.crossing[a] = True
-            if counters[3] >= goal.events.shape[0]:
+            if counters[EVENTS] >= goal.events.shape[0]:
                 continue
             angle = (0.5 - k) * np.pi
             low = 0.0
@@ -292,13 +277,13 @@ def _cross(equation, scheme, state, goal, step, h, accuracy):
             if _part(equation, scheme, state, step, h, when, accuracy):
                 speed = m * step.part.F[last, 1, a] / equation.lam
                 when -= (m * (state.chi[a] + step.part.Z[last, 1, a]) - angle) / speed
-            goal.events[counters[3], 0] = state.clock[0] + when
-            goal.events[counters[3], 1] = a // d
-            goal.events[counters[3], 2] = a % d
-            counters[3] += 1
+            goal.events[counters[EVENTS], 0] = state.clock[TIME] + when
+            goal.events[counters[EVENTS], 1] = a // d
+            goal.events[counters[EVENTS], 2] = a % d
+            counters[EVENTS] += 1
 
 
-@njit(**_INNER)
+@njit(**INNER)
 def _accept(equation, scheme, state, step, h):
     """Move the state to the end of the step; return |r|^2."""
     lam, m = equation.lam, equation.m
@@ -328,11 +313,11 @@ def _accept(equation, scheme, state, step, h):
         for c in range(2):
             for a in range(N):
                 state.last[i, c, a] = stages.Z[i, c, a]
-    state.clock[2] = h
+    state.clock[LAST] = h
     return square
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def integrate(equation, scheme, state, goal, budget):
     """Take up to `budget` accepted steps; return the state, as `flow_loops.integrate` codes it:
 
@@ -353,18 +338,18 @@ def integrate(equation, scheme, state, goal, budget):
     # the embedded formula is of order s, the step of order 2 s - 1
     allowed = 0.1 * goal.rtol ** ((s + 1) / (2.0 * s))
     weights(equation, state, Y)
-    settled = 0
-    if goal.tol >= 0.0 and counters[0] == 0:
-        settled = _settled(X, y, Y, goal.start, theta, lam, square, target, goal.rtol, goal.tol)
-    if settled == 1:
+    outcome = 0
+    if goal.tol >= 0.0 and counters[STEPS] == 0:
+        outcome = settled(equation, Y, goal, theta, square, target)
+    if outcome == 1:
         return 1
     linearise(equation, state, step.at)
     grown = True
     taken = 0
     while taken < budget:
-        if clock[0] >= goal.t_end:
+        if clock[TIME] >= goal.t_end:
             return 3
-        h = min(clock[1], goal.t_end - clock[0])
+        h = min(clock[STEP], goal.t_end - clock[TIME])
         if lam > 0.0:
             steepest = 0.0
             for a in range(2 * d):
@@ -385,20 +370,20 @@ def integrate(equation, scheme, state, goal, budget):
             if error > 0.0:
                 change = min(8.0, max(0.1, safety * error ** (-1.0 / (s + 1))))
         if not (error < 1.0) or not _record(equation, scheme, state, goal, step, h, accuracy):
-            counters[1] += 1
+            counters[REJECTED] += 1
             grown = False
-            clock[1] = h * min(0.9, change)
-            if clock[1] < 1e-15 * max(clock[0], 1e-15):
+            clock[STEP] = h * min(0.9, change)
+            if clock[STEP] < 1e-15 * max(clock[TIME], 1e-15):
                 return 2
             continue
         if lam > 0.0:
             _cross(equation, scheme, state, goal, step, h, accuracy)
         share = np.sqrt(square / target) if target > 0.0 else 1.0
         square = _accept(equation, scheme, state, step, h)
-        clock[0] = goal.t_end if h == goal.t_end - clock[0] else clock[0] + h
-        clock[1] = h * (change if grown else min(1.0, change))
+        clock[TIME] = goal.t_end if h == goal.t_end - clock[TIME] else clock[TIME] + h
+        clock[STEP] = h * (change if grown else min(1.0, change))
         grown = True
-        counters[0] += 1
+        counters[STEPS] += 1
         taken += 1
         weights(equation, state, Y)
         if share > _CARRIED:
@@ -410,7 +395,7 @@ def integrate(equation, scheme, state, goal, budget):
                 square += state.r[i] * state.r[i]
         linearise(equation, state, step.at)
         if goal.tol >= 0.0:
-            settled = _settled(X, y, Y, goal.start, theta, lam, square, target, goal.rtol, goal.tol)
-            if settled:
-                return settled
+            outcome = settled(equation, Y, goal, theta, square, target)
+            if outcome:
+                return outcome
     return 0

@@ -12,7 +12,7 @@ from numba import njit
 NETWORK = "diagonal"
 WEIGHTS = 2
 
-_OPTIONS = {
+OPTIONS = {
     "fastmath": {"reassoc", "contract"},
     "nogil": True,
     "cache": True,
@@ -20,20 +20,20 @@ _OPTIONS = {
 }
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def parameter(w_plus, w_minus):
     """Theta of one coordinate."""
     return -1/4*w_minus**2 + (1/4)*w_plus**2
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def acceleration(w_plus, w_minus, v_plus, v_minus, g, lam):
     """w'' of one coordinate, lambda > 0."""
     x0 = 1/lam
     return x0*(-g*w_plus - v_plus), x0*(g*w_minus - v_minus)
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def gradient_velocity(w_plus, w_minus, g):
     """w' of one coordinate under gradient flow, lambda = 0."""
     return -g*w_plus, g*w_minus

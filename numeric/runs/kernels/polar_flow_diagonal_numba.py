@@ -16,7 +16,7 @@ from numba import njit
 SIGNS = (1.0, -1.0)
 SQUARES = (0.25, -0.25)
 
-_OPTIONS = {
+OPTIONS = {
     "fastmath": {"reassoc", "contract"},
     "nogil": True,
     "cache": True,
@@ -24,7 +24,7 @@ _OPTIONS = {
 }
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def field(sigma, cosine, push, lam, square, kappa):
     """M' and lambda chi' of one weight."""
     x0 = cosine**2
@@ -34,7 +34,7 @@ def field(sigma, cosine, push, lam, square, kappa):
     return 2*cosine*sigma**3*square - push*(kappa*x2 + x0*x1) - x3*(kappa + lam*x1), -lam*x3 - push*x0 - x2
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def slopes(sigma, cosine, push, lam, square, kappa):
     """Derivatives of M' and lambda chi' in chi, then in s g."""
     x0 = cosine**2
@@ -47,7 +47,7 @@ def slopes(sigma, cosine, push, lam, square, kappa):
     return cosine*(6*cosine*square*x4 - kappa*x3 - x2*(kappa + lam*x1)) - x6*(-4*cosine*lam*x4 - push*(4*cosine**3 + 2*cosine*x1 + x5) + 2*sigma**3*square), cosine*(-cosine - lam*x2) - x6*(-sigma - 2*x3), -cosine*x5 - x0*x1, -x0
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def square_slopes(sigma, cosine, lam, square):
     """Derivatives of w^2 in M and in chi, over rho^2."""
     x0 = cosine**2
