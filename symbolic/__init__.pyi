@@ -66,6 +66,7 @@ from .equations.stochastic import (
     stochastic_equation as stochastic_equation,
 )
 from .equations.transfers import Transfer as Transfer, transfer as transfer
+from .equations.written_equations import written_out as written_out
 from .identities import (
     Identity as Identity,
     Proof as Proof,
@@ -89,6 +90,7 @@ from .methods.optimisers import (
     Optimiser as Optimiser,
     RMSProp as RMSProp,
     Signum as Signum,
+    known_optimiser as known_optimiser,
 )
 from .methods.read_optimisers import (
     ReadOptimiser as ReadOptimiser,
@@ -119,10 +121,7 @@ from .series.elementwise_series import (
     ElementwiseMap as ElementwiseMap,
 )
 from .series.terms import Term as Term
-from .series.tree_series import (
-    TreeSeries as TreeSeries,
-    written_out as written_out,
-)
+from .series.tree_series import TreeSeries as TreeSeries
 from .theorems.statements import (
     Inequality as Inequality,
     Limit as Limit,

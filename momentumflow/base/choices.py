@@ -18,6 +18,10 @@ Backend: TypeAlias = Literal["numba", "numpy", "jax", "torch", "c"]
 ShippedMethod: TypeAlias = Literal["heavy_ball", "nesterov", "gradient_descent"]
 # Methods that have a name.
 NamedMethod: TypeAlias = Literal["heavy_ball", "nesterov", "gradient_descent", "quasi_hyperbolic"]
+# Optimisers with memories that have a name.
+NamedOptimiser: TypeAlias = Literal[
+    "adam", "adamw", "rmsprop", "nadam", "adabelief", "signum", "lion", "sgd"
+]
 # Methods that the interactive page offers.
 ExploredMethod: TypeAlias = Literal["heavy_ball", "nesterov"]
 # Random designs of sparse problems, and a real one.

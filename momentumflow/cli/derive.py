@@ -1,10 +1,10 @@
-"""`momentumflow derive`: what a momentum method follows, derived from its update rule."""
+"""`momentumflow derive`: what a method or an optimiser follows, derived from its update rule."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import typer
 
@@ -12,10 +12,19 @@ from momentumflow import symbolic
 from momentumflow.base.choices import Followed, Regime
 from momentumflow.base.errors import InputError
 from momentumflow.base.files import write_text
-from momentumflow.cli.groups import Group
-from momentumflow.cli.options import Json, MethodArgument, Values
-from momentumflow.cli.stated_methods import stated_method
+from momentumflow.cli.groups import Group, refuse
+from momentumflow.cli.options import Json, MethodArgument, RuleArgument, Values
+from momentumflow.cli.stated_methods import stated_method, stated_rule
 from momentumflow.cli.terminal import as_lines, table
+
+if TYPE_CHECKING:
+    _Method: TypeAlias = symbolic.MomentumMethod | symbolic.Optimiser
+    _Series: TypeAlias = (
+        symbolic.TreeSeries
+        | symbolic.ElementwiseEquation
+        | symbolic.ElementwiseMap
+        | symbolic.InertialSystem
+    )
 
 app = typer.Typer(cls=Group, no_args_is_help=True)
 
@@ -24,6 +33,13 @@ Format: TypeAlias = Literal["text", "latex", "json"]
 
 _STATED = '"w[k+1] = w[k] + beta*(w[k]-w[k-1]) + gamma*f(w[k])"'.replace("[", r"\[")
 _EXAMPLE = f"A recurrence reads {_STATED}, with f = -grad F."
+_UPDATES = '"m = b1*m + (1-b1)*g; w = w - lr*m/(sqrt(m**2)+eps)"'
+_EXAMPLES = f"{_EXAMPLE} Updates of an optimiser read {_UPDATES}, with g = grad F."
+
+# What a table shows of a term, as far as the series has it.
+_TREE_COLUMNS = ("tree", "differential", "symmetry", "coefficient")
+_COLUMNS = ("unknown", "differential", "order", "coefficient")
+_COUNTS = ("symmetry", "order")
 
 SeriesStyle: TypeAlias = Annotated[
     SeriesFormat | None, typer.Option("--format", help="Form of the answer; text by default.")
@@ -49,18 +65,23 @@ PowerOfEps: TypeAlias = Annotated[int, typer.Option(min=1, help="Highest power o
 def derive() -> None:
     """Derive what a momentum method follows, exactly.
 
-    Each command takes a known method or a recurrence in quotes.
+    Each command takes a known method or a recurrence in quotes; equation, map, loss and
+    scaling also an optimiser with memories, by its name or its updates.
     """
 
 
-@app.command(epilog=_EXAMPLE)
+@app.command(epilog=_EXAMPLES)
 def equation(
-    method: MethodArgument = "heavy_ball",
+    method: RuleArgument = "heavy_ball",
     *,
     order: Annotated[
-        int,
-        typer.Option(min=0, help="Highest power of eps (inertial) or gamma (slow, from 1 on)."),
-    ] = 2,
+        int | None,
+        typer.Option(
+            min=0,
+            help="Highest power of eps (inertial) or gamma (slow, from 1 on); 2 if not given, "
+            "and 0 for an optimiser in the inertial regime, whose corrections are long.",
+        ),
+    ] = None,
     regime: Annotated[
         Regime, typer.Option(help="inertial: lambda stays fixed; slow: gamma tends to zero.")
     ] = "inertial",
@@ -72,17 +93,20 @@ def equation(
     output: Output = None,
 ) -> None:
     """The differential equation that training follows; order 0 is its leading part."""
-    form, stated = _form(style, as_json), stated_method(method, values)
+    form, stated = _form(style, as_json), stated_rule(method, values)
+    if order is None:
+        order = 0 if isinstance(stated, symbolic.Optimiser) and regime == "inertial" else 2
+    found: _Series
     if order == 0 and regime == "inertial":
         found = symbolic.leading_equation(stated)
     else:
         found = symbolic.modified_equation(stated, order, regime)
-    _deliver(_series(stated, found, found.initial_velocity, form, tree, loss), output)
+    _deliver(_series(stated, found, form, tree, loss), output)
 
 
-@app.command("map", epilog=_EXAMPLE)
+@app.command("map", epilog=_EXAMPLES)
 def memoryless_map(
-    method: MethodArgument = "heavy_ball",
+    method: RuleArgument = "heavy_ball",
     *,
     order: PowerOfGamma = 2,
     values: Values = None,
@@ -93,14 +117,14 @@ def memoryless_map(
     output: Output = None,
 ) -> None:
     """The map without memory: the step from w_k to w_(k+1) on the slow manifold."""
-    form, stated = _form(style, as_json), stated_method(method, values)
+    form, stated = _form(style, as_json), stated_rule(method, values)
     found = symbolic.memoryless_map(stated, order)
-    _deliver(_series(stated, found, None, form, tree, loss), output)
+    _deliver(_series(stated, found, form, tree, loss), output)
 
 
-@app.command("loss", epilog=_EXAMPLE)
+@app.command("loss", epilog=_EXAMPLES)
 def modified_loss(
-    method: MethodArgument = "heavy_ball",
+    method: RuleArgument = "heavy_ball",
     *,
     order: PowerOfGamma = 2,
     of: Annotated[
@@ -112,7 +136,7 @@ def modified_loss(
     output: Output = None,
 ) -> None:
     """The loss that the slow flow or map descends, as far as there is one."""
-    form, stated = _form(style, as_json), stated_method(method, values)
+    form, stated = _form(style, as_json), stated_rule(method, values)
     found = symbolic.modified_loss(stated, order, of)
     more = {"order": found.order, "status": found.status.name}
     _deliver(_displayed(stated, found, form, **more), output)
@@ -133,9 +157,10 @@ def energy(
     _deliver(_displayed(stated, symbolic.energy(stated, order), form, order=order), output)
 
 
-@app.command(epilog=_EXAMPLE)
+@app.command(epilog=_EXAMPLES)
 def scaling(
-    method: MethodArgument = "heavy_ball",
+    context: typer.Context,
+    method: RuleArgument = "heavy_ball",
     *,
     order: PowerOfEps = 2,
     values: Values = None,
@@ -144,7 +169,11 @@ def scaling(
     output: Output = None,
 ) -> None:
     """The parameters that alone decide the path, and the rule that keeps them."""
-    form, stated = _form(style, as_json), stated_method(method, values)
+    form, stated = _form(style, as_json), stated_rule(method, values)
+    if isinstance(stated, symbolic.Optimiser):
+        refuse(context, "order", "with a momentum method")
+        _deliver(_rules(stated, form), output)
+        return
     rows = {
         "lambda": symbolic.intrinsic_parameter(stated),
         "eps": symbolic.time_step(stated),
@@ -229,10 +258,36 @@ def _deliver(text: str, output: Path | None) -> None:
         write_text(output, text if text.endswith("\n") else text + "\n")
 
 
+def _rules(optimiser: symbolic.Optimiser, form: SeriesFormat) -> str:
+    """Return what alone decides the path of an optimiser, and what keeps it."""
+    kept = symbolic.intrinsic_parameters(optimiser)
+    written = {str(p): _written(value, form) for p, value in kept.items()}
+    rules: dict[str, Any] = {"without noise": symbolic.scaling_rules(optimiser)}
+    try:
+        rules["with gradient noise"] = symbolic.scaling_rules(optimiser, noise=True)
+    except InputError as error:  # noise is no Gaussian in a memory that is not linear
+        rules["with gradient noise"] = str(error)
+    if form == "json":
+        powers = {
+            which.replace(" ", "_"): found
+            if isinstance(found, str)
+            else [{str(p): str(x) for p, x in rule.exponents.items()} for rule in found]
+            for which, found in rules.items()
+        }
+        return _json(optimiser, **written, powers=powers)
+    lines = [f"{name} = {value}" for name, value in written.items() if name != value]
+    for which, found in rules.items():
+        if isinstance(found, str):
+            lines.append(f"{which}: {found}")
+            continue
+        shown = [rule.latex() if form == "latex" else str(rule) for rule in found]
+        lines += [f"same path, {which}: {rule}" for rule in shown or ["nothing may change"]]
+    return "\n".join(lines)
+
+
 def _series(
-    method: symbolic.MomentumMethod,
-    series: symbolic.TreeSeries,
-    start: symbolic.TreeSeries | None,
+    method: _Method,
+    series: _Series,
     form: SeriesFormat,
     tree: str | None,
     loss: str | None,
@@ -242,9 +297,11 @@ def _series(
     if (tree is not None or loss is not None) and form not in ("text", "latex", "json"):
         which = "--tree" if loss is None else "--loss"
         raise InputError(f"--format text, latex or json with {which}", f"--format {form}")
+    start = getattr(series, "initial_velocity", None)
     parts = [part for part in (series, start) if part is not None]
     if tree is not None:
-        coefficient = _written(series.coefficient(tree), form)
+        linear = _of_trees(method, series, "--tree")
+        coefficient = _written(linear.coefficient(tree), form)
         return _json(method, tree=tree, coefficient=coefficient) if form == "json" else coefficient
     if loss is not None:
         lines = {
@@ -260,16 +317,18 @@ def _series(
         case "latex":
             return series.latex()
         case "indices":
-            return series.latex("indices")
+            return _of_trees(method, series, "--format indices").latex("indices")
         case "table":
-            keys = ("tree", "differential", "symmetry", "coefficient")
-            rows = ([str(row[key]) for key in keys] for row in series.table())
-            headings = "tree|differential|>symmetry|coefficient"
-            return as_lines(table(headings, rows, title=f"{series.left_hand_side} = sum of"))
+            terms = series.table()
+            shown = _TREE_COLUMNS if isinstance(series, symbolic.TreeSeries) else _COLUMNS
+            keys = [key for key in shown if all(key in row for row in terms)]
+            rows = ([str(row[key]) for key in keys] for row in terms)
+            headings = "|".join(f">{key}" if key in _COUNTS else key for key in keys)
+            return as_lines(table(headings, rows, title=f"{_left(series)} = sum of"))
         case "json":
             return _json(
                 method,
-                left_hand_side=series.left_hand_side,
+                left_hand_side=_left(series),
                 terms=series.table(),
                 initial_velocity=None if start is None else start.table(),
             )
@@ -279,7 +338,31 @@ def _series(
             return series.to_module()
 
 
-def _json(method: symbolic.MomentumMethod | None, **found: Any) -> str:
+def _of_trees(method: _Method, series: _Series, option: str) -> symbolic.TreeSeries:
+    """Return a series that is one over trees, with a number at each.
+
+    Raises
+    ------
+    InputError
+        If it is that of an optimiser.
+    """
+    if isinstance(series, symbolic.TreeSeries):
+        return series
+    raise InputError(
+        f"a momentum method, linear in w and f, with {option}",
+        f"{method.name}, whose terms have functions of the gradient at their nodes",
+        "see them by --format table",
+    )
+
+
+def _left(series: _Series) -> str:
+    """Return the left-hand side of an equation; of a system all of them."""
+    if isinstance(series, symbolic.InertialSystem):
+        return ", ".join(f"{x}'" for x in series.rates)
+    return series.left_hand_side
+
+
+def _json(method: _Method | None, **found: Any) -> str:
     stated = {} if method is None else {"method": str(method)}
     return json.dumps(stated | found, indent=2, ensure_ascii=False)
 
@@ -289,7 +372,10 @@ def _written(expr: Any, form: SeriesFormat) -> str:
 
 
 def _displayed(
-    method: symbolic.MomentumMethod | None, item: Any, form: SeriesFormat, **more: Any
+    method: _Method | None,
+    item: Any,
+    form: SeriesFormat,
+    **more: Any,
 ) -> str:
     if form == "text":
         return str(item)

@@ -15,11 +15,12 @@ from typing import Annotated, Any, TypeAlias, get_args
 import typer
 
 from momentumflow import verify
-from momentumflow.base.choices import NamedMethod
+from momentumflow.base.choices import NamedMethod, NamedOptimiser
 from momentumflow.base.errors import InputError
 
 # What a method is called on the command line.
 METHODS = get_args(NamedMethod)
+OPTIMISERS = get_args(NamedOptimiser)
 # As many values as `first:last:count` may ask for.
 _MOST_VALUES = 10_000
 # The step that `--gamma auto` stands for is computed where the problem is known.
@@ -91,6 +92,13 @@ _method_help = f"{', '.join(METHODS)}, or a recurrence in quotes."
 _method_names = completing(lambda: METHODS)
 MethodArgument: TypeAlias = Annotated[
     str, typer.Argument(help=_method_help, autocompletion=_method_names)
+]
+RuleArgument: TypeAlias = Annotated[
+    str,
+    typer.Argument(
+        help=f"{', '.join(METHODS)}, {', '.join(OPTIMISERS)}; a recurrence, or updates, in quotes.",
+        autocompletion=completing(lambda: (*METHODS, *OPTIMISERS)),
+    ),
 ]
 Method: TypeAlias = Annotated[str, typer.Option(help=_method_help, autocompletion=_method_names)]
 OptionalMethod: TypeAlias = Annotated[

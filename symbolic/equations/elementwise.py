@@ -180,11 +180,12 @@ def _lag(
 
 
 def inertial_rates(
-    system: System, order: int, h: sp.Symbol
+    system: System, order: int, h: sp.Symbol, clocks: Mapping[sp.Symbol, Sequence[Polynomial]]
 ) -> dict[sp.Symbol, tuple[Polynomial, ...]]:
     """Return the coefficients of dw/dt and of each dy/dt, by powers of h.
 
     The updates may depend on h: with `a = 1 - h/tau` a memory moves by a multiple of h.
+    They may also depend on clocks, functions of time whose rates are known.
 
     Raises
     ------
@@ -197,11 +198,12 @@ def inertial_rates(
         *(sp.cancel((u - y) / h) for u, y in zip(system.updates, system.memories, strict=True)),
     ]
     expansions: dict[sp.Symbol, list[Polynomial]] = {
-        x: [{(): c} if c != 0 else {} for c in _powers(step, h, order, x)]
+        x: [{(): c} if c != 0 else {} for c in _powers(step, h, order, x, tuple(clocks))]
         for x, step in zip(unknowns, steps, strict=True)
     }
     rates: dict[sp.Symbol, list[Polynomial]] = {x: [] for x in unknowns}
     rates[system.time] = [{(): sp.S.One}]
+    rates |= {clock: list(rate) for clock, rate in clocks.items()}
     for n in range(order + 1):
         # all of one order before any of them is used
         found = {x: rate_of(Series.of(expansions[x], n), rates) for x in unknowns}
@@ -211,9 +213,12 @@ def inertial_rates(
     return {x: tuple(rates[x]) for x in unknowns}
 
 
-def _powers(step: sp.Expr, h: sp.Symbol, order: int, of: sp.Symbol) -> Iterable[sp.Expr]:
+def _powers(
+    step: sp.Expr, h: sp.Symbol, order: int, of: sp.Symbol, clocks: Sequence[sp.Symbol]
+) -> Iterable[sp.Expr]:
     found = []
-    derivative = step if step.subs(h, 0).is_finite else sp.cancel(sp.together(step))
+    infinite = step.subs(h, 0).has(sp.zoo, sp.nan, sp.oo)
+    derivative = sp.cancel(sp.together(step)) if infinite else step
     for n in range(order + 1):
         value = derivative.subs(h, 0)
         if value.has(sp.zoo, sp.nan, sp.oo):
@@ -222,7 +227,9 @@ def _powers(step: sp.Expr, h: sp.Symbol, order: int, of: sp.Symbol) -> Iterable[
                 f"{of}, which moves at once",
                 "use the slow regime",
             )
-        found.append(sp.simplify(value / sp.factorial(n)))
+        value = value / sp.factorial(n)
+        # roots of 1 - s only grow when they are multiplied out
+        found.append(value if value.has(*clocks) else sp.simplify(value))
         derivative = sp.diff(derivative, h)
     return found
 

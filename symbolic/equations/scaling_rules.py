@@ -64,8 +64,10 @@ class ScalingRule(Formulated):
         return r",\quad ".join(moved) or r"\text{nothing may change}"
 
     def __str__(self) -> str:
-        moved = (f"{p} -> rho**({x}) {p}" for p, x in self.exponents.items() if x != 0)
-        return ", ".join(moved).replace("rho**(1) ", "rho ") or "nothing may change"
+        changed = [(p, x) for p, x in self.exponents.items() if x != 0]
+        shown = [(str(p) if p.is_Symbol else f"({p})", x) for p, x in changed]
+        moved = (f"{p} -> {'rho' if x == 1 else f'rho**({x})'} {p}" for p, x in shown)
+        return ", ".join(moved) or "nothing may change"
 
 
 @checked

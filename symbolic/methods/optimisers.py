@@ -12,14 +12,14 @@ recurrence (`momentum_methods.py`) is the case in which A and Phi are linear.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import sympy as sp
 
 from momentumflow.base.arguments import checked
-from momentumflow.base.errors import InputError
+from momentumflow.base.errors import InputError, nearest
 from momentumflow.base.values import Formulated, FrozenMapping
 from momentumflow.symbolic import symbols
 from momentumflow.symbolic.expressions import Exact, OwnSymbol, SymbolLike, read
@@ -154,7 +154,7 @@ class Optimiser(Formulated):
                 raise InputError(
                     f"names among {', '.join((*reserved, *memories))} and parameters",
                     f"{', '.join(sorted(map(str, foreign)))} in {target} = {right}",
-                    "declare parameters with parameters=[...]",
+                    "the usual parameters are " + ", ".join(_USUAL[:8]) + "; declare others",
                 )
             value = right_side.subs({m: after(m) for m in stated}, simultaneous=True)
             if target == "w":
@@ -566,4 +566,29 @@ def SGD(
     return Optimiser("SGD", (v,), (new,), move, first={v: g} if damp != 0 else {})
 
 
-BUILT_IN = (Adam, AdamW, RMSProp, NAdam, AdaBelief, Signum, Lion, SGD)
+@checked
+def known_optimiser(name: str) -> Optimiser:
+    """Return the built-in optimiser of a name, with symbols for parameters.
+
+    Parameters
+    ----------
+    name : str
+        adam, adamw, rmsprop, nadam, adabelief, signum, lion or sgd.
+
+    Raises
+    ------
+    InputError
+        If it is none of them.
+    """
+    maker = _BUILT_IN.get(name)
+    if maker is None:
+        raise InputError(
+            f"an optimiser among {', '.join(_BUILT_IN)}", repr(name), nearest(name, _BUILT_IN)
+        )
+    return maker()
+
+
+_BUILT_IN: Mapping[str, Callable[[], Optimiser]] = {
+    make.__name__.lower(): make
+    for make in (Adam, AdamW, RMSProp, NAdam, AdaBelief, Signum, Lion, SGD)
+}

@@ -61,6 +61,7 @@ class Differentials:
         variables: Mapping[sp.Symbol, Sequence[Polynomial]],
     ) -> None:
         self._weight = weight
+        self._varying = (GRADIENT, symbols.w, symbols.t, *variables)
         self._polynomials = {weight: tuple(rates)} | {x: tuple(r) for x, r in variables.items()}
         self._fields: dict[tuple[sp.Symbol, int], Terms] = {}
         self._gradients: dict[tuple[int, int], Terms] = {}
@@ -112,7 +113,7 @@ class Differentials:
 
     def _children(self, n: int) -> list[tuple[Child, sp.Expr]]:
         """Return the terms of the h^n part of the rate of w, as branches with a number each."""
-        return [split for bush, c in self.field(n).items() for split in _branches(c, bush)]
+        return [split for bush, c in self.field(n).items() for split in self._branches(c, bush)]
 
     def _derivative(self, bush: Bush, n: int) -> Terms:
         """Return `d/dt` of a product of factors along the h^n part of the flow."""
@@ -134,24 +135,24 @@ class Differentials:
         slope = sp.diff(function, GRADIENT)
         if slope != 0:
             for child, number in self._children(n):
-                found += [(c, number * d) for c, d in _branches(slope, _sorted((*bush, (child,))))]
+                raised = _sorted((*bush, (child,)))
+                found += [(c, number * d) for c, d in self._branches(slope, raised)]
         for variable in self._polynomials:
             slope = sp.diff(function, variable)
             if slope != 0:
                 for below, c in self.field(n, variable).items():
-                    found += _branches(slope * c, _sorted(bush + below))
+                    found += self._branches(slope * c, _sorted(bush + below))
         for below, c in self._derivative(bush, n).items():
-            found += _branches(function * c, below)
+            found += self._branches(function * c, below)
         return found
 
-
-def _branches(function: sp.Expr, bush: Bush) -> list[tuple[Child, sp.Expr]]:
-    """Return (function, bush) as one branch with its constant factor in front."""
-    function = _tidy(function)
-    if function == 0:
-        return []
-    number, shape = function.as_independent(GRADIENT, symbols.w, symbols.t, as_Add=False)
-    return [((shape, bush), number)]
+    def _branches(self, function: sp.Expr, bush: Bush) -> list[tuple[Child, sp.Expr]]:
+        """Return (function, bush) as one branch with its constant factor in front."""
+        function = _tidy(function)
+        if function == 0:
+            return []
+        number, shape = function.as_independent(*self._varying, as_Add=False)
+        return [((shape, bush), number)]
 
 
 def _tidy(expr: sp.Expr) -> sp.Expr:

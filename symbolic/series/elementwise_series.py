@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -156,11 +156,7 @@ class ElementwiseSeries(Formulated):
             In the order of the components.
         """
         expr, names = check_loss(loss, variables)
-        algebra: Any = _Written(names, tuple(sp.diff(expr, x) for x in names))
-        total = [sp.S.Zero] * len(names)
-        for c, bush in self._rows:
-            total = [a + b for a, b in zip(total, valued(c, bush, algebra), strict=True)]
-        return tuple(total)
+        return components(self._rows, expr, {symbols.w: names})
 
     def to_module(self, path: FileName | None = None) -> str:
         """Return (and write, if a path is given) a Python module that evaluates the series.
@@ -173,7 +169,7 @@ class ElementwiseSeries(Formulated):
         InputError
             If the file cannot be written.
         """
-        source = elementwise_module(self.left_hand_side, self.name, self._rows)
+        source = elementwise_module(self.name, {self.left_hand_side: self._rows})
         if path is not None:
             write_text(path, source)
         return source
@@ -277,22 +273,48 @@ class ElementwiseIteration:
         return f"<ElementwiseIteration, {self.increment.order} corrections>"
 
 
+def components(
+    rows: Sequence[tuple[sp.Expr, Bush]],
+    loss: sp.Expr,
+    unknowns: Mapping[sp.Symbol, tuple[sp.Symbol, ...]],
+) -> tuple[sp.Expr, ...]:
+    """Return a sum over decorated trees for a loss, as one expression for each component.
+
+    Parameters
+    ----------
+    rows : sequence of (function, bush)
+    loss : sympy.Expr
+    unknowns : mapping
+        The weight, and memories that functions depend on, each with its components; those
+        of the weight are the variables of the loss.
+    """
+    variables = unknowns[symbols.w]
+    held = {**unknowns, symbols.g: tuple(sp.diff(loss, x) for x in variables)}
+    algebra: Any = _Written(variables, held)
+    total = [sp.S.Zero] * len(variables)
+    for c, bush in rows:
+        total = [a + b for a, b in zip(total, valued(c, bush, algebra), strict=True)]
+    return tuple(total)
+
+
 @dataclass(frozen=True)
 class _Written:
     """Terms as expressions of the variables of a loss, one for each component."""
 
     variables: tuple[sp.Symbol, ...]
-    gradient: tuple[sp.Expr, ...]
+    held: Mapping[sp.Symbol, tuple[sp.Expr, ...]]
 
     def function(self, c: sp.Expr) -> tuple[sp.Expr, ...]:
-        pairs = zip(self.variables, self.gradient, strict=True)
-        return tuple(c.subs({symbols.w: x, symbols.g: q}, simultaneous=True) for x, q in pairs)
+        rows = zip(*self.held.values(), strict=True)
+        return tuple(
+            c.subs(dict(zip(self.held, row, strict=True)), simultaneous=True) for row in rows
+        )
 
     def product(self, a: tuple[sp.Expr, ...], b: tuple[sp.Expr, ...]) -> tuple[sp.Expr, ...]:
         return tuple(x * y for x, y in zip(a, b, strict=True))
 
     def derivative(self, branches: Sequence[tuple[sp.Expr, ...]]) -> tuple[sp.Expr, ...]:
-        found = self.gradient
+        found = self.held[symbols.g]
         back: dict[sp.Symbol, sp.Expr] = {}
         for branch in branches:
             # held as symbols: a branch is a vector at the point, not differentiated again

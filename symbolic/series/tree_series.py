@@ -15,7 +15,7 @@ from momentumflow.base.values import Formulated, displayed
 from momentumflow.symbolic.expressions import Formula, SymbolLike, substituted
 from momentumflow.symbolic.printing import as_latex, as_text, joined
 from momentumflow.symbolic.series.exports import latex_document, python_module
-from momentumflow.symbolic.series.right_hand_side import check_loss, specialise
+from momentumflow.symbolic.series.right_hand_side import specialise
 from momentumflow.symbolic.series.terms import LazyCoefficients, Term
 from momentumflow.symbolic.trees.rooted_trees import FIELD, VELOCITY, Tree, tree
 from momentumflow.symbolic.trees.tree_display import latex_indices, latex_text, plain_text, svg
@@ -269,44 +269,3 @@ class TreeSeries(Formulated):
         if path is not None:
             write_text(path, source)
         return source
-
-
-@checked
-def written_out(series: TreeSeries, loss: Formula) -> dict[str, sp.Expr]:
-    """Return an equation for a loss, a component at a time, with its start where it has one.
-
-    Parameters
-    ----------
-    series : TreeSeries
-        Such as a `ModifiedEquation` or a `MemorylessMap`.
-    loss : sympy.Expr or str
-        The loss F of its free symbols; the field is `-grad F`.
-
-    Returns
-    -------
-    dict
-        Left-hand sides such as `x''` and `x'(0)` to right-hand sides; `x'` there is
-        the velocity of `x`.
-
-    Raises
-    ------
-    InputError
-        As `check_loss`.
-
-    Examples
-    --------
-    >>> from momentumflow.symbolic import HeavyBall, modified_equation, written_out
-    >>> written_out(modified_equation(HeavyBall(), 1, "slow"), "x**2/2")
-    {"x'": -gamma*x/(1 - beta)}
-    """
-    expr, names = check_loss(loss, None)
-    speed = [sp.Symbol(f"{x.name}'", real=True) for x in names]
-    found = {
-        series.left_hand_side.replace("w", x.name): component
-        for x, component in zip(names, series.specialise(expr, names, speed), strict=True)
-    }
-    start = getattr(series, "initial_velocity", None)
-    if start is not None:
-        for x, component in zip(names, start.specialise(expr, names), strict=True):
-            found[f"{x.name}'(0)"] = component
-    return found

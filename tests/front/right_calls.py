@@ -648,7 +648,12 @@ def _of_optimisers() -> dict[str, tuple[Any, dict[str, Any]]]:
             loss_map.iteration(**loss, **numbers).run, {"w": [[0.5]], "steps": 3}),
         "InertialSystem": (symbolic.InertialSystem, _fields(system)),
         "InertialSystem.rhs": (system.rhs, {**loss, **rates}),
-        "InertialSystem.start": (system.start, {"w": ONES}),
+        "InertialSystem.start": (system.start, {"w": ONES, "memories": {"m": 0.1, "v": ONES}}),
+        "InertialSystem.specialise": (system.specialise, loss),
+        "InertialSystem.to_module": (system.to_module, {"path": "module.py"}),
+        "InertialSystem.unknowns": (system.unknowns, {"variables": [x]}),
+        "known_optimiser": (symbolic.known_optimiser, {"name": "adam"}),
+        "written_out of an optimiser": (symbolic.written_out, {"series": slow, "loss": "x**2"}),
         "InertialSystem.correction": (system.correction, {"n": 1}),
     }  # fmt: skip
     return calls
