@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from momentumflow.base import libraries
+
 # Work shorter than this shows no meter, even in a terminal.
 QUIET_SECONDS = 2.0
 
@@ -59,30 +61,23 @@ def meter(label: str, total: float, *, show: bool | None) -> Iterator[Meter]:
     if show is False or (show is None and not sys.stderr.isatty()):
         yield Meter()
         return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-    from rich.table import Column
-
-    console = Console(stderr=True)
+    rich = libraries.rich()
+    of, column = rich.progress, rich.table.Column
+    console = rich.console.Console(stderr=True)
     columns = (
-        BarColumn(bar_width=min(40, max(8, console.width // 6)), table_column=Column(no_wrap=True)),
-        MofNCompleteColumn(table_column=Column(no_wrap=True)),
-        TextColumn("{task.fields[rate]}", markup=False, table_column=Column(no_wrap=True)),
-        TimeElapsedColumn(table_column=Column(no_wrap=True)),
-        TimeRemainingColumn(table_column=Column(no_wrap=True)),
-        TextColumn(
+        of.BarColumn(
+            bar_width=min(40, max(8, console.width // 6)), table_column=column(no_wrap=True)
+        ),
+        of.MofNCompleteColumn(table_column=column(no_wrap=True)),
+        of.TextColumn("{task.fields[rate]}", markup=False, table_column=column(no_wrap=True)),
+        of.TimeElapsedColumn(table_column=column(no_wrap=True)),
+        of.TimeRemainingColumn(table_column=column(no_wrap=True)),
+        of.TextColumn(
             "{task.description}",
             markup=False,
-            table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
+            table_column=column(ratio=1, no_wrap=True, overflow="ellipsis"),
         ),
     )
-    with Progress(*columns, console=console, transient=True, expand=True) as bar:
+    with of.Progress(*columns, console=console, transient=True, expand=True) as bar:
         bar.add_task(label, total=total, rate="", visible=bool(show))
         yield Meter(bar, patient=show is None)

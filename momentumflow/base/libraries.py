@@ -5,6 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 
+def cvxpy() -> Any:
+    """Return CVXPY."""
+    import cvxpy
+
+    return cvxpy
+
+
 def joblib() -> Any:
     """Return joblib, whose import changes the environment of the process."""
     import joblib
@@ -29,9 +36,17 @@ def pandas() -> Any:
 
 
 def rich() -> Any:
-    """Return rich with its tables, for terminals."""
+    """Return rich with its tables and bars, for terminals."""
     import rich.console
+    import rich.progress
     import rich.table
     import rich.text
 
     return rich
+
+
+def xarray() -> Any:
+    """Return xarray."""
+    import xarray
+
+    return xarray

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from momentumflow.base import libraries
 from momentumflow.base.arrays import FloatArray
 from momentumflow.base.errors import InputError
 
@@ -97,7 +98,7 @@ def dataset(
     coords, attrs : mapping
         As xarray takes them; attributes become text.
     """
-    import xarray as xr
+    xr = libraries.xarray()
 
     described = {
         name: (list(dims), values, attributes(name)) for name, (dims, values) in data.items()

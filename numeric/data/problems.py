@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
+from momentumflow.base import libraries
 from momentumflow.base.arguments import (
     Count,
     Door,
@@ -321,7 +322,7 @@ class Regression(Value):
         InputError
             A batch of problems, or a feature of the name of the target.
         """
-        import pandas as pd
+        pd = libraries.pandas()
 
         if self.batch_shape:
             raise InputError(

@@ -283,7 +283,7 @@ def settled(data, Y, goal, theta, square, target):
     zero for ever, at the rate 1/lambda of its momentum: below the share rtol of where it
     started, what would be left of it is the integrator's error. Theta is that of Y. Sums of
     squares are taken in the largest entry's units: they neither under- nor overflow.
-    theta is scratch; of `data`, X, y and lam are used.
+    theta is scratch; `data` is a `Data` or an `Equation`.
     """
     X, y, lam, tol = data.X, data.y, data.lam, goal.tol
     if not (square <= tol * tol * target):

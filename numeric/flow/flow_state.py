@@ -59,3 +59,40 @@ class Goal(NamedTuple):
     times: FloatArray
     out: FloatArray
     events: FloatArray
+
+
+class Equation(NamedTuple):
+    """The flow in polar coordinates: data, lambda, the unit m of time in the angle, m^2/lambda.
+
+    m is 0 at lambda = 0.
+    """
+
+    X: FloatArray
+    y: FloatArray
+    lam: float
+    m: float
+    kappa: float
+
+
+class State(NamedTuple):
+    """Where the flow is in polar coordinates; every array is changed in place.
+
+    M, chi, sign (2 d,): of w_+ and then of w_-; r (n,): the residual.
+    G (d,), Q (2 d,): integrals of g and of (w'/w)^2; crossing (2 d,), flips (2,).
+    lost (2, 2 d): logarithm of what an error of the angle has grown by, and its peak.
+    clock, counters: as TIME and STEPS say.
+    last (s, 2, 2 d): increments of the stages of the last step, for extrapolation.
+    """
+
+    M: FloatArray
+    chi: FloatArray
+    sign: FloatArray
+    r: FloatArray
+    G: FloatArray
+    Q: FloatArray
+    crossing: NDArray[np.bool_]
+    flips: FloatArray
+    lost: FloatArray
+    clock: FloatArray
+    counters: NDArray[np.int64]
+    last: FloatArray

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -222,6 +223,13 @@ def _runs(
         )
 
 
+def _compiled() -> ModuleType:
+    """Return the compiled explicit integrator; loading it takes numba."""
+    from momentumflow.numeric.flow import flow_loops
+
+    return flow_loops
+
+
 def _goal(run: Run, limits: tuple[float, float, float], times: FloatArray) -> Goal:
     """Return what is asked of a run: (rtol, tol, t_end), and where its records go."""
     out = np.empty((times.size, 2, run.Y.shape[1]))
@@ -247,18 +255,14 @@ class _Flow:
 
     def _at_rest(self) -> bool:
         """Whether the flow is settled as far as rounding lets it."""
-        from momentumflow.numeric.flow.flow_loops import settled
-
         X, y, _ = self.run.data
         theta = limit_theorem.parameter(*self.run.Y[:2])
         r = X @ theta - y
         goal = self.goal._replace(tol=_AT_REST)
         squares = float(r @ r), float(y @ y)
-        return bool(settled(self.run.data, self.run.Y, goal, theta, *squares))
+        return bool(_compiled().settled(self.run.data, self.run.Y, goal, theta, *squares))
 
     def _advance(self) -> None:
-        from momentumflow.numeric.flow.flow_loops import integrate
-
         run, goal = self.run, self.goal
         taken = int(run.counters[STEPS])
         tried = self.method == "auto" and taken >= _TRIAL
@@ -271,7 +275,9 @@ class _Flow:
         if self.method == "auto":
             budget = min(budget, _TRIAL)
         padded = run.Y.shape[1]
-        self.code = integrate(run, goal, aligned(16, 4, padded), aligned(padded), budget)
+        self.code = _compiled().integrate(
+            run, goal, aligned(16, 4, padded), aligned(padded), budget
+        )
 
     @property
     def ended(self) -> bool:

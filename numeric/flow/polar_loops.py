@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from momentumflow.numeric.flow.flow_state import Equation, State
 from momentumflow.numeric.runs.kernels.polar_flow_diagonal_numba import (
     OPTIONS,
     SIGNS,
@@ -30,40 +31,6 @@ from momentumflow.numeric.runs.kernels.polar_flow_diagonal_numba import (
 
 # For what compiled code alone calls: without a door from Python, a fifth of the compilation.
 INNER = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-
-
-class Equation(NamedTuple):
-    """The flow: data, lambda, the unit m of time in the angle (0 at lambda = 0), m^2/lambda."""
-
-    X: np.ndarray
-    y: np.ndarray
-    lam: float
-    m: float
-    kappa: float
-
-
-class State(NamedTuple):
-    """Where the flow is; every array is changed in place.
-
-    M, chi, sign (2 d,): of w_+ and then of w_-; r (n,): the residual.
-    G (d,), Q (2 d,): integrals of g and of (w'/w)^2; crossing (2 d,), flips (2,).
-    lost (2, 2 d): logarithm of what an error of the angle has grown by, and its peak.
-    clock and counters: those of `flow_state`.
-    last (s, 2, 2 d): increments of the stages of the last step, for extrapolation.
-    """
-
-    M: np.ndarray
-    chi: np.ndarray
-    sign: np.ndarray
-    r: np.ndarray
-    G: np.ndarray
-    Q: np.ndarray
-    crossing: np.ndarray
-    flips: np.ndarray
-    lost: np.ndarray
-    clock: np.ndarray
-    counters: np.ndarray
-    last: np.ndarray
 
 
 class Local(NamedTuple):
@@ -118,7 +85,7 @@ def of_angle(chi, m):
 
 
 @njit(**OPTIONS)
-def weights(equation, state, Y):
+def weights(equation: Equation, state: State, Y):
     """Write w_+, w_-, w_+', w_-' to Y (4, d or more)."""
     d = equation.X.shape[1]
     for c in range(2):
@@ -131,7 +98,7 @@ def weights(equation, state, Y):
 
 
 @njit(**INNER)
-def linearise(equation, state, at):
+def linearise(equation: Equation, state: State, at):
     """Write the field and its derivatives at the state to `at`."""
     X, lam, m, kappa = equation.X, equation.lam, equation.m, equation.kappa
     n, d = X.shape
@@ -207,7 +174,7 @@ def grow(x):
 
 
 @njit(**INNER)
-def _moved(equation, state, at, Z, work, theta):
+def _moved(equation: Equation, state: State, at, Z, work, theta):
     """Set theta to its increment under the increments Z (2, 2 d); work: cosine, sigma, ..."""
     lam, m = equation.lam, equation.m
     d = theta.size
@@ -232,7 +199,7 @@ def _moved(equation, state, at, Z, work, theta):
 
 
 @njit(**INNER)
-def move_residual(equation, state, at, Z):
+def move_residual(equation: Equation, state: State, at, Z):
     """Add X times the increment of theta to the residual; return |r|^2."""
     X = equation.X
     n, d = X.shape
@@ -247,7 +214,7 @@ def move_residual(equation, state, at, Z):
 
 
 @njit(**INNER)
-def evaluate(equation, state, at, stages):
+def evaluate(equation: Equation, state: State, at, stages):
     """Write field, gradient and squared rates at the stages, state + Z."""
     X, lam, m, kappa = equation.X, equation.lam, equation.m, equation.kappa
     n, d = X.shape
@@ -276,7 +243,7 @@ def evaluate(equation, state, at, stages):
 
 
 @njit(**INNER)
-def factorise(equation, at, mu, solver):
+def factorise(equation: Equation, at, mu, solver):
     """Reduce mu mass - J to n x n and factorise that."""
     X = equation.X
     n, d = X.shape
@@ -340,7 +307,7 @@ def _substitute(K, pivots, b):
 
 
 @njit(**INNER)
-def solve(equation, at, mu, solver):
+def solve(equation: Equation, at, mu, solver):
     """Solve (mu mass - J) x = rhs in place; return the largest change of the residual."""
     X = equation.X
     n, d = X.shape

@@ -8,17 +8,13 @@ as the fastest rate, however slow what is left to do. Radau IIA in polar coordin
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from momentumflow.base.arrays import FloatArray
-from momentumflow.numeric.flow.flow_state import STEP, TIME, Goal, Run
+from momentumflow.numeric.flow.flow_state import STEP, TIME, Equation, Goal, Run, State
 from momentumflow.numeric.flow.radau import radau
 from momentumflow.numeric.runs.kernels import limit_theorem_diagonal_numpy as limit_theorem
-
-if TYPE_CHECKING:
-    from momentumflow.numeric.flow.polar_loops import Equation, State
 
 # Stages of Radau IIA. Measured on 20 x 30, alpha from .1 to 1e-60, lambda from 0 to 10:
 # with 5 stages a run takes up to 1.6 times as long as with 7, with 9 as long.
@@ -63,8 +59,6 @@ class StiffFlow:
 
     @cached_property
     def _equation(self) -> Equation:
-        from momentumflow.numeric.flow.polar_loops import Equation
-
         run, lam = self.run, self.run.data.lam
         push = float(np.max(np.abs(run.data.X.T @ residual(run)))) / run.data.y.size
         # the angle turns evenly where |m w'| is as large as |w|
@@ -74,8 +68,6 @@ class StiffFlow:
 
     @cached_property
     def _state(self) -> State:
-        from momentumflow.numeric.flow.polar_loops import State
-
         run, lam, m, d = self.run, self.run.data.lam, self._equation.m, self.run.d
         r = residual(run)
         w, velocity = run.Y[:2, :d].ravel(), run.Y[2:, :d].ravel()
@@ -103,14 +95,13 @@ class StiffFlow:
 
     def advance(self, budget: int) -> int:
         """Take up to `budget` steps; return how it stands, as `stiff_loops.integrate` says."""
-        from momentumflow.numeric.flow.polar_loops import weights
-        from momentumflow.numeric.flow.stiff_loops import integrate
+        from momentumflow.numeric.flow import polar_loops, stiff_loops
 
         run, state, d = self.run, self._state, self.run.d
         if state.clock[STEP] == 0:
             state.clock[STEP] = self._first_step()
-        code = int(integrate(self._equation, radau(_STAGES), state, self.goal, budget))
-        weights(self._equation, state, run.Y)
+        code = int(stiff_loops.integrate(self._equation, radau(_STAGES), state, self.goal, budget))
+        polar_loops.weights(self._equation, state, run.Y)
         run.G[:d], run.Q[:, :d] = state.G, state.Q.reshape(2, d)
         run.crossing[:, :d] = state.crossing.reshape(2, d)
         run.clock[:2] = state.clock[:2]

@@ -322,6 +322,8 @@ def integrate(equation, scheme, state, goal, budget):
     """Take up to `budget` accepted steps; return the state, as `flow_loops.integrate` codes it:
 
     0 going on, 1 converged, 2 failed, 3 at t_end, 4 converged but for a weight that falls to zero.
+
+    `equation`, `state` and `goal` are those of `flow_state`.
     """  # fmt: skip
     X, y, lam = equation.X, equation.y, equation.lam
     n, d = X.shape

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from momentumflow.base import libraries
 from momentumflow.base.arrays import FloatArray
 from momentumflow.base.errors import InputError
 from momentumflow.numeric.implicit.algebra import DenseMatrix
@@ -91,7 +92,7 @@ def conic_solver(name: str | None) -> str:
     InputError
         If the named solver, or any, is not installed.
     """
-    import cvxpy as cp
+    cp = libraries.cvxpy()
 
     installed = [s for s in _CONIC_SOLVERS if s in cp.installed_solvers()]
     if name is None:
@@ -147,7 +148,7 @@ def conic_form(potential: Potential, share: FloatArray | float = 1.0) -> ConicFo
     InputError
         A potential without an exponential-cone or quadratic form.
     """
-    import cvxpy as cp
+    cp = libraries.cvxpy()
 
     (d,) = potential.shape
 
@@ -183,7 +184,7 @@ def run_conic_solver(objective: Any, constraints: list[Any], solver: str) -> int
     `RELAX_CONSTRAINTS` is what the solver says of infeasible constraints, anything
     else it fails at, numbers included that are too large for it, is `TRY_ANOTHER_SOLVER`.
     """
-    import cvxpy as cp
+    cp = libraries.cvxpy()
 
     problem = cp.Problem(cp.Minimize(objective), constraints)
     try:

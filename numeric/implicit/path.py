@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from momentumflow.base import libraries
 from momentumflow.base.arguments import PositiveFloat, checked
 from momentumflow.base.arrays import FloatArray, Positive, floats
 from momentumflow.base.errors import InputError
@@ -77,7 +78,7 @@ class RegularisationPath(Value):
 
     def to_frame(self, feature_names: Sequence[str] | None = None) -> pd.DataFrame:
         """Return the path as a table: a row for each balancedness, a column for each feature."""
-        import pandas as pd
+        pd = libraries.pandas()
 
         labels = pd.Index(feature_labels(feature_names, self.theta.shape[-1]), name="feature")
         grid = pd.Index(self.balancedness, name="balancedness")

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from momentumflow.base import libraries
 from momentumflow.base.arguments import checked
 from momentumflow.base.arrays import FloatArray
 from momentumflow.base.errors import InputError
@@ -193,7 +194,7 @@ class SignChanges(Value):
 
     def to_frame(self) -> pd.DataFrame:
         """Return the crossings as a table, one a row."""
-        import pandas as pd
+        pd = libraries.pandas()
 
         return pd.DataFrame(
             {name: getattr(self, name) for name in ("time", "weight", "coordinate")}

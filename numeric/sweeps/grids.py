@@ -248,7 +248,7 @@ def _provenance(spec: SweepSpec) -> dict[str, Any]:
 def _labelled(
     spec: SweepSpec, done: Mapping[int, FloatArray], attributes: Mapping[str, Any]
 ) -> xr.Dataset:
-    import xarray as xr
+    xr = libraries.xarray()
 
     measures = np.full((len(MEASURES), spec.runs), np.nan)
     status = np.full(spec.runs, MISSING, dtype=np.int8)
@@ -286,7 +286,7 @@ def statuses(dataset: Any) -> xr.DataArray:
     InputError
         If that is not what `sweep` returns.
     """
-    import xarray as xr
+    xr = libraries.xarray()
 
     names = {MISSING: "MISSING"} | {code: status.name for status, code in STATUS_CODE.items()}
     whole = isinstance(dataset, xr.Dataset) and "status" in dataset

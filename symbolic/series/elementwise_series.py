@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import sympy as sp
 
+from momentumflow.base import libraries
 from momentumflow.base.arguments import FileName, Natural, checked
 from momentumflow.base.arrays import Vector
 from momentumflow.base.files import write_text
@@ -139,7 +140,7 @@ class ElementwiseSeries(Formulated):
 
     def to_frame(self) -> pd.DataFrame:
         """Return `table()` as a pandas table, a row for each term."""
-        import pandas as pd
+        pd = libraries.pandas()
 
         columns = ["differential", "order", "nodes", "coefficient"]
         return pd.DataFrame(self.table(), columns=columns).set_index("differential")

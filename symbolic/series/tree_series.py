@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import sympy as sp
 
+from momentumflow.base import libraries
 from momentumflow.base.arguments import FileName, checked
 from momentumflow.base.errors import InputError
 from momentumflow.base.files import write_text
@@ -220,7 +221,7 @@ class TreeSeries(Formulated):
 
         Columns: differential, order, symmetry, coefficient (as text).
         """
-        import pandas as pd
+        pd = libraries.pandas()
 
         columns = ["tree", "differential", "order", "symmetry", "coefficient"]
         return pd.DataFrame(self.table(), columns=columns).set_index("tree")
