@@ -87,6 +87,10 @@ class Matrix(ABC):
         """W h: d t/d z as the derivative by X^T nu."""
         return h if self.weight is None else self.weight * h
 
+    def plain(self, z: FloatArray) -> FloatArray:
+        """X^T nu without the weights of the columns, from z = W X^T nu."""
+        return z if self.weight is None else z / self.weight
+
     def column_weight(self, b: int) -> FloatArray:
         """W of problem b, shape (d,)."""
         if self.weight is None:
@@ -349,7 +353,8 @@ def matrix_of(X: Any) -> tuple[Matrix, Units]:
     if sp.issparse(X):
         entries: Any = sp.csr_array(cast(Any, X), dtype=np.float64, copy=True)
         entries.sum_duplicates()
-        float_array("X", entries.data)
+        if entries.nnz:  # all zeros are a matrix like any other
+            float_array("X", entries.data)
         units = balance(entries)
         return SparseMatrix(units.apply(entries), units.weight), units
     if X.shape[0] * X.shape[1] <= DIRECT_ENTRIES:

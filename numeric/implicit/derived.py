@@ -8,13 +8,24 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, TypeAlias
 
 import numpy as np
-from scipy.integrate import quad_vec
 
 from momentumflow.base.arguments import Where
 from momentumflow.base.arrays import FloatArray, PositiveArray, RealArray, broadcast_shapes
 from momentumflow.base.errors import InputError
 from momentumflow.base.values import brief
-from momentumflow.numeric.implicit.potentials import Potential, over_coordinates
+from momentumflow.numeric.implicit.potentials import EPS, Potential, over_coordinates
+
+# Steps of an inversion: halvings, and those of Newton's method besides; to what share
+# of itself such a step has to bring what is missing.
+_INVERSIONS, _FALL = 200, 0.1
+# Steps of an integral, the share of it that may be missed in each, and two rules on [0, 1].
+_STEPS, _SETTLED = 1000, 1e-14
+_RULES = [
+    list(zip((1 + nodes) / 2, weights / 2, strict=True))
+    for nodes, weights in map(np.polynomial.legendre.leggauss, (14, 9))
+]
+# A divergence below this share of the terms of its value has lost digits.
+_CANCELLED = 1e-4
 
 Function = Callable[..., Any]
 Interval: TypeAlias = Annotated[
@@ -120,37 +131,32 @@ class DerivedPotential(Potential):
         return theta / self.unit
 
     def _invert(self, m: FloatArray) -> FloatArray:
-        """Theta with psi'(theta) = m, by safeguarded Newton between expanding bounds."""
-        low, high = self._bracket(m)
-        theta = 0.5 * (low + high)
-        for _ in range(200):
-            f = self._call(self.gradient, theta) - m
-            low, high = np.where(f < 0, theta, low), np.where(f < 0, high, theta)
-            new = theta - f / self._call(self.curvature, theta)
-            new = np.where((new > low) & (new < high), new, 0.5 * (low + high))
-            moved, theta = np.abs(new - theta), new
-            if np.all((moved <= 2e-16 * np.abs(theta)) | np.isnan(m)):
+        """Theta with psi'(theta) = m: Newton's method while what is missing falls fast.
+
+        Else the bracket is halved, counted in the numbers that float64 holds in it:
+        no theta is further than 64 halvings away, however large or small it is.
+        """
+        start = np.broadcast_to(self.reference, m.shape)
+        low, high = (np.broadcast_to(_place(end), m.shape) for end in np.array(self.domain))
+        theta, before, done = start, np.full(m.shape, np.inf), np.isnan(m)
+        for _ in range(_INVERSIONS):
+            f, slope = self._call(self.gradient, theta) - m, self._call(self.curvature, theta)
+            # beyond what the gradient can evaluate: back towards the reference
+            f = np.where(np.isnan(f), np.where(theta > start, np.inf, -np.inf), f)
+            with np.errstate(all="ignore"):
+                place, new, terms = _place(theta), theta - f / slope, np.abs(theta * slope)
+                rounding = np.abs(f) <= EPS * np.maximum(2 * np.abs(m), terms)
+                rounding = (rounding & np.isfinite(terms)) | (f == 0)
+            low, high = np.where(f < 0, place, low), np.where(f > 0, place, high)
+            inside = (_place(new) > low) & (_place(new) < high)
+            newton = inside & (rounding | (np.abs(f) < _FALL * before))
+            halved = _number((low >> 1) + (high >> 1) + (low & high & 1))
+            done |= (high <= low + 1) | (rounding & ~inside)
+            theta = np.where(done, theta, np.where(newton, new, halved))
+            done, before = done | rounding, np.abs(f)
+            if done.all():
                 break
         return np.where(np.isnan(m), np.nan, theta)
-
-    def _bracket(self, m: FloatArray) -> tuple[FloatArray, FloatArray]:
-        low_end, high_end = self.domain
-        centre = np.broadcast_to(self.reference, m.shape)
-        low, high = centre.copy(), centre.copy()
-        width = np.maximum(np.abs(centre), 1.0)
-        for k in range(200):
-            reach = width * 2.0**k
-            # Towards a finite end of the domain: halve the distance instead.
-            up = (
-                high_end - (high_end - centre) * 0.5**k if np.isfinite(high_end) else centre + reach
-            )
-            down = low_end + (centre - low_end) * 0.5**k if np.isfinite(low_end) else centre - reach
-            short_up = self._call(self.gradient, high) < m
-            short_down = self._call(self.gradient, low) > m
-            if not (short_up.any() or short_down.any()):
-                break
-            high, low = np.where(short_up, up, high), np.where(short_down, down, low)
-        return low, high
 
     def slope(self, z: FloatArray, theta: FloatArray) -> FloatArray:
         return 1.0 / (self._call(self.curvature, theta * self.unit) * self.unit)
@@ -166,21 +172,49 @@ class DerivedPotential(Potential):
         return self._call(self.gradient, reference)
 
     def divergence(self, theta: FloatArray) -> FloatArray:
-        reference = np.broadcast_to(self.reference, theta.shape)
-        if self.value is not None:
-            x = theta * self.unit
-            change = self._call(self.value, x) - self._call(self.value, reference)
-            return (change - self.reference_mirror() * (x - reference)) / self.unit
-        if not theta.size:  # nothing bounds the error of nothing
-            return np.zeros_like(theta)
-        # Adaptive in the fraction of the way, for all coordinates together.
-        start = reference / self.unit
+        if self.value is None:
+            return self._integral(theta)
+        x, reference = theta * self.unit, np.broadcast_to(self.reference, theta.shape)
+        ends = self._call(self.value, x), self._call(self.value, reference)
+        linear = self.reference_mirror() * (x - reference)
+        change = (ends[0] - ends[1]) - linear
+        terms = np.abs(ends[0]) + np.abs(ends[1]) + np.abs(linear)
+        clear = change > _CANCELLED * terms
+        if clear.all():
+            return change / self.unit
+        return np.where(clear, change / self.unit, self._integral(theta))
 
-        def along(t: float) -> Any:
-            return self.mirror(start + t * (theta - start)) * (theta - start)
+    def _integral(self, theta: FloatArray) -> FloatArray:
+        """The integral of psi' - psi'(reference), NaN where it does not settle.
 
-        total, _ = quad_vec(along, 0.0, 1.0, epsabs=0.0, epsrel=1e-12)
-        return np.asarray(total, dtype=np.float64)
+        Each coordinate goes its own way from the reference to theta, with steps as
+        long as two rules of Gauss agree on: a kink on the way, as a small
+        balancedness makes one, costs steps in its logarithm only.
+        """
+        start, base = np.broadcast_to(self.reference, theta.shape), self.reference_mirror()
+        way = theta * self.unit - start
+        top = self._call(self.gradient, theta * self.unit)
+        # The whole is below the first term; the second is its rounding.
+        allowed = np.maximum(_SETTLED * np.abs(top - base), 8 * EPS * (np.abs(top) + np.abs(base)))
+        t, step, total = np.zeros(theta.shape), np.ones(theta.shape), np.zeros(theta.shape)
+        on = way != 0
+        for _ in range(_STEPS):
+            if not on.any():
+                break
+            fine, coarse = (
+                sum(
+                    w * (self._call(self.gradient, start + (t + step * node) * way) - base)
+                    for node, w in rule
+                )
+                for rule in _RULES
+            )
+            miss = np.abs(fine - coarse) * step
+            good = on & (miss <= allowed)
+            total, t = np.where(good, total + step * fine, total), np.where(good, t + step, t)
+            on &= (t < 1) & ~np.isnan(miss)
+            step = np.where(good, np.where(miss <= 1e-2 * allowed, 2.0, 1.0), 0.5) * step
+            step = np.minimum(step, 1 - t)
+        return np.where((way == 0) | (t >= 1), total * way / self.unit, np.nan)
 
     def fenchel_gap(self, theta: FloatArray, miss: FloatArray) -> FloatArray:
         # To second order around theta, which is all that a gap near zero needs.
@@ -188,3 +222,14 @@ class DerivedPotential(Potential):
 
     def reference_point(self) -> FloatArray:
         return self.reference / self.unit
+
+
+def _place(x: Any) -> Any:
+    """The place of a number among those of float64: whole numbers in the same order."""
+    bits = np.asarray(x, dtype=np.float64).view(np.int64)
+    return np.where(bits < 0, np.iinfo(np.int64).min - bits, bits)
+
+
+def _number(place: Any) -> Any:
+    """The number at a place."""
+    return np.where(place < 0, np.iinfo(np.int64).min - place, place).view(np.float64)

@@ -141,8 +141,7 @@ class DirectSystem(DualSystem):
     def least_norm(self, y: FloatArray) -> FloatArray:
         """The least t."""
         white = np.matmul(self.whiten(y)[..., None, :], self.whitener)[..., 0, :]
-        z = self.matrix.adjoint(white)
-        return z if self.matrix.weight is None else z / self.matrix.weight
+        return self.matrix.plain(self.matrix.adjoint(white))
 
     def newton_steps(
         self, h: FloatArray, right: FloatArray, floor: FloatArray

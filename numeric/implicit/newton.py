@@ -37,6 +37,8 @@ _SHRINK_LIMIT = 1e-2
 _ROUNDING = 1e-8
 _STALLED = 3
 _PATIENCE = 40
+# Steps in a row that no length makes acceptable, after which the next ones are the same.
+_HALTED = 2
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def solve_dual(
     z = active.matrix.adjoint(nu)
     t = np.full(B, 1.0 if warm or not potential.has_continuation else 0.0)
     stride = np.full(B, 1.0)
-    stalled = np.zeros(B, dtype=np.int64)
+    stalled, halted = np.zeros((2, B), dtype=np.int64)
     predicted, previous = np.full((B, d), np.inf), np.zeros((B, d))
 
     for _ in range(max_iterations):
@@ -124,14 +126,14 @@ def solve_dual(
         patience = np.where(at_floor, _STALLED, _PATIENCE)
         stuck = (stalled >= patience) & (at_floor | (best[where] < _ROUNDING))
         reached[where] |= final & at_floor
-        done = final & ((size <= tolerance) | stuck)
+        done = (final & ((size <= tolerance) | stuck)) | (halted >= _HALTED)
         if done.any():
             keep = ~done
             if not keep.any():
                 break
             active, target, pot = active.take(keep), target[keep], pot.take(keep)
-            where, nu, z, t, stride, stalled, final = (
-                a[keep] for a in (where, nu, z, t, stride, stalled, final)
+            where, nu, z, t, stride, stalled, halted, final = (
+                a[keep] for a in (where, nu, z, t, stride, stalled, halted, final)
             )
             target_size, predicted, previous = (a[keep] for a in (target_size, predicted, previous))
             stage, magnitude = stage.take(keep), magnitude[keep]
@@ -161,14 +163,14 @@ def solve_dual(
         stepped = ~final
         stepped[moving] = False
         some = ~stepped
-        length = np.ones_like(t)
+        length, blocked = np.ones_like(t), np.zeros(t.size, dtype=bool)
         if some.any():
-            length[some] = _line_search(
+            length[some], blocked[some] = _line_search(
                 stage.take(some),
                 z[some],
                 z_corrector[some],
-                target[some],
-                corrector[some],
+                active.matrix.plain(z_corrector)[some],
+                (target[some] * corrector[some]).sum(axis=-1),
             )
         dt = np.where(stepped, dt, 0.0)
         nu = nu + length[:, None] * corrector + dt[:, None] * predictor
@@ -179,6 +181,7 @@ def solve_dual(
         predicted, previous = theta + slope * dz + dt[:, None] * tangent, theta
         t = np.where(stepped & (t + dt > 1 - 1e-12), 1.0, t + dt)
         stride = np.where(stepped, 3.0 * dt, stride)
+        halted = np.where(blocked, halted + 1, 0)
 
     # A residual that is still visible beside the target has not converged.
     status = np.full(B, None, dtype=object)
@@ -262,27 +265,27 @@ def _consistent_dual(
 
 
 def _line_search(
-    stage: Potential, z: FloatArray, dz: FloatArray, y: FloatArray, dnu: FloatArray
-) -> FloatArray:
-    """Step lengths at which the dual objective has decreased enough, shape (B,).
+    stage: Potential, z: FloatArray, dz: FloatArray, plain: FloatArray, linear: FloatArray
+) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Step lengths at which the dual objective has decreased enough, and where none has; (B,).
 
     The objective along the step is convex; a length is accepted once its
     derivative is at most half the initial one above zero, which is exact
-    enough and never compares two nearly equal objective values.
+    enough and never compares two nearly equal objective values: it is
+    `theta . X^T dnu - y . dnu`, of which `plain` and `linear` are given.
     """
-    linear = (y * dnu).sum(axis=-1)
-    initial = np.abs((stage.primal(z) * dz).sum(axis=-1) - linear)
+    initial = np.abs((stage.primal(z) * plain).sum(axis=-1) - linear)
     reach = np.max(np.abs(dz) / stage.curvature_scale(), axis=-1)
     # Beyond 40 units of curvature every exponential has long taken over.
     length = np.minimum(1.0, 40.0 / np.maximum(reach, 1e-300))
     waiting = np.ones(length.shape, dtype=bool)
     for _ in range(60):
         theta = stage.primal(z + length[:, None] * dz)
-        derivative = (theta * dz).sum(axis=-1) - linear
+        derivative = (theta * plain).sum(axis=-1) - linear
         waiting &= ~(derivative <= 0.5 * initial)  # NaN (outside the domain) waits on
         # Close to the solution the derivative is rounding: take the whole step.
         waiting &= reach > 1e-3
         if not waiting.any():
             break
         length = np.where(waiting, 0.5 * length, length)
-    return length
+    return length, waiting

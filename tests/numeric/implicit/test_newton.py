@@ -3,14 +3,18 @@
 import mpmath
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from hypothesis import given, settings, strategies as st
+from scipy.sparse.linalg import aslinearoperator
 
 from momentumflow.numeric import (
+    HyperbolicEntropy,
     ImplicitStatus,
     diabetes_regression,
     implicit_solution,
     sparse_regression,
 )
+from momentumflow.numeric.implicit import KullbackLeibler, newton
 
 PROBLEM = sparse_regression(20, 30, 5, seed=1)
 
@@ -160,3 +164,27 @@ def test_no_other_interpolator_is_nearer(seed, exponent):
     null = np.linalg.svd(X)[2][4:]
     other = solution.theta + null.T @ rng.normal(0, 10 ** rng.uniform(-3, 0), 5)
     assert solution.potential.divergence(other).sum() > solution.objective
+
+
+def test_a_search_that_no_step_advances_is_given_up(monkeypatch):
+    """Steps that no length makes acceptable repeat themselves."""
+    _, X, y = small(0)
+    stuck = lambda stage, z, *_: (np.full(len(z), 2.0**-60), np.ones(len(z), dtype=bool))
+    monkeypatch.setattr(newton, "_line_search", stuck)
+    solution = implicit_solution((X, y), 1e-6, max_iterations=300)
+    assert solution.status is ImplicitStatus.RAISE_MAX_ITERATIONS
+    assert solution.iterations < 100
+
+
+@pytest.mark.parametrize("kind", [np.asarray, sp.csr_array, aslinearoperator])
+def test_columns_of_any_size_are_solved_as_readily(kind):
+    """The search goes along the dual: scales of the columns have no part in its slope."""
+    rng, X, _ = small(1)
+    for _ in range(5):
+        theta = np.exp(rng.standard_normal(9))
+        units = 10.0 ** rng.uniform(-8, 8, 9)
+        entropy = HyperbolicEntropy(np.log(theta / units) + rng.normal(0, 8, 9), np.zeros(9))
+        assert implicit_solution((kind(X * units), X @ theta), potential=entropy).certified
+        units = 10.0 ** rng.uniform(-2, 2, 9)
+        divergence = KullbackLeibler(np.log(theta / units) + rng.normal(0, 2, 9))
+        assert implicit_solution((kind(X * units), X @ theta), potential=divergence).certified

@@ -103,3 +103,13 @@ def test_what_only_ndarrays_can_do_is_said():
         implicit_solution((bad, Y), 1.0)
     with pytest.raises(InputError, match="expected X as real numbers"):
         implicit_solution((KINDS["sparse"].astype(np.complex128), Y), 1.0)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, sp.csr_array, sp.coo_array, aslinearoperator])
+def test_a_matrix_of_zeros_is_one_like_any_other(kind):
+    nothing = kind(np.zeros((2, 3)))
+    solution = implicit_solution((nothing, np.zeros(2)), 0.5, 0.3)
+    assert solution.certified
+    np.testing.assert_allclose(solution.theta, 0.3, rtol=1e-15)
+    with pytest.raises(InputError, match="expected y in the range of X"):
+        implicit_solution((nothing, [1.0, 0.0]), 0.5)

@@ -24,10 +24,10 @@ POSITIVE = X @ np.exp(RNG.standard_normal(12))
 def hyperbolic_from_functions(delta, reference, *, inverse=True, value=False):
     return DerivedPotential(
         gradient=lambda t, D: np.arcsinh(2 * t / D) / 2,
-        curvature=lambda t, D: 1 / np.sqrt(4 * t**2 + D**2),
+        curvature=lambda t, D: 1 / np.hypot(2 * t, D),
         inverse=(lambda m, D: D / 2 * np.sinh(2 * m)) if inverse else None,
         value=(
-            (lambda t, D: (2 * t * np.arcsinh(2 * t / D) - np.sqrt(4 * t**2 + D**2)) / 4)
+            (lambda t, D: (2 * t * np.arcsinh(2 * t / D) - np.hypot(2 * t, D)) / 4)
             if value
             else None
         ),
@@ -197,3 +197,102 @@ def test_a_barrier_on_an_interval():
 def test_a_reference_outside_the_domain_is_refused():
     with pytest.raises(InputError, match=r"reference point inside the domain \(0, inf\)"):
         DerivedPotential(gradient=np.log, curvature=lambda t: 1 / t, domain=(0, np.inf))
+
+
+def counted(gradient):
+    calls = []
+
+    def call(t, *parameters):
+        calls.append(t.shape)
+        return gradient(t, *parameters)
+
+    return call, calls
+
+
+B = np.array([-300.0, -20.0, -1e-5, 0.0, 1e-100, 1.0, 400.0])
+
+
+@pytest.mark.parametrize("delta", [1e-300, 1e-30, 1.0, 1e30, 1e120])
+@pytest.mark.parametrize("value", [True, False])
+def test_what_is_inverted_and_integrated_keeps_its_digits_in_bounded_time(delta, value):
+    """Against mpmath, over 400 orders of magnitude; beside a kink too."""
+    given = hyperbolic_from_functions(np.full(7, delta), 0.0, inverse=False, value=value)
+    gradient, calls = counted(lambda t, D: np.arcsinh(2 * t / D) / 2)
+    object.__setattr__(given, "gradient", gradient)
+    with mpmath.workdps(450):
+        half = mpmath.mpf(delta) / 2
+        exact = [half * mpmath.sinh(b) for b in B.tolist()]
+        value = [half / 2 * (1 - mpmath.cosh(b) + b * mpmath.sinh(b)) for b in B.tolist()]
+        theta = given.primal(B / 2)
+        assert len(calls) < 110
+        for found, wanted in zip(theta, exact, strict=True):
+            assert abs(found - wanted) <= 5e-14 * abs(wanted) + 1e-320
+        divergence = given.divergence(np.array([float(v) for v in exact]))
+        assert len(calls) < 6000
+        for found, wanted in zip(divergence, value, strict=True):
+            assert abs(found - wanted) <= 1e-11 * abs(wanted) + 1e-290
+
+
+@pytest.mark.parametrize("scale", [1e-320, 1e-300, 1.0, 1e300])
+def test_the_inverse_on_an_interval_of_any_size(scale):
+    wall = np.full(5, scale)
+    given = DerivedPotential(
+        gradient=lambda t, u: np.arctanh(t / u),
+        curvature=lambda t, u: 1 / (u * (1 - (t / u) ** 2)),
+        parameters=(wall,),
+        reference=0.5 * wall,
+        domain=(-scale, scale),
+    )
+    z = np.array([-30.0, -3.0, 1e-3, 5.0, 15.0])
+    wanted = scale * np.tanh(z + given.reference_mirror())
+    np.testing.assert_allclose(given.primal(z), wanted, rtol=2e-15, atol=5e-324)
+
+
+def test_a_flat_gradient_is_inverted_too():
+    """t^3 has no slope at its start, where Newton's method would begin."""
+    given = DerivedPotential(
+        gradient=lambda t: t**3, curvature=lambda t: 3 * t**2, reference=np.zeros(4)
+    )
+    roots = np.array([-1e-100, 0.0, 1e100, 2.0])
+    np.testing.assert_allclose(given.primal(roots**3), roots, rtol=1e-15)
+
+
+def test_an_integral_of_zero_is_zero_at_once():
+    gradient, calls = counted(np.arcsinh)
+    given = DerivedPotential(
+        gradient=gradient, curvature=lambda t: 1 / np.hypot(t, 1), reference=np.full(3, 0.7)
+    )
+    assert np.all(given.divergence(np.full(3, 0.7)) == 0)
+    assert len(calls) < 10
+    # rounding of the gradient is all there is
+    near = given.divergence(np.full(3, np.nextafter(0.7, 1)))
+    assert np.all((near >= 0) & (near < 1e-31))
+    assert len(calls) < 100
+
+
+def test_an_integral_that_does_not_settle_is_no_figure():
+    given = DerivedPotential(
+        gradient=lambda t: t + np.sin(1e9 * t), curvature=np.ones_like, reference=np.zeros(2)
+    )
+    assert np.isnan(given.divergence(np.array([1.0, 2.0]))).all()
+    beyond = DerivedPotential(
+        gradient=np.arctanh, curvature=lambda t: 1 / (1 - t**2), reference=np.zeros(2)
+    )
+    found = beyond.divergence(np.array([0.5, 1.5]))
+    assert found[0] == pytest.approx(0.5 * np.arctanh(0.5) + 0.5 * np.log(0.75), rel=1e-13)
+    assert np.isnan(found[1])
+
+
+def test_a_value_that_cancels_is_not_believed():
+    """psi with a constant 1e8 loses eight digits of the divergence; the gradient does not."""
+    given = DerivedPotential(
+        gradient=np.arcsinh,
+        curvature=lambda t: 1 / np.hypot(t, 1),
+        value=lambda t: 1e8 + t * np.arcsinh(t) - np.hypot(t, 1),
+        reference=np.full(3, 0.7),
+    )
+    theta = np.array([0.7, 0.71, 5.0])
+    plain = DerivedPotential(
+        gradient=given.gradient, curvature=given.curvature, reference=given.reference
+    )
+    np.testing.assert_allclose(given.divergence(theta), plain.divergence(theta), rtol=1e-12)
