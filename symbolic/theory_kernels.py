@@ -31,6 +31,7 @@ from momentumflow.symbolic.symbols import beta, eps, gamma, lam, rho
 from momentumflow.symbolic.theorems.convergence_theorems import RATIO_BOUND
 from momentumflow.symbolic.theorems.limit_theorems import FIRST_SHIFT
 from momentumflow.symbolic.theorems.sign_theorems import GROWTH_RATE, SIGN_THRESHOLD, STEP_BOUND
+from momentumflow.symbolic.theorems.sparsity_theorems import KERNEL_RATE
 
 Compiled = Callable[..., Any]
 
@@ -148,6 +149,11 @@ class NetworkFormulas:
     def first_shift(self) -> Compiled:
         """(lam, integral of g^3 dt) -> asinh(2 theta~_0/Delta_inf) to second order in lambda."""
         return kernel(*FIRST_SHIFT)
+
+    @cached_property
+    def kernel_rate(self) -> Compiled:
+        """(h, teacher, least norm) -> parts of d/dlambda |theta_inf - teacher|^2/2, start large."""
+        return kernel(*KERNEL_RATE)
 
     @cached_property
     def ratio_bound(self) -> Compiled:

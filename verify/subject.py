@@ -79,6 +79,9 @@ class Subject:
         and `rich_path`, or something with their signatures.
     sign_threshold : callable
         alpha -> where signs begin to change, in units of 1/(4 |X^T y|_inf/n).
+    kernel_rate : callable
+        (integral of g^2 dt, teacher, least-norm solution) -> what each coordinate adds to
+        d/dlambda |theta_inf - teacher|^2/2 from a large start.
     published : mapping
         Statements by others, by name: see `momentumflow.verify.published`.
     first_shift : callable
@@ -109,6 +112,7 @@ class Subject:
     penalty: Callable[[Trajectory], MomentumPenalty]
     rich_path: Callable[[Any, Number], RichPath]
     sign_threshold: Callable[[Number], Number]
+    kernel_rate: Callable[[Number, FloatArray, FloatArray], FloatArray]
     first_shift: Callable[[Number, FloatArray], FloatArray]
     published: Published
     modified: Callable[..., Any]
@@ -159,6 +163,7 @@ def shipped() -> Subject:
         penalty=momentum_penalty,
         rich_path=rich_path,
         sign_threshold=network.sign_threshold,
+        kernel_rate=network.kernel_rate,
         first_shift=network.first_shift,
         published=published(),
         modified=_modified,

@@ -307,6 +307,10 @@ def one_row() -> Theorem:
     )
 
 
+_h, _star, _least = sp.symbols("h theta_star theta_LS", real=True)
+# what each coordinate adds to d/dlambda |theta_inf - theta_*|^2/2 from a large start
+KERNEL_RATE = (2 * _h * (_star - _least) * _least, (_h, _star, _least))
+
 _e, _eT, _proj, _ls, _lsT = sp.symbols("e e^T Pi theta_LS theta_LS^T", commutative=False)
 _pinv = sp.Symbol("K", commutative=False)
 
@@ -374,9 +378,15 @@ def kernel_regime() -> Theorem:
                 assumptions="-sum c = e . theta_LS",
                 source=HERE,
             ),
-            Sentence(
-                "d/dlambda |theta_inf - theta_*|^2/2 = e . d theta = -2 e . (h o theta_LS) = "
-                "2 sum h_j c_j."
+            Identity(
+                "what a coordinate adds to the rate of the error",
+                -2 * (_least - _star) * _h * _least,
+                KERNEL_RATE[0],
+                assumptions=(
+                    "d/dlambda |theta_inf - theta_*|^2/2 = e . d theta = -2 e . (h o theta_LS); "
+                    "summed it is 2 sum h_j c_j"
+                ),
+                source=HERE,
             ),
             Identity(
                 "a sum against numbers that sum to zero",

@@ -16,6 +16,7 @@ from momentumflow.verify.figure_style import convergence, panels, slope_guide
 from momentumflow.verify.limit_evidence import share_reached
 from momentumflow.verify.measure import at_least, at_most, order
 from momentumflow.verify.mutants import with_flow, with_results
+from momentumflow.verify.oracles import gradient_flow
 from momentumflow.verify.settings import Settings
 from momentumflow.verify.subject import Subject
 from momentumflow.verify.themes.limit import MAX_STEPS, step_and_momentum
@@ -266,6 +267,61 @@ BACKWARDS = Mutation(
     "code",
 )
 
+# From a large start -------------------------------------------------------------------
+
+LARGE_ALPHAS = (1.5, 2.5, 4.0)
+# lambda times alpha^2: the time that gradient flow takes is of the order of 1/alpha^2
+LARGE_LAMBDA = 1e-3
+LARGE_PROBLEMS = 6
+
+
+def _check_kernel(subject: Subject, settings: Settings) -> Evidence:
+    rng = settings.rng("kernel-regime")
+    defects, sums = [], []
+    for _ in range(LARGE_PROBLEMS):
+        problem = sparse_regression(4, 8, 2, seed=rng)
+        teacher, least = problem.teacher, problem.least_norm_solution
+        c = subject.kernel_rate(1.0, teacher, least)
+        sums.append(abs(c.sum()) / np.abs(c).sum())
+        defects.append([])
+        for alpha in LARGE_ALPHAS:
+            h = gradient_flow(problem.X, problem.y, alpha).squared_gradient
+            parts = subject.kernel_rate(h, teacher, least)
+            lam = LARGE_LAMBDA / alpha**2
+            ends = subject.flow(problem, np.array([0.0, lam, lam / 2]), alpha, tol=1e-13).theta
+            none, whole, half = np.sum((ends - teacher) ** 2, axis=-1) / 2
+            # the slope at zero, what is of second order in lambda taken out
+            slope = (4 * half - whole - 3 * none) / lam
+            defects[-1].append(abs(slope - parts.sum()) / np.abs(parts).sum())
+    # over the problems, as the rest of a single one may pass through zero
+    size = np.sqrt(np.mean(np.array(defects) ** 2, axis=0))
+    return Evidence(
+        (
+            order(
+                "order in 1/alpha of the rest of the rate of the error", 1 / np.array(LARGE_ALPHAS),
+                size, 4, settings, tolerance=0.4,
+            ),
+            at_most("sum of c over the sum of |c|", sums, 1e-10, settings),
+        ),
+        {"alpha": np.array(LARGE_ALPHAS), "rest": np.array(defects)},
+    )  # fmt: skip
+
+
+def _rate(change: Any) -> Any:
+    return lambda subject: replace(
+        subject, kernel_rate=lambda h, star, least: change(subject.kernel_rate, h, star, least)
+    )
+
+
+HALF_RATE = Mutation(
+    "half-the-rate-of-the-error", "h c in place of 2 h c", _rate(lambda right, *at: right(*at) / 2)
+)
+EXCHANGED_ENDS = Mutation(
+    "teacher-and-least-norm-exchanged",
+    "the teacher and the least-norm solution exchanged in c",
+    _rate(lambda right, h, star, least: right(h, least, star)),
+)
+
 CLAIMS = (
     Claim(
         name="weighted-l1",
@@ -330,5 +386,22 @@ CLAIMS = (
         check=_check_one_row,
         controls=(OPPOSITE_DERIVATIVE, BACKWARDS),
         proofs=steps_of("one-row"),
+    ),
+    Claim(
+        name="kernel-regime",
+        theme=THEME,
+        title="From a large start momentum helps exactly if h and c are negatively correlated",
+        statement=(
+            "From a large start the squared error of recovery changes with lambda, at lambda = 0, "
+            "at the rate 2 sum h_j c_j: by how much the integrals h of the squared gradient go "
+            "with c = (theta* - theta_LS) theta_LS, whose sum is zero. What flows at small lambda "
+            "leave of it falls like alpha^-4. n = 4, d = 8, "
+            f"alpha from {LARGE_ALPHAS[0]:g} to {LARGE_ALPHAS[-1]:g}; h by SciPy."
+        ),
+        formulas=said_by("kernel-regime"),
+        source=HERE,
+        check=_check_kernel,
+        controls=(HALF_RATE, EXCHANGED_ENDS),
+        proofs=steps_of("kernel-regime"),
     ),
 )
