@@ -105,7 +105,9 @@ def _log_ratio(subject: Subject, run: Trajectory) -> FloatArray:
 
 def _check_strict(subject: Subject, settings: Settings) -> Evidence:
     rng = settings.rng("strict-shrinkage")
-    flows, steps, still, late = [], [], [], []
+    flows: list[float] = []
+    steps: list[float] = []
+    still, late = [], []
     count = min(settings.seeds, 8)
     for _ in range(count):
         # as many non-zeros as rows, so that runs from small scales converge; and a feature that

@@ -277,10 +277,12 @@ LARGE_PROBLEMS = 6
 
 def _check_kernel(subject: Subject, settings: Settings) -> Evidence:
     rng = settings.rng("kernel-regime")
-    defects, sums = [], []
+    defects: list[list[float]] = []
+    sums = []
     for _ in range(LARGE_PROBLEMS):
         problem = sparse_regression(4, 8, 2, seed=rng)
         teacher, least = problem.teacher, problem.least_norm_solution
+        assert teacher is not None  # it was drawn
         c = subject.kernel_rate(1.0, teacher, least)
         sums.append(abs(c.sum()) / np.abs(c).sum())
         defects.append([])
