@@ -199,6 +199,8 @@ def _figures(
     # Rounding of psi'(theta), of theta(z) and of theta itself, which may underflow here.
     rounding = np.maximum(rounding, potential.rounding())
     noise = h * _EPS * np.abs(z + reference) + rounding * np.maximum(np.abs(theta), _NORMAL)
+    # What counts as zero in these units may be seen in the user's.
+    noise = noise + potential.forgiven(theta, z)
     error = _first_order_error(matrix, potential, theta, h, r=-r, miss=miss, noise=noise, rank=rank)
     return Certificate(feasibility, stationarity, relative_gap, error, objective)
 

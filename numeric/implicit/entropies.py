@@ -28,8 +28,7 @@ from momentumflow.numeric.implicit.potentials import (
     over_coordinates,
 )
 
-# The logarithm at which a coordinate stops shrinking, in scaled units: below TINY
-# in the user's.
+# The logarithm at which a coordinate stops shrinking, in scaled units: below TINY.
 _LOG_TINY = -690.0
 # Beyond a few dozen layers alpha^D leaves floating point.
 Depth: TypeAlias = Annotated[int, Where("in [3, 1000]", lambda D: 3 <= D <= 1000)]
@@ -119,8 +118,10 @@ class KullbackLeibler(Potential):
         # it is stationary for every z that would make it smaller still.
         with np.errstate(divide="ignore"):
             miss = (self.log_reference + z) - np.log(theta) + tail
-        tiny = theta <= TINY
-        return np.where(tiny, np.maximum(miss, 0.0), miss)
+        return np.where(theta <= TINY, np.maximum(miss, 0.0), miss)
+
+    def forgiven(self, theta: FloatArray, z: FloatArray) -> FloatArray:
+        return np.where(theta <= TINY, np.abs(theta - np.exp(self.log_reference + z)), 0.0)
 
     def reference_mirror(self) -> FloatArray:
         return self.log_reference

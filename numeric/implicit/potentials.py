@@ -41,7 +41,8 @@ EPS = float(np.finfo(np.float64).eps)
 # exp(250) of a quantity scaled to order one is overshoot, never a solution;
 # capping there keeps sums of squares finite.
 LOG_CAP = 250.0
-# Below this size, in the user's units, a coordinate counts as zero.
+# Below this size, in scaled units, a coordinate counts as zero; its column's scale may
+# make it visible in the user's, so that certificates charge it.
 TINY = 1e-260
 LOG_TINY = float(np.log(TINY))
 # theta goes with exp(shift): float64 leaves it four digits there.
@@ -50,7 +51,7 @@ _LOG2 = float(np.log(2.0))
 # Methods whose arrays have one entry for each coordinate.
 _OF_ARRAYS = {
     *("scaled", "primal", "slope", "relaxed", "relaxed_tangent", "partials"),
-    *("mirror", "mirror_miss", "divergence", "fenchel_gap", "value"),
+    *("mirror", "mirror_miss", "forgiven", "divergence", "fenchel_gap", "value"),
 }
 _SELECTIONS = {"take", "broadcast_to"}
 T = TypeVar("T")
@@ -197,6 +198,11 @@ class Potential(Value, ABC):
     ) -> FloatArray:
         """Return what is missing for stationarity, z + tail - (psi'(theta) - psi'(reference))."""
         return z - self.mirror(theta) + tail
+
+    def forgiven(self, theta: FloatArray, z: FloatArray) -> FloatArray:
+        """Return |theta - theta(z)| where `mirror_miss` calls both zero, else 0; (..., d)."""
+        del z
+        return np.zeros_like(theta)
 
     @abstractmethod
     def reference_mirror(self) -> FloatArray:
@@ -376,8 +382,13 @@ class HyperbolicEntropy(Potential):
         # A coordinate that underflows is zero to every digit of float64: it is
         # stationary for every z that keeps it below the threshold.
         excess = 0.5 * (self.log_balancedness + np.abs(b) - LOG_TINY)
-        tiny = (np.abs(theta) < TINY) & (self.log_balancedness < LOG_TINY)
-        return np.where(tiny, np.copysign(np.maximum(excess, 0.0), b), miss)
+        return np.where(self._tiny(theta), np.copysign(np.maximum(excess, 0.0), b), miss)
+
+    def _tiny(self, theta: FloatArray) -> Any:
+        return (np.abs(theta) < TINY) & (self.log_balancedness < LOG_TINY)
+
+    def forgiven(self, theta: FloatArray, z: FloatArray) -> FloatArray:
+        return np.where(self._tiny(theta), np.abs(theta - self.primal(z)), 0.0)
 
     def reference_point(self) -> FloatArray:
         size = np.abs(self.shift)

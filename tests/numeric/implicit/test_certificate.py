@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from hypothesis import given, settings, strategies as st
 
 from momentumflow.numeric import HyperbolicEntropy, implicit_solution
-from momentumflow.numeric.implicit import certify, compensated
+from momentumflow.numeric.implicit import KullbackLeibler, certify, compensated
 
 RNG = np.random.default_rng(11)
 X = RNG.standard_normal((6, 15))
@@ -129,3 +129,29 @@ def test_nan_counts_as_infinitely_wrong():
     solution = implicit_solution((X, Y), 1.0)
     got = figures(np.full(15, np.nan), solution.dual, solution.potential)
     assert np.isinf(got.worst()[0])
+
+
+@pytest.mark.parametrize("family", ["hyperbolic", "Kullback-Leibler"])
+@pytest.mark.parametrize("lost", [1e-14, 1e-11, 1e-8])
+def test_what_is_zero_in_scaled_units_only_is_charged(family, lost):
+    """The first column is 1e-288 of the second: 1e-300 in its units is 1e-12 in the user's."""
+    row, y = np.array([[1e-155, 1e133]]), np.array([[0.12e133]])
+    log_scale = -39.0
+    if family == "hyperbolic":
+        potential = HyperbolicEntropy(np.full((1, 2), log_scale), np.zeros((1, 2)))
+    else:
+        potential = KullbackLeibler(np.full((1, 2), log_scale))
+    solution = implicit_solution((row, y[0]), potential=potential.take(0))
+    theta = solution.theta.copy()
+    honest = certify(row, y, potential, theta[None], solution.dual[None])
+    theta[0] += lost
+    got = certify(row, y, potential, theta[None], solution.dual[None])
+    with mpmath.workdps(40):
+        z = [mpmath.mpf(x) * mpmath.mpf(float(solution.dual[0])) for x in row[0].tolist()]
+        half = mpmath.exp(log_scale)
+        hyperbolic = family == "hyperbolic"
+        exact = [half / 2 * mpmath.sinh(2 * v) if hyperbolic else half * mpmath.exp(v) for v in z]
+        off = float(abs(theta[0] - exact[0]) / abs(exact[1]))
+    assert off > 0.5 * lost / 0.12
+    assert got.worst()[0] > 0.25 * off
+    assert honest.error[0] < 1e-11
