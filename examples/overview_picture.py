@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 
+from momentumflow.base.figures import SERIES, panels, style
 from momentumflow.numeric import Regression, momentum_descent, momentum_flow, sparse_regression
-from momentumflow.verify.figure_style import SERIES, panels, style
 
 LAMBDAS = (0.0, 0.2, 1.0)
 TIME_STEPS = (0.1, 0.02)  # eps = gamma/(1 - beta)

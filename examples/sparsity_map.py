@@ -24,8 +24,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import SymLogNorm
 
 from momentumflow.base.choices import Design
+from momentumflow.base.figures import panels, save, style
 from momentumflow.numeric import sweep
-from momentumflow.verify.figure_style import panels, save, style
 from momentumflow.verify.measure import mean_interval
 
 DESIGNS: tuple[Design, ...] = get_args(Design)

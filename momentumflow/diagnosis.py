@@ -24,7 +24,7 @@ _DATA = (
     "numeric/runs/descent_loops.py",
     "numeric/runs/kernels/heavy_ball_diagonal_numba.py",
     "base/literature.bib",
-    "verify/momentumflow.mplstyle",
+    "base/momentumflow.mplstyle",
     "verify/report/report.schema.json",
 )
 # Distributions whose module has another name.

@@ -43,11 +43,11 @@ from .implicit import (
     lazy_limit as lazy_limit,
     linear_program as linear_program,
     nearest_consistent_target as nearest_consistent_target,
-    plot_path as plot_path,
     potential_of_map as potential_of_map,
     regularisation_path as regularisation_path,
     rich_limit as rich_limit,
 )
+from .plots import plot_sweep as plot_sweep
 from .runs.descent import momentum_descent as momentum_descent
 from .runs.foresight import PredictedLimit as PredictedLimit
 from .runs.optimiser_loop import (

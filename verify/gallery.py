@@ -17,6 +17,7 @@ from momentumflow.base import libraries
 from momentumflow.base.arguments import Count, FileName, Natural, checked
 from momentumflow.base.arrays import FloatArray
 from momentumflow.base.errors import InputError, nearest
+from momentumflow.base.figures import SERIES, panels, save, style
 from momentumflow.base.numbers import in_latex
 from momentumflow.numeric import (
     Regression,
@@ -26,7 +27,6 @@ from momentumflow.numeric import (
 )
 from momentumflow.numeric.data.designs import redesigned
 from momentumflow.numeric.runs.trajectory import Trajectory
-from momentumflow.verify.figure_style import SERIES, panels, save, style
 from momentumflow.verify.measure import mean_interval
 from momentumflow.verify.report.reports import writable
 from momentumflow.verify.settings import Settings

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from momentumflow.base.arguments import checked
+from momentumflow.base.figures import style
 from momentumflow.base.values import Value
 from momentumflow.verify.claim import Claim, Mutation
 from momentumflow.verify.evidence import Evidence, Measurement, Verdict
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,13 @@ class ClaimResult(Value):
         if found is Verdict.SUPPORTED and self.controls:
             return Verdict.of(control.verdict for control in self.controls)
         return found
+
+    def plot(self) -> Figure | None:
+        """Draw what the check measured; None where the claim has no figure."""
+        if self.claim.draw is None or not self.evidence.series:
+            return None
+        with style():
+            return self.claim.draw(self.evidence)
 
     @property
     def caveat(self) -> str:

@@ -1,4 +1,4 @@
-"""The pictures of the page, in the shared style of `momentumflow.verify.figure_style`."""
+"""The pictures of the page, in the shared style of `momentumflow.base.figures`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 
 from momentumflow.base import libraries
 from momentumflow.base.arrays import FloatArray
+from momentumflow.base.figures import SERIES, document, inline, panels, style
 from momentumflow.base.numbers import in_text
 from momentumflow.explore.scene import Scene
 from momentumflow.numeric import Path
-from momentumflow.verify.figure_style import SERIES, document, inline, panels, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -22,7 +22,6 @@ from .path import (
     RegularisationPath as RegularisationPath,
     regularisation_path as regularisation_path,
 )
-from .plots import plot_path as plot_path
 from .potentials import HyperbolicEntropy as HyperbolicEntropy, Potential as Potential
 from .solution import ImplicitSolution as ImplicitSolution, ImplicitStatus as ImplicitStatus
 from .solution_sensitivity import Sensitivity as Sensitivity, sensitivity as sensitivity

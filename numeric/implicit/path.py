@@ -19,10 +19,12 @@ from momentumflow.numeric.implicit.api import implicit_solution
 from momentumflow.numeric.implicit.entropies import WeightedL2
 from momentumflow.numeric.implicit.limit_problems import WeightedL1
 from momentumflow.numeric.implicit.solution import ImplicitSolution
+from momentumflow.numeric.plots import picture_of_path
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
+    from matplotlib.figure import Figure
 
 
 @checked
@@ -62,6 +64,12 @@ class RegularisationPath(Value):
         """|theta|_2 over its smallest possible value, minus one; shape (K,)."""
         least = np.linalg.norm(self.least_norm.theta)
         return np.asarray(np.linalg.norm(self.theta, axis=-1) / least - 1)
+
+    def plot(self) -> Figure:
+        """Draw the coordinates along the path, with both limits, and the excess of both norms."""
+        limits = self.basis_pursuit.theta, self.least_norm.theta
+        excess = self.l1_excess, self.l2_excess
+        return picture_of_path(self.balancedness, self.theta, limits, excess)
 
     def to_xarray(self, feature_names: Sequence[str] | None = None) -> xr.Dataset:
         """Return the path as a labelled Dataset over `balancedness` and `feature`."""

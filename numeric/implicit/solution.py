@@ -15,10 +15,12 @@ from momentumflow.base.values import Value, brief
 from momentumflow.numeric.data.labelled import batch_axes, dataset, feature_labels, names_of
 from momentumflow.numeric.implicit.limit_problems import WeightedL1
 from momentumflow.numeric.implicit.potentials import Potential
+from momentumflow.numeric.plots import chosen, picture_of_ends
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
+    from matplotlib.figure import Figure
 
 
 class ImplicitStatus(Enum):
@@ -103,6 +105,22 @@ class ImplicitSolution(Value):
         if isinstance(self.status, ImplicitStatus):
             return self.status is ImplicitStatus.CERTIFIED
         return np.asarray(self.status == ImplicitStatus.CERTIFIED, dtype=bool)
+
+    def plot(self, index: int | tuple[int, ...] | None = None) -> Figure:
+        """Draw the coordinates of one solution.
+
+        Parameters
+        ----------
+        index : int or tuple of int, optional
+            Which one of a batch.
+
+        Raises
+        ------
+        InputError
+            If there is none of that index, or a batch and no index.
+        """
+        theta = self.theta[chosen(self.theta, index)]
+        return picture_of_ends(theta, label=self.potential.name)
 
     def to_xarray(self, feature_names: Sequence[str] | None = None) -> xr.Dataset:
         """Return the solutions as a labelled Dataset, one axis `run_i` for each batch axis.

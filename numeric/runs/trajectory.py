@@ -33,6 +33,7 @@ from momentumflow.numeric.data.labelled import (
     on_features,
 )
 from momentumflow.numeric.data.problems import Regression
+from momentumflow.numeric.plots import chosen, picture_of_ends
 from momentumflow.numeric.runs.foresight import (
     Pace,
     PredictedLimit,
@@ -47,6 +48,7 @@ from momentumflow.numeric.runs.kernels import limit_theorem_diagonal_numpy as li
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
+    from matplotlib.figure import Figure
 
     from momentumflow.numeric.implicit import ImplicitSolution
 
@@ -349,6 +351,32 @@ class Trajectory(Value):
         plus, minus = self.regular_remainders
         distance = np.maximum(np.abs(self.S_plus - plus), np.abs(self.S_minus - minus))
         return np.asarray(distance.max(axis=-1))
+
+    def plot(self, index: int | tuple[int, ...] | None = None) -> Figure:
+        """Draw where a run ended and its predicted limit; with records, also how it came there.
+
+        Parameters
+        ----------
+        index : int or tuple of int, optional
+            Which one of a batch.
+
+        Raises
+        ------
+        InputError
+            If there is none of that index, or a batch and no index.
+        """
+        at = chosen(self.theta, index)
+        problem, path = self.problem, None
+        if self.path is not None:
+            records = (np.broadcast_to(self.path.time, self.path.loss.shape), self.path.theta)
+            path = records[0][at], records[1][at], self.path.loss[at]
+        teacher = None
+        if problem.teacher is not None:
+            teacher = np.broadcast_to(problem.teacher, self.theta.shape)[at]
+        limit = self.predicted_limit().theta[at]
+        return picture_of_ends(
+            self.theta[at], label="end of the run", predicted=limit, teacher=teacher, path=path
+        )
 
     def predicted_limit(
         self, solver: Literal["newton", "cvxpy"] = "newton", **options: Any

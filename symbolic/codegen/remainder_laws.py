@@ -309,7 +309,10 @@ class RemainderLaw(Formulated):
         return tuple(found)
 
     def telescoping(self, weight: sp.Symbol, move: Move) -> Identity:
-        """State that the partial remainder of a weight telescopes, under any schedule."""
+        """State that the partial remainder of a weight telescopes, under any schedule.
+
+        `weight` is one of the network's, and `move` what it does, one of `moves()`.
+        """
         name = f"telescoping of {weight.name}, {self.method.name}, any schedule"
         return move.telescoping(self.scheduled, name, "D_k not zero")
 

@@ -274,6 +274,11 @@ class LinearProcess(Value):
         -------
         (mean, covariance)
             Shapes (s d,) and (s d, s d).
+
+        Raises
+        ------
+        InputError
+            Part of a step, or a start of another size.
         """
         if self.discrete and time != int(time):
             raise InputError("a whole number of steps", f"time = {time:g}")

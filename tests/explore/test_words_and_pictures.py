@@ -9,10 +9,10 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from momentumflow.base.figures import style
 from momentumflow.explore import page, words
 from momentumflow.explore.pictures import PICTURES, draw
 from momentumflow.explore.scene import Controls, compute
-from momentumflow.verify.figure_style import style
 
 
 @pytest.fixture(scope="module")

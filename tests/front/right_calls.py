@@ -298,6 +298,10 @@ def _symbolic() -> dict[str, tuple[Any, dict[str, Any]]]:
     }  # fmt: skip
 
 
+def swept() -> Any:
+    return numeric.sweep(gamma=[0.1, 0.2], beta=0.5, alpha=0.5, seeds=2, max_steps=5)
+
+
 def _numeric() -> dict[str, tuple[Any, dict[str, Any]]]:
     data, found, trained = problem(), solution(), run()
     potential = entropy()
@@ -330,6 +334,7 @@ def _numeric() -> dict[str, tuple[Any, dict[str, Any]]]:
             {"constraints": [model.theta >= -5], "cvxpy_solver": "CLARABEL", "tolerance": 1e-9},
         ),
         "ImplicitSolution": (numeric.ImplicitSolution, _fields(found)),
+        "ImplicitSolution.plot": (found.plot, {"index": None}),
         "ImplicitSolution.to_xarray": (found.to_xarray, {"feature_names": ["a", "b", "c"]}),
         "ImplicitSolution.to_frame": (found.to_frame, {"feature_names": ["a", "b", "c"]}),
         "KullbackLeibler.from_reference": (
@@ -365,6 +370,7 @@ def _numeric() -> dict[str, tuple[Any, dict[str, Any]]]:
         "Trajectory": (numeric.Trajectory, _fields(trained)),
         "Trajectory.advice": (trained.advice, {"status": trained.status}),
         "Trajectory.ending": (trained.ending, {"status": trained.status}),
+        "Trajectory.plot": (trained.plot, {"index": None}),
         "Trajectory.predicted_limit": (
             trained.predicted_limit, {"solver": "newton", "tolerance": 1e-9}),
         "WeightedL1": (numeric.WeightedL1, {"weights": ONES, "negative_weights": 2 * ONES}),
@@ -444,7 +450,7 @@ def _numeric() -> dict[str, tuple[Any, dict[str, Any]]]:
             {"problem": data, "lam": 0.5, "init": 0.5, "t_max": 2.0, "rtol": 1e-6, "tol": 1e-6},
         ),
         "nearest_consistent_target": (numeric.nearest_consistent_target, {"X": X, "y": Y}),
-        "plot_path": (numeric.plot_path, {"path": path, "axes": None}),
+        "plot_sweep": (numeric.plot_sweep, {"dataset": swept(), "measure": "loss", "x": "gamma"}),
         "potential_of_map": (
             numeric.potential_of_map,
             {"parameter": "u*v", "start": {"u": 0.5, "v": 0.25}, "domain": (-np.inf, np.inf),
@@ -462,7 +468,7 @@ def _numeric() -> dict[str, tuple[Any, dict[str, Any]]]:
         ),
         "statuses": (
             numeric.statuses,
-            {"dataset": numeric.sweep(gamma=0.1, beta=0.5, alpha=0.5, seeds=2, max_steps=5)},
+            {"dataset": swept()},
         ),
         "sweep": (
             numeric.sweep,

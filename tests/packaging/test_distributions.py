@@ -33,7 +33,7 @@ from momentumflow.symbolic import DiagonalNetwork, HeavyBall, kernel
 from momentumflow.symbolic.symbols import theta, Delta
 import numpy as np
 from momentumflow.numeric import momentum_descent, sparse_regression
-from momentumflow.verify.figure_style import style
+from momentumflow.base.figures import style
 with style():
     pass
 problem = sparse_regression(6, 9, 2, seed=0)

@@ -26,7 +26,7 @@ HARMLESS = Mutation("nothing", "nothing at all is wrong", lambda s: s)
 
 
 def _draw(evidence):
-    from momentumflow.verify.figure_style import SERIES, panels
+    from momentumflow.base.figures import SERIES, panels
 
     figure, (axes,) = panels()
     axes.plot(evidence.series["error"], color=SERIES[0].color)

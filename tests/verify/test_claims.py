@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 from matplotlib import pyplot as plt
 
+from momentumflow.base.figures import style
 from momentumflow.verify import Settings, Verdict, claims, shipped
-from momentumflow.verify.figure_style import style
 from momentumflow.verify.runner import judge
 
 SMALLEST = Settings(seeds=2, quick=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 
-from momentumflow.verify.figure_style import style
+from momentumflow.base.figures import style
 from momentumflow.verify.gallery import GALLERY, Drawing
 
 

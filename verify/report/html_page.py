@@ -13,8 +13,8 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select_autoescape
 from markupsafe import Markup
 
+from momentumflow.base import figures
 from momentumflow.base.numbers import in_text
-from momentumflow.verify import figure_style as figures
 from momentumflow.verify.evidence import Verdict
 from momentumflow.verify.report import formula_svg as formula
 from momentumflow.verify.report.findings import Findings

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 from momentumflow.base import libraries
 from momentumflow.base.arguments import FileName, checked
 from momentumflow.base.errors import InputError
+from momentumflow.base.figures import document, save
 from momentumflow.base.files import write_whole
 from momentumflow.verify.evidence import Verdict
-from momentumflow.verify.figure_style import document, save, style
 from momentumflow.verify.report import html_page, json_view, junit_view
 from momentumflow.verify.report.findings import Findings
 
@@ -138,12 +138,8 @@ class Report(Findings):
     @cached_property
     def _drawn(self) -> dict[str, Figure]:
         # Drawn once: the page and the files show the same figures.
-        drawn = {}
-        with style():
-            for r in self.results:
-                if r.claim.draw is not None and r.evidence.series:
-                    drawn[r.claim.name] = r.claim.draw(r.evidence)
-        return drawn
+        drawn = ((result.claim.name, result.plot()) for result in self.results)
+        return {name: figure for name, figure in drawn if figure is not None}
 
     @cached_property
     def drawings(self) -> dict[str, str]:

@@ -9,12 +9,12 @@ import numpy as np
 
 from momentumflow.base.arrays import FloatArray
 from momentumflow.base.citations import PPF
+from momentumflow.base.figures import convergence, panels, slope_guide
 from momentumflow.numeric import Regression, sparse_regression
 from momentumflow.numeric.runs.trajectory import Trajectory
 from momentumflow.symbolic import DiagonalNetwork, Identity
 from momentumflow.verify.claim import Claim, Mutation, said_by, steps_of
 from momentumflow.verify.evidence import Evidence, undecided
-from momentumflow.verify.figure_style import convergence, panels, slope_guide
 from momentumflow.verify.limit_evidence import share_reached
 from momentumflow.verify.measure import at_least, at_most, order
 from momentumflow.verify.oracles import gradient_flow

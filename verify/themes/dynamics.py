@@ -11,6 +11,7 @@ import sympy as sp
 
 from momentumflow.base.arrays import FloatArray
 from momentumflow.base.citations import PPF
+from momentumflow.base.figures import SERIES, convergence, panels, slope_guide
 from momentumflow.numeric import Regression, sparse_regression
 from momentumflow.numeric.runs.trajectory import Path
 from momentumflow.symbolic import (
@@ -27,7 +28,6 @@ from momentumflow.symbolic.symbols import beta, gamma
 from momentumflow.symbolic.theory_kernels import MethodFormulas
 from momentumflow.verify.claim import Claim, Mutation
 from momentumflow.verify.evidence import Evidence
-from momentumflow.verify.figure_style import SERIES, convergence, panels, slope_guide
 from momentumflow.verify.measure import at_most, order
 from momentumflow.verify.mutants import BIASED_GRADIENT, FORGOTTEN_MOMENTUM, SWAPPED_FORCE
 from momentumflow.verify.oracles import central_scheme

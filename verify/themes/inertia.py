@@ -9,11 +9,11 @@ import numpy as np
 
 from momentumflow.base.arrays import FloatArray
 from momentumflow.base.citations import PPF
+from momentumflow.base.figures import convergence, panels, slope_guide
 from momentumflow.numeric import Regression, sparse_regression
 from momentumflow.symbolic import DiagonalNetwork, Identity
 from momentumflow.verify.claim import Claim, Mutation
 from momentumflow.verify.evidence import Evidence
-from momentumflow.verify.figure_style import convergence, panels, slope_guide
 from momentumflow.verify.measure import at_most, order
 from momentumflow.verify.mutants import with_flow
 from momentumflow.verify.oracles import gradient_flow

@@ -15,13 +15,13 @@ import numpy as np
 from momentumflow import symbolic
 from momentumflow.base.arrays import FloatArray
 from momentumflow.base.citations import PPF
+from momentumflow.base.figures import SERIES, panels
 from momentumflow.numeric import Regression, diabetes_regression, sparse_regression
 from momentumflow.numeric.runs.trajectory import Trajectory
 from momentumflow.symbolic import DiagonalNetwork, Identity
 from momentumflow.symbolic.codegen.remainder_laws import RemainderLaw
 from momentumflow.verify.claim import Claim, Mutation
 from momentumflow.verify.evidence import Evidence
-from momentumflow.verify.figure_style import SERIES, panels
 from momentumflow.verify.limit_evidence import LIMIT_TOLERANCE, Comparison, compare
 from momentumflow.verify.measure import at_least, at_most
 from momentumflow.verify.mutants import BIASED_GRADIENT, DROPPED_REMAINDER, INVERTED_RATIO

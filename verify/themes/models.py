@@ -21,9 +21,9 @@ from scipy.special import softmax
 
 from momentumflow.base.arrays import FloatArray
 from momentumflow.base.citations import PPF
+from momentumflow.base.figures import convergence, panels, slope_guide
 from momentumflow.verify.claim import Claim, Mutation
 from momentumflow.verify.evidence import Evidence
-from momentumflow.verify.figure_style import convergence, panels, slope_guide
 from momentumflow.verify.measure import at_most, order
 from momentumflow.verify.settings import Settings
 from momentumflow.verify.subject import Subject

@@ -9,10 +9,10 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 from momentumflow.base.arrays import FloatArray
+from momentumflow.base.figures import convergence, panels, slope_guide
 from momentumflow.symbolic import HeavyBall, modified_equation
 from momentumflow.verify.claim import Claim, Mutation
 from momentumflow.verify.evidence import Evidence
-from momentumflow.verify.figure_style import convergence, panels, slope_guide
 from momentumflow.verify.measure import order
 from momentumflow.verify.settings import Settings
 from momentumflow.verify.subject import Subject

@@ -14,6 +14,7 @@ import numpy as np
 import sympy as sp
 
 from momentumflow.base.arrays import FloatArray
+from momentumflow.base.figures import SERIES, panels
 from momentumflow.base.literature import SOURCES
 from momentumflow.numeric import Regression, sparse_regression
 from momentumflow.numeric.implicit import DepthEntropy, KullbackLeibler
@@ -21,7 +22,6 @@ from momentumflow.symbolic import Identity
 from momentumflow.symbolic.symbols import t
 from momentumflow.verify.claim import Claim, Mutation
 from momentumflow.verify.evidence import Evidence, Measurement
-from momentumflow.verify.figure_style import SERIES, panels
 from momentumflow.verify.limit_evidence import relative_distance, share_reached
 from momentumflow.verify.measure import at_most
 from momentumflow.verify.oracles import FITTED, network_flow

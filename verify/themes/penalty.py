@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from momentumflow.base.arrays import FloatArray
+from momentumflow.base.figures import convergence, panels, slope_guide
 from momentumflow.numeric import Regression, sparse_regression
 from momentumflow.numeric.runs.trajectory import Trajectory
 from momentumflow.verify.claim import Claim, Mutation, said_by, steps_of
 from momentumflow.verify.evidence import Evidence
-from momentumflow.verify.figure_style import convergence, panels, slope_guide
 from momentumflow.verify.limit_evidence import share_reached
 from momentumflow.verify.measure import at_least, at_most, order
 from momentumflow.verify.mutants import with_flow, with_results

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from momentumflow.base.citations import PPF
+from momentumflow.base.figures import SERIES, panels, slope_guide
 from momentumflow.numeric import sparse_regression
 from momentumflow.verify.claim import Claim, Mutation, said_by, steps_of
 from momentumflow.verify.evidence import Evidence
-from momentumflow.verify.figure_style import SERIES, panels, slope_guide
 from momentumflow.verify.limit_evidence import LIMIT_TOLERANCE, relative_distance, share_reached
 from momentumflow.verify.measure import at_least, at_most, order
 from momentumflow.verify.oracles import gradient_flow

@@ -9,11 +9,11 @@ import numpy as np
 from momentumflow.base.arrays import FloatArray
 from momentumflow.base.choices import Design
 from momentumflow.base.citations import PPF
+from momentumflow.base.figures import SERIES, panels
 from momentumflow.numeric import Regression, sparse_regression
 from momentumflow.numeric.data.designs import redesigned
 from momentumflow.verify.claim import Claim, Mutation
 from momentumflow.verify.evidence import Evidence
-from momentumflow.verify.figure_style import SERIES, panels
 from momentumflow.verify.measure import mean_below, mean_interval
 from momentumflow.verify.mutants import with_flow
 from momentumflow.verify.settings import Settings

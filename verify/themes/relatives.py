@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from momentumflow.base.arrays import FloatArray
+from momentumflow.base.figures import SERIES, panels
 from momentumflow.numeric import sparse_regression
 from momentumflow.numeric.runs.kernel_modules import MethodLike
 from momentumflow.symbolic import DiagonalNetwork, Identity, MomentumMethod, QuasiHyperbolic
 from momentumflow.verify.claim import Claim, Mutation
 from momentumflow.verify.evidence import Evidence
-from momentumflow.verify.figure_style import SERIES, panels
 from momentumflow.verify.limit_evidence import Comparison, compare
 from momentumflow.verify.measure import at_most
 from momentumflow.verify.settings import Settings

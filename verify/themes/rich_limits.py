@@ -9,12 +9,12 @@ import numpy as np
 import sympy as sp
 
 from momentumflow.base.arrays import FloatArray
+from momentumflow.base.figures import SERIES, panels
 from momentumflow.base.literature import SOURCES
 from momentumflow.numeric import Regression
 from momentumflow.symbolic.theorems.sign_theorems import GROWTH_RATE
 from momentumflow.verify.claim import Claim, Mutation
 from momentumflow.verify.evidence import Evidence, Measurement, Verdict
-from momentumflow.verify.figure_style import SERIES, panels
 from momentumflow.verify.limit_evidence import share_reached
 from momentumflow.verify.measure import at_least, at_most
 from momentumflow.verify.mutants import with_flow

@@ -10,13 +10,13 @@ import sympy as sp
 from scipy.optimize import linprog
 
 from momentumflow.base.arrays import FloatArray
+from momentumflow.base.figures import convergence, panels, slope_guide
 from momentumflow.base.literature import SOURCES
 from momentumflow.numeric import sparse_regression
 from momentumflow.symbolic import DiagonalNetwork, Identity
 from momentumflow.symbolic.symbols import Delta, theta
 from momentumflow.verify.claim import Claim, Mutation
 from momentumflow.verify.evidence import Evidence
-from momentumflow.verify.figure_style import convergence, panels, slope_guide
 from momentumflow.verify.limit_evidence import relative_distance
 from momentumflow.verify.measure import at_most, order
 from momentumflow.verify.settings import Settings

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from momentumflow.base.arrays import FloatArray
+from momentumflow.base.figures import SERIES, panels
 from momentumflow.numeric import Regression, sparse_regression
 from momentumflow.verify.claim import Claim, Mutation, said_by, steps_of
 from momentumflow.verify.evidence import Evidence
-from momentumflow.verify.figure_style import SERIES, panels
 from momentumflow.verify.limit_evidence import share_reached
 from momentumflow.verify.measure import at_least, at_most
 from momentumflow.verify.mutants import with_flow, with_results

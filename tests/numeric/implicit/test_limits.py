@@ -13,7 +13,6 @@ from momentumflow.numeric.implicit import (
     WeightedL1,
     lazy_limit,
     linear_program,
-    plot_path,
     regularisation_path,
     rich_limit,
 )
@@ -123,10 +122,8 @@ def test_the_path_runs_from_basis_pursuit_to_least_norm():
 
 
 def test_the_path_is_drawn_with_both_limits():
-    import matplotlib.pyplot as plt
-
     path = regularisation_path(PROBLEM, np.geomspace(1e-6, 1e2, 9))
-    figure = plot_path(path)
+    figure = path.plot()
     left, right = figure.axes
     drawn = np.array([line.get_ydata() for line in left.lines if len(line.get_xdata()) == 9])
     np.testing.assert_array_equal(np.sort(drawn, axis=0), np.sort(path.theta.T, axis=0))
@@ -134,4 +131,3 @@ def test_the_path_is_drawn_with_both_limits():
     assert len(marks) == 10  # two for each of the five that basis pursuit selects
     assert left.get_xlabel() == "balancedness Δ"
     assert len(right.lines) == 2
-    plt.close(figure)

@@ -10,8 +10,10 @@ state, no window.
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -19,6 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from momentumflow.base import libraries
+from momentumflow.base.arrays import FloatArray
 from momentumflow.base.files import draft_of, write_whole
 from momentumflow.base.numbers import in_text
 
@@ -54,6 +57,18 @@ def style() -> Iterator[None]:
         yield
 
 
+@cache
+def _shown_in_notebooks() -> type[Figure]:
+    """Return Matplotlib's Figure with a picture of its own: without pyplot it would have none."""
+    base: type[Figure] = libraries.matplotlib().figure.Figure
+
+    class Picture(base):  # type: ignore[valid-type, misc]
+        def _repr_svg_(self) -> str:
+            return inline(document(self))
+
+    return Picture
+
+
 def panels(
     columns: int = 1,
     *,
@@ -66,11 +81,22 @@ def panels(
     The constrained layout draws twice; "none" is for pictures that are drawn
     again while somebody waits.
     """
-    figure = libraries.matplotlib().figure.Figure(
-        figsize=(width * columns, height), layout=None if layout == "none" else layout
-    )
+    size, engine = (width * columns, height), None if layout == "none" else layout
+    figure: Figure = _shown_in_notebooks()(figsize=size, layout=engine)
     axes = figure.subplots(1, columns, squeeze=False)[0]
     return figure, axes
+
+
+def band(axes: Axes, x: FloatArray, values: FloatArray, *, label: str, which: int) -> None:
+    """Draw the median of values (samples, k) over x (k,) with their range, NaN left out."""
+    look = SERIES[which]
+    with np.errstate(invalid="ignore"), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "All-NaN")
+        low, median, high = (f(values, axis=0) for f in (np.nanmin, np.nanmedian, np.nanmax))
+    axes.fill_between(x, low, high, color=look.color, alpha=0.15, linewidth=0)
+    axes.plot(
+        x, median, color=look.color, marker=look.marker, linestyle=look.linestyle, label=label
+    )
 
 
 def convergence(
@@ -81,14 +107,10 @@ def convergence(
     label: str,
     which: int,
 ) -> None:
-    """Draw the median error over `steps` (..., k) with its range over the seeds."""
+    """Draw the median error over `steps` (..., k) with its range over the seeds, on logarithms."""
     h = np.asarray(steps, dtype=np.float64)
-    e = np.asarray(errors, dtype=np.float64).reshape(-1, h.size)
-    look = SERIES[which]
-    median = np.median(e, axis=0)
-    axes.fill_between(h, e.min(axis=0), e.max(axis=0), color=look.color, alpha=0.15, linewidth=0)
-    axes.plot(
-        h, median, color=look.color, marker=look.marker, linestyle=look.linestyle, label=label
+    band(
+        axes, h, np.asarray(errors, dtype=np.float64).reshape(-1, h.size), label=label, which=which
     )
     axes.set_xscale("log")
     axes.set_yscale("log")
