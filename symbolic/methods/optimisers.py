@@ -575,6 +575,10 @@ def known_optimiser(name: str) -> Optimiser:
     name : str
         adam, adamw, rmsprop, nadam, adabelief, signum, lion or sgd.
 
+    Returns
+    -------
+    Optimiser
+
     Raises
     ------
     InputError
