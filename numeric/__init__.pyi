@@ -33,6 +33,7 @@ from .implicit import (
     ImplicitSolution as ImplicitSolution,
     ImplicitStatus as ImplicitStatus,
     KullbackLeibler as KullbackLeibler,
+    NetworkPotential as NetworkPotential,
     Potential as Potential,
     RegularisationPath as RegularisationPath,
     WeightedL1 as WeightedL1,

@@ -40,12 +40,12 @@ from momentumflow.numeric.runs.engines import available_threads, spread
 from momentumflow.numeric.runs.initialisation import Init, initial_weights
 from momentumflow.numeric.runs.interruption import Interruption
 from momentumflow.numeric.runs.kernels import limit_theorem_diagonal_numpy as limit_theorem
+from momentumflow.numeric.runs.networks import TWO_LAYERS
 from momentumflow.numeric.runs.trajectory import (
     Path,
     RunStatus,
     SignChanges,
     Trajectory,
-    end_at_zero,
     one_or_array,
 )
 
@@ -297,7 +297,7 @@ class _Flow:
         if self.stiff is not None:
             lost = self.stiff.lost_weight()
         else:
-            lost = end_at_zero(self.remainders(), self.weights, self.run.flips)
+            lost = TWO_LAYERS.lost(self.initial, self.weights, self.remainders(), self.run.flips)
         if self.code == _WEIGHT_AT_ZERO or (self.code == _CONVERGED and lost):
             return RunStatus.WEIGHT_AT_ZERO
         if self.code == _CONVERGED:
@@ -309,7 +309,7 @@ class _Flow:
         return RunStatus.INTERRUPTED if interrupted else RunStatus.NOT_CONVERGED
 
     def remainders(self) -> FloatArray:
-        """(S_+, S_-), shape (2, d): by definition, or as the finite part."""
+        """R = (S_+, -S_-), shape (2, d): by definition, or as the finite part."""
         run, d = self.run, self.run.d
         weights, velocities = self.weights, run.Y[2:, :d]
         rest = run.G[:d]
@@ -320,7 +320,7 @@ class _Flow:
         regular = -logs - np.array([rest, -rest]) - pending
         defined = run.data.lam * (run.Q[:, :d] - self.goal.start[2:, :d] / self.initial)
         remainders: FloatArray = np.where(run.crossing[:, :d], regular, defined)
-        return remainders
+        return remainders * np.array([[1.0], [-1.0]])
 
     def crossings(self) -> SignChanges:
         """Times and places of the sign changes, in the order of the steps."""
@@ -382,23 +382,19 @@ def _result(
 
     end = stacked([flow.weights for flow in flows])
     start = stacked([flow.initial for flow in flows])
-    S = stacked([flow.remainders() for flow in flows])
     theta = limit_theorem.parameter(end[..., 0, :], end[..., 1, :])
     path = None
     if flows and flows[0].goal.times.size:
         recorded = [flow.path() for flow in flows]
         weights = stacked([w for _, w in recorded])
         times = stacked([t for t, _ in recorded])
-        path = Path(times, weights[..., 0, :], weights[..., 1, :], problem)
+        path = Path(times, weights, problem)
     return Trajectory(
         problem=problem,
         theta=theta,
-        w_plus=end[..., 0, :],
-        w_minus=end[..., 1, :],
-        initial_w_plus=start[..., 0, :],
-        initial_w_minus=start[..., 1, :],
-        S_plus=S[..., 0, :],
-        S_minus=S[..., 1, :],
+        weights=end,
+        initial_weights=start,
+        remainders=stacked([flow.remainders() for flow in flows]),
         gradient_integral=stacked([flow.run.G[:d] for flow in flows]),
         loss=problem.loss(theta),
         residual=problem.residual(theta),

@@ -18,6 +18,7 @@ from .limit_problems import (
     linear_program as linear_program,
     rich_limit as rich_limit,
 )
+from .network_potential import NetworkPotential as NetworkPotential
 from .path import (
     RegularisationPath as RegularisationPath,
     regularisation_path as regularisation_path,

@@ -18,6 +18,7 @@ from momentumflow.base.arrays import (
     Vector,
     broadcast_shapes,
     float_array,
+    floats,
 )
 from momentumflow.base.errors import InputError
 from momentumflow.numeric.data.pairs import AnyMatrix, AnyProblem
@@ -52,7 +53,7 @@ def implicit_solution(
     log_balancedness: Reals | None = None,
     shift: Reals | None = None,
     potential: Potential | WeightedL1 | None = None,
-    start: ImplicitSolution | None = None,
+    start: ImplicitSolution | Vector | None = None,
     tolerance: PositiveFloat = 1e-9,
     max_iterations: Count = 300,
     cvxpy_solver: str | None = None,
@@ -78,8 +79,8 @@ def implicit_solution(
     potential : Potential or WeightedL1, optional
         Another potential, with its reference point; then none of the four
         descriptions above is given. A weighted l1 norm is solved by HiGHS.
-    start : ImplicitSolution, optional
-        A solution nearby to start from (Newton only).
+    start : ImplicitSolution or array_like, shape (..., n), optional
+        A solution nearby to start from, or its dual (Newton only).
     tolerance : float
         Largest feasibility, stationarity, gap and error that is certified.
     max_iterations : int
@@ -294,16 +295,17 @@ def _newton(
     stacked: Stacked,
     system: DualSystem,
     task: _Task,
-    start: ImplicitSolution | None,
+    start: ImplicitSolution | ArrayLike | None,
     max_iterations: int,
 ) -> DualPoint:
     y, nu = stacked.y, None
     if start is not None:
-        if start.dual.shape[-1:] != y.shape[-1:]:
+        given = start.dual if isinstance(start, ImplicitSolution) else floats(start)
+        if given.shape[-1:] != y.shape[-1:]:
             raise InputError(
-                f"a start with a dual of {y.shape[-1]} entries", f"shape {start.dual.shape}"
+                f"a start with a dual of {y.shape[-1]} entries", f"shape {given.shape}"
             )
-        dual = np.broadcast_to(start.dual, (*stacked.batch, y.shape[-1])).reshape(y.shape)
+        dual = np.broadcast_to(given, (*stacked.batch, y.shape[-1])).reshape(y.shape)
         nu = np.ldexp(np.where(np.isfinite(dual), dual, 0.0), stacked.units.rows)
     point = solve_dual(system, task.y, task.potential, start=nu, max_iterations=max_iterations)
     return refine(system, task.y, task.potential, point)

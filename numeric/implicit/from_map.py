@@ -11,12 +11,14 @@ import sympy as sp
 from momentumflow.base.arguments import checked
 from momentumflow.base.arrays import FloatArray, Reals, floats
 from momentumflow.base.errors import InputError
+from momentumflow.numeric.implicit.compiled_maps import numeric_weights
 from momentumflow.numeric.implicit.derived import DerivedPotential, Interval
+from momentumflow.numeric.implicit.network_potential import NetworkPotential
 from momentumflow.symbolic.codegen.compiled import kernel
 from momentumflow.symbolic.expressions import Formula
 from momentumflow.symbolic.networks.diagonal_network import SeparableNetwork
-from momentumflow.symbolic.networks.mirror_flows import MirrorFlow, mirror_flow
-from momentumflow.symbolic.networks.straightening import mu
+from momentumflow.symbolic.networks.mirror_flows import mirror_flow
+from momentumflow.symbolic.networks.straightening import Straightening, mu, straightened
 from momentumflow.symbolic.symbols import theta
 
 
@@ -27,11 +29,13 @@ def potential_of_map(
     *,
     domain: Interval = (-np.inf, np.inf),
     dual_domain: Interval = (-np.inf, np.inf),
-) -> DerivedPotential:
+) -> DerivedPotential | NetworkPotential:
     """Derive the potential under which gradient flow on `theta = G(w)` is a mirror flow.
 
     SymPy derives psi', psi'' and the inverse of psi' from the map
-    (`momentumflow.symbolic.mirror_flow`); `kernel` compiles them. Before the
+    (`momentumflow.symbolic.mirror_flow`); `kernel` compiles them. Where they have no closed
+    form, the weights are followed in their straightening coordinates, by a quadrature and
+    a root between bounds where these have none either. Before the
     potential is returned, gradient flow is integrated from the start given, on
     both sides of it, and compared.
 
@@ -48,15 +52,15 @@ def potential_of_map(
 
     Returns
     -------
-    DerivedPotential
+    DerivedPotential or NetworkPotential
         With the starting point as its reference: what `implicit_solution` takes
         as `potential`.
 
     Raises
     ------
     InputError
-        A map without a closed mirror flow, missing or surplus weights, a
-        weight that starts at zero.
+        A map that is not separable, missing or surplus weights, a weight that starts
+        at a critical point of the map.
     """
     expr = parameter.parameter if isinstance(parameter, SeparableNetwork) else parameter
     names = sorted(expr.free_symbols, key=str)
@@ -64,17 +68,17 @@ def potential_of_map(
         wanted = ", ".join(map(str, names))
         raise InputError(f"a start for {wanted}", f"{', '.join(start) or 'none'}")
     values = [floats(start[str(name)]) for name in names]
+    found = straightened(expr)
+    flow = None if found.obstacles else mirror_flow(expr)
+    if flow is None or flow.gradient is None:
+        return _by_weights(found, values, domain)
     # A weight that starts below zero is the mirror image of one that starts above.
     signs = [-1 if np.all(value < 0) else 1 for value in values]
     flipped = {name: sign * name for name, sign in zip(names, signs, strict=True)}
     values = [sign * value for sign, value in zip(signs, values, strict=True)]
     flow = mirror_flow(expr.xreplace(flipped))
     if flow.gradient is None:
-        raise InputError(
-            "a map whose mirror potential has a closed form",
-            f"{expr}",
-            "give DerivedPotential the functions yourself",
-        )
+        return _by_weights(found, [floats(start[str(name)]) for name in names], domain)
     # straightened weights as combinations of the user's
     rotated = sorted(set().union(*(e.free_symbols for e in flow.rotation.values())), key=str)
     solved = sp.solve(
@@ -105,8 +109,33 @@ def potential_of_map(
     )
 
 
+def _by_weights(
+    found: Straightening, values: list[FloatArray], domain: tuple[float, float]
+) -> NetworkPotential:
+    """Return the potential that follows each straightened weight, held against the flow."""
+    weights = numeric_weights(found)
+    straight = kernel(list(found.coordinates.values()), list(found.rotation), name="straight")
+    starts = straight(*values)
+    for weight, at in zip(weights, starts, strict=True):
+        push = np.asarray(weight.push(at))
+        if np.any((push == 0) | ~np.isfinite(push)):
+            raise InputError(
+                f"weights that start where {found.parameter} has a slope other than 0",
+                f"{weight.name} = {np.ravel(at)[0]:g}",
+            )
+    potential = NetworkPotential(
+        weights,
+        tuple(starts),
+        tuple(np.zeros(np.shape(at)) for at in starts),
+        name=f"potential of {found.parameter}",
+        domain=domain,
+    )
+    _hold_against_flow(found, values, potential.mirror, potential.primal, ())
+    return potential
+
+
 def _hold_against_flow(
-    flow: MirrorFlow,
+    flow: Straightening,
     values: list[FloatArray],
     gradient: Callable[..., Any],
     inverse: Callable[..., Any],

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from momentumflow.base.arrays import FloatArray
 from momentumflow.numeric.data.problems import Regression
+from momentumflow.numeric.runs.networks import Network
 from momentumflow.numeric.runs.schedules import Rates
 
 # Features are padded to whole SIMD registers (8 float64 on AVX-512), rows in
@@ -37,13 +38,15 @@ class Runs:
     X : ndarray, shape (designs, n, padded d)
         The different designs; run i uses `X[design[i]]`.
     y : ndarray, shape (size, n)
-    W, P : ndarray, shape (size, 2, padded d)
-        Weights (w_+, w_-), displacements.
-    S : ndarray, shape (size, 4, padded d), or (size, 4, 0) if not asked for
+    network : Network
+        Of m weights a coordinate.
+    W, P : ndarray, shape (size, m, padded d)
+        Weights, displacements.
+    S : ndarray, shape (size, 2 m, padded d), or (size, 2 m, 0) if not asked for
         Sums of the remainders' summands, and of their absolute values.
     E : ndarray, shape (size, padded d)
         Sum of the gradient entries, each times the whole effect of its step.
-    flips : ndarray, shape (size, 2)
+    flips : ndarray, shape (size, m)
         Sign changes.
     rates : Rates
         Step and momentum of every step.
@@ -56,6 +59,7 @@ class Runs:
     y: FloatArray
     design: NDArray[np.int64]
     rates: Rates
+    network: Network
     W: FloatArray
     P: FloatArray
     E: FloatArray
@@ -71,14 +75,15 @@ class Runs:
         cls,
         problem: Regression,
         rates: Rates,
-        w_plus: FloatArray,
-        w_minus: FloatArray,
+        network: Network,
+        weights: FloatArray,
         shape: tuple[int, ...],
         summed: bool,
     ) -> Runs:
         """Lay the runs of batch `shape` out; parameters broadcast to it.
 
-        `summed` asks for the sums of the remainders' summands.
+        `weights` (..., m, d) are those at the start, `summed` asks for the sums of the
+        remainders' summands.
         """
         n, d = problem.n, problem.d
         pad = FEATURE_PAD if d <= PANEL_PAD else PANEL_PAD
@@ -88,20 +93,21 @@ class Runs:
         X = aligned(designs, n, padded)
         X[:, :, :d] = problem.X.reshape(designs, n, d)
         index = np.arange(designs).reshape(problem.batch_shape)
-        W = aligned(size, 2, padded)
+        m = weights.shape[-2]
+        W = aligned(size, m, padded)
         W[:] = 1.0
-        for sign, w in enumerate((w_plus, w_minus)):
-            W[:, sign, :d] = np.broadcast_to(w, (*shape, d)).reshape(size, d)
+        W[:, :, :d] = np.broadcast_to(weights, (*shape, m, d)).reshape(size, m, d)
         return cls(
             X=X,
             y=np.broadcast_to(problem.y, (*shape, n)).reshape(size, n).copy(),
             design=np.broadcast_to(index, shape).reshape(size).copy(),
             rates=rates,
+            network=network,
             W=W,
             P=aligned(*W.shape),
             E=aligned(size, padded),
-            S=aligned(size, 4, padded if summed else 0),
-            flips=np.zeros((size, 2)),
+            S=aligned(size, 2 * m, padded if summed else 0),
+            flips=np.zeros((size, m)),
             steps=np.zeros(size, dtype=np.int64),
             state=np.zeros(size, dtype=np.int64),
             d=d,
@@ -113,9 +119,9 @@ class Runs:
         """Number of runs."""
         return self.steps.size
 
-    def weights(self) -> tuple[FloatArray, FloatArray]:
-        """Return copies of (w_plus, w_minus), each of shape (size, d)."""
-        return self.W[:, 0, : self.d].copy(), self.W[:, 1, : self.d].copy()
+    def weights(self) -> FloatArray:
+        """Return copies of the weights, shape (size, m, d)."""
+        return self.W[:, :, : self.d].copy()
 
     def shaped(self, array: NDArray[Any]) -> Any:
         """Return `array` (size, ...) with the batch axes restored."""

@@ -31,7 +31,8 @@ from momentumflow.numeric.runs.engines import (
     available_threads,
 )
 from momentumflow.numeric.runs.foresight import Pace
-from momentumflow.numeric.runs.initialisation import Init, initial_weights
+from momentumflow.numeric.runs.given_networks import NetworkLike, network_of
+from momentumflow.numeric.runs.initialisation import Init
 from momentumflow.numeric.runs.interruption import Interruption
 from momentumflow.numeric.runs.kernel_modules import (
     METHODS,
@@ -55,8 +56,6 @@ from momentumflow.numeric.runs.trajectory import (
     Path,
     RunStatus,
     Trajectory,
-    end_at_zero,
-    logarithmic,
     one_or_array,
 )
 
@@ -81,6 +80,7 @@ def momentum_descent(
     init: Init,
     *,
     method: MethodLike = "heavy_ball",
+    network: NetworkLike = None,
     velocity: Literal["weight", "gradient"] = "weight",
     batch_size: Count | None = None,
     seed: Seed = 0,
@@ -95,9 +95,9 @@ def momentum_descent(
     threads: Count | None = None,
     progress: bool | None = None,
 ) -> Trajectory:
-    r"""Train the diagonal network by gradient descent with momentum.
+    r"""Train a separable network by gradient descent with momentum.
 
-    The weights obey `w_{k+1} = w_k ∓ gamma g_k w_k + beta (w_k - w_{k-1})`
+    The weights of the two-layer network obey `w_{k+1} = w_k ∓ gamma g_k w_k + beta (w_k - w_{k-1})`
     with `w_{-1} = w_0`; Nesterov takes `g` and `w` of the force at
     `w_k + beta (w_k - w_{k-1})`.
 
@@ -114,13 +114,19 @@ def momentum_descent(
         Momentum, likewise; must be 0 for gradient descent.
     init : float, array_like or tuple
         Scale alpha of `u_0 = sqrt(2) alpha, v_0 = 0`, or a pair (u_0, v_0);
-        see `momentumflow.numeric.runs.initialisation`.
+        see `momentumflow.numeric.runs.initialisation`. Of another network, where all
+        weights of a coordinate start, or a tuple with a start for each, in alphabetical
+        order.
     method : {"heavy_ball", "nesterov", "gradient_descent"} or MomentumMethod
         The update rule; one of your own as an object of
         `momentumflow.symbolic`, such as `QuasiHyperbolic(nu=Rational(7, 10))` or
         `MomentumMethod.parse("w[k+1] = ...")`, whose kernels are generated on
         first use. It may look back one step and have gamma and beta as its
         only parameters.
+    network : str or SeparableNetwork, optional
+        The map of the weights of one coordinate, a sum of functions of one weight each or
+        a quadratic form, such as "u**2 - v**2", "u**3 - v**3" or "sinh(u)"; "u*v" if not
+        given. Its kernels are generated on first use.
     velocity : {"weight", "gradient"}
         What the momentum carries from step to step, which matters when the step changes:
         the last move of the weights, as above, or, as PyTorch's SGD does, a velocity in
@@ -174,7 +180,8 @@ def momentum_descent(
     InputError
         gamma <= 0, beta outside [0, 1), a zero initial weight, leading axes
         that do not broadcast, a batch size above n, a method that is unknown
-        or cannot be run, a schedule that leaves these bounds or ends too early.
+        or cannot be run, a network that is no smooth separable map or starts at a
+        critical point of it, a schedule that leaves these bounds or ends too early.
 
     Notes
     -----
@@ -195,14 +202,15 @@ def momentum_descent(
     method = update_rule(method, bool(np.any(momentum != 0)))
     if velocity == "gradient":
         momentum = _by_moves(method, step, momentum)
-    w_plus, w_minus = initial_weights(init, problem.d)
+    trained = network_of(network)
+    start = trained.start(init, problem.d)
     shape = broadcast_shapes(
         problem=problem.batch_shape,
         gamma=step.shape[:-1],
         beta=momentum.shape[:-1],
-        init=w_plus.shape[:-1],
+        init=start.shape[:-2],
     )
-    arithmetic = kernels_for(method, "numpy")
+    arithmetic = kernels_for(method, "numpy", trained.symbolic)
     betas = table(momentum, shape)
     decays = np.broadcast_to(arithmetic.decay(betas), betas.shape)
     rates = Rates(table(step, shape), betas, pending_of(decays), arithmetic.effect)
@@ -210,7 +218,7 @@ def momentum_descent(
     tolerance = 0.0 if tol is None else tol
     workers = threads or available_threads()
     summed = remainders == "summed"
-    runs = Runs.start(problem, rates, w_plus, w_minus, shape, summed)
+    runs = Runs.start(problem, rates, trained, start, shape, summed)
     minibatches = None
     if batch_size is not None:
         if batch_size > problem.n:
@@ -222,7 +230,7 @@ def momentum_descent(
         runs.size, name_of(method), type(chosen).__name__, workers,
     )  # fmt: skip
     records = _Records(record_every, max_records, max_steps) if record_every else None
-    start = tuple(np.broadcast_to(w, (*shape, problem.d)) for w in (w_plus, w_minus))
+    start = np.broadcast_to(start, (*shape, *start.shape[-2:]))
     early = None
     if limit_accuracy is not None:
         if tol is None:
@@ -233,6 +241,7 @@ def momentum_descent(
         "method": name_of(method),
         "gamma": _stated(gamma),
         "beta": _stated(beta),
+        "network": trained.parameter,
         "velocity": velocity,
         "batch_size": batch_size,
         "seed": seed if isinstance(seed, int) else str(seed),
@@ -310,7 +319,7 @@ class _Records:
                 f"{wanted} (max_steps = {max_steps}, record_every = {every})",
                 "raise record_every or max_records, or lower max_steps",
             )
-        self.weights: list[tuple[FloatArray, FloatArray]] = []
+        self.weights: list[FloatArray] = []
 
     def take(self, runs: Runs) -> None:
         self.weights.append(runs.weights())
@@ -371,53 +380,44 @@ def _drive(
 def _result(
     problem: Regression,
     engine: Engine,
-    start: tuple[FloatArray, ...],
+    start: FloatArray,
     interrupted: bool,
     to_convergence: bool,
     records: _Records | None,
     settings: dict[str, Any],
 ) -> Trajectory:
-    runs = engine.runs
-    d = runs.d
+    runs, network = engine.runs, engine.runs.network
+    d, m = runs.d, runs.W.shape[1]
     end = runs.weights()
-    kernels = kernels_for(engine.method, "numpy")
+    kernels = engine.kernels("numpy")
     with np.errstate(all="ignore"):  # diverged runs hold infinities; their status says so
         pending = runs.rates.pending_at(runs.steps)[:, None]
         error = None
         if settings["remainders"] == "summed":
-            sums = runs.S[:, :, :d]
-            totals = logarithmic((sums[:, 0], sums[:, 1]))
+            totals = runs.S[:, :m, :d]
             # a few roundings of each summand, and as many of the iterates it is made of
-            error = 4 * np.finfo(np.float64).eps * (sums[:, 2] + sums[:, 3])
+            error = 4 * np.finfo(np.float64).eps * runs.S[:, m:, :d].sum(axis=1)
         else:
-            moves = runs.P[:, 0, :d], runs.P[:, 1, :d]
-            totals = logarithmic(kernels.remainders(*end, *moves, runs.E[:, :d], pending))
-        S_plus, S_minus = (
-            runs.shaped(total) - np.log(np.abs(runs.shaped(w) / w0))
-            for total, w, w0 in zip(totals, end, start, strict=True)
-        )
-        ends = np.stack((S_plus, S_minus), -2), np.stack([runs.shaped(w) for w in end], -2)
-        at_zero = end_at_zero(*ends, runs.shaped(runs.flips))
-        del totals, ends  # a large batch has several arrays of its size here
-        theta = runs.shaped(kernels.parameter(*end, 0.0, 0.0, 0.0))
+            parts = (*np.moveaxis(end, 1, 0), *np.moveaxis(runs.P[:, :, :d], 1, 0))
+            totals = np.stack(kernels.remainders(*parts, runs.E[:, :d], pending), axis=1)
+        weights = runs.shaped(end)
+        remainders = runs.shaped(totals) - network.between(start, weights)
+        del totals  # a large batch has several arrays of its size here
+        at_zero = network.lost(start, weights, remainders, runs.shaped(runs.flips))
+        theta = network.theta(weights)
         loss, residual = problem.loss(theta), problem.residual(theta)
     path = None
     if records:
-        plus, minus = (np.stack([w[sign] for w in records.weights], axis=1) for sign in (0, 1))
-        steps = np.minimum(np.arange(plus.shape[1]) * records.every, settings["max_steps"])
+        recorded = np.stack(records.weights, axis=1)
+        steps = np.minimum(np.arange(recorded.shape[1]) * records.every, settings["max_steps"])
         time = runs.shaped(runs.rates.clock(np.broadcast_to(steps, (runs.size, steps.size))))
-        path = Path(time, runs.shaped(plus), runs.shaped(minus), problem)
-    w_plus, w_minus = (runs.shaped(w) for w in end)
-    initial_plus, initial_minus = (w.copy() for w in start)
+        path = Path(time, runs.shaped(recorded), problem, network)
     return Trajectory(
         problem=problem,
         theta=theta,
-        w_plus=w_plus,
-        w_minus=w_minus,
-        initial_w_plus=initial_plus,
-        initial_w_minus=initial_minus,
-        S_plus=S_plus,
-        S_minus=S_minus,
+        weights=weights,
+        initial_weights=start.copy(),
+        remainders=remainders,
         gradient_integral=runs.shaped(runs.E[:, :d]).copy(),
         loss=loss,
         residual=residual,
@@ -428,6 +428,7 @@ def _result(
         status=_statuses(runs, interrupted, to_convergence, at_zero),
         settings=settings,
         method=engine.method,
+        network=network,
         pace=Pace(*map(runs.shaped, runs.rates.pace(runs.steps))),
         path=path,
     )

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from momentumflow.numeric.runs.kernels.heavy_ball_diagonal_numba import (
     NO_CHANGES,
     OPTIONS,
+    REGULAR,
     REMAINDERS,
     WEIGHTS,
     add_sizes,
@@ -161,7 +162,7 @@ def advance(data: Data, rates: Rates, run: Run, scratch: Scratch, first: int, la
         if REMAINDERS and S.shape[1]:
             for j in range(d):
                 mean = g[j] * scale
-                summands, changed = step_at(weights, moves, j, mean, gamma, beta, pending)
+                summands, changed = step_at(weights, moves, j, mean, gamma, beta, pending, True)
                 add_to(sums, j, summands)
                 add_sizes(sizes, j, summands)
                 changes = added(changes, changed)
@@ -169,7 +170,7 @@ def advance(data: Data, rates: Rates, run: Run, scratch: Scratch, first: int, la
         else:
             for j in range(d):
                 mean = g[j] * scale
-                _, changed = step_at(weights, moves, j, mean, gamma, beta, pending)
+                _, changed = step_at(weights, moves, j, mean, gamma, beta, pending, False)
                 changes = added(changes, changed)
                 E[j] += whole * mean
     for i in range(WEIGHTS):
@@ -216,7 +217,7 @@ def advance_rows(
         if REMAINDERS and S.shape[1]:
             for j in range(d):
                 mean = g[j] * scale
-                summands, changed = step_at(weights, moves, j, mean, gamma, beta, pending)
+                summands, changed = step_at(weights, moves, j, mean, gamma, beta, pending, True)
                 add_to(sums, j, summands)
                 add_sizes(sizes, j, summands)
                 changes = added(changes, changed)
@@ -224,7 +225,7 @@ def advance_rows(
         else:
             for j in range(d):
                 mean = g[j] * scale
-                _, changed = step_at(weights, moves, j, mean, gamma, beta, pending)
+                _, changed = step_at(weights, moves, j, mean, gamma, beta, pending, False)
                 changes = added(changes, changed)
                 E[j] += whole * mean
     for i in range(WEIGHTS):
@@ -253,8 +254,9 @@ def assess(data: Data, pending: float, W: Array, P: Array, theta: Array, tol: fl
         theta[j] = theta_at(weights, rest, j, 0.0)
         largest = max(largest, abs(theta[j]))
         for i in range(WEIGHTS):
-            at_rest = at_rest and abs(pending * P[i, j]) <= 1e2 * tol * abs(W[i, j])
-            lost = lost or abs(W[i, j]) < 1e-290
+            weight = abs(W[i, j]) + REGULAR[i]  # 1 where a weight may well be zero
+            at_rest = at_rest and abs(pending * P[i, j]) <= 1e2 * tol * weight
+            lost = lost or weight < 1e-290
     highest = 0.0
     for i in range(n):
         highest = max(highest, abs(y[i]))
@@ -378,7 +380,9 @@ def move_lanes(now: Now, run: Run, theta: Array, g: Array, scale: float, first: 
         sums, sizes = rows_of(S[:WEIGHTS], first, stop), rows_of(S[WEIGHTS:], first, stop)
         for c in range(g.size):
             mean = g[c] * scale
-            summands, changed = step_at(weights, moves, c, mean, gamma[c], beta[c], pending[c])
+            summands, changed = step_at(
+                weights, moves, c, mean, gamma[c], beta[c], pending[c], True
+            )
             add_to(sums, c, summands)
             add_sizes(sizes, c, summands)
             add_to(flips, c, changed)
@@ -386,7 +390,7 @@ def move_lanes(now: Now, run: Run, theta: Array, g: Array, scale: float, first: 
         return
     for c in range(g.size):
         mean = g[c] * scale
-        _, changed = step_at(weights, moves, c, mean, gamma[c], beta[c], pending[c])
+        _, changed = step_at(weights, moves, c, mean, gamma[c], beta[c], pending[c], False)
         add_to(flips, c, changed)
         out[c] = theta_at(weights, moves, c, next_beta[c])
 

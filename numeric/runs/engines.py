@@ -14,12 +14,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from threading import Lock
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from momentumflow.base.arrays import FloatArray
+from momentumflow.base.choices import Backend
 from momentumflow.numeric.runs.batch_state import Runs, aligned
 from momentumflow.numeric.runs.kernel_modules import MethodLike, kernels_for
 from momentumflow.numeric.runs.sampling import Minibatches
@@ -67,6 +69,10 @@ class Engine:
         """Advance the runs `active` by up to `checks * check_every` steps."""
         raise NotImplementedError
 
+    def kernels(self, backend: Backend) -> ModuleType:
+        """Return the generated kernels of the method on the network."""
+        return kernels_for(self.method, backend, self.runs.network.symbolic)
+
     def nanoseconds(self) -> float:
         """Rough cost of one step of one run on one core, to size the calls."""
         n, d = self.runs.X.shape[1:]
@@ -78,7 +84,7 @@ class RunByRun(Engine):
 
     def advance(self, active: Indices, check_every: int, checks: int) -> None:
         """Advance run by run."""
-        kernels = kernels_for(self.method, "numba")
+        kernels = self.kernels("numba")
         runs = self.runs
         watch = kernels.Watch(self.tol, check_every)
 
@@ -102,7 +108,7 @@ class ByRows(Engine):
 
     def advance(self, active: Indices, check_every: int, checks: int) -> None:
         """Advance run by run over drawn minibatches."""
-        kernels = kernels_for(self.method, "numba")
+        kernels = self.kernels("numba")
         runs = self.runs
         watch = kernels.Watch(self.tol, check_every)
 
@@ -165,7 +171,7 @@ class InLanes(Engine):
             return self._panels[design, width]
 
     def _block(self, members: Indices, check_every: int, checks: int) -> None:
-        kernels = kernels_for(self.method, "numba")
+        kernels = self.kernels("numba")
         runs = self.runs
         design = int(runs.design[members[0]])
         X = runs.X[design]
@@ -176,12 +182,13 @@ class InLanes(Engine):
             panels = self._panels_of(design, width)
             repeat = _largest_divisor(width, MOVE_LENGTH // lanes)
             y = np.ascontiguousarray(runs.y[members].T)
-            flips = np.zeros((2, repeat * lanes))
+            m = runs.W.shape[1]
+            flips = np.zeros((m, repeat * lanes))
             states = np.zeros(lanes, dtype=np.int64)
             summed = size + _ROW_PAD if runs.S.size else 0
             W, P, theta, g, r, S, E = _staggered(
-                *[(2, size + _ROW_PAD)] * 2,
-                (d, lanes), (width, lanes), (n, lanes), (4, summed), (size,),
+                *[(m, size + _ROW_PAD)] * 2,
+                (d, lanes), (width, lanes), (n, lanes), (2 * m, summed), (size,),
             )  # fmt: skip
             state = ((W, runs.W), (P, runs.P), (S, runs.S))[: 3 if summed else 2]
             # pairs of views: side by side in the block, and one run after the other
@@ -204,7 +211,7 @@ class InLanes(Engine):
             )
             for lane, run in pairs:
                 run[members] = lane.T
-            runs.flips[members] += flips.reshape(2, repeat, lanes).sum(axis=1).T
+            runs.flips[members] += flips.reshape(m, repeat, lanes).sum(axis=1).T
             runs.steps[members] += taken
             runs.state[members] = states
             members = members[states == 0]
@@ -237,9 +244,10 @@ class InNumpy(Engine):
             active = active[self.runs.state[active] == 0]
 
     def _step(self, active: Indices, rows: Indices | None) -> None:
-        kernels = kernels_for(self.method, "numpy")
+        kernels = self.kernels("numpy")
         runs = self.runs
-        (wp, wm), (pp, pm) = (np.moveaxis(a[active], 1, 0) for a in (runs.W, runs.P))
+        w, p = (tuple(np.moveaxis(a[active], 1, 0)) for a in (runs.W, runs.P))
+        m = len(w)
         k = int(runs.steps[active[0]])
         gamma, beta, _ = (a[:, None] for a in runs.rates.at(active, k))
         pending = runs.rates.at(active, k + 1)[2][:, None]
@@ -249,19 +257,19 @@ class InNumpy(Engine):
             X = np.take_along_axis(X, rows[:, :, None], axis=1)
             y = np.take_along_axis(y, rows, axis=1)
         with np.errstate(all="ignore"):  # a diverging run is found by `_assess`
-            theta = kernels.parameter(wp, wm, pp, pm, beta)
+            theta = kernels.parameter(*w, *p, beta)
             r = np.einsum("bnd,bd->bn", X, theta) - y
             g = np.einsum("bnd,bn->bd", X, r) / y.shape[1]
-            w0, w1, p0, p1, s0, s1, f0, f1 = kernels.step(wp, wm, pp, pm, g, gamma, beta, pending)
-        runs.W[active] = np.stack((w0, w1), axis=1)
-        runs.P[active] = np.stack((p0, p1), axis=1)
+            new = kernels.step(*w, *p, g, gamma, beta, pending)
+            parts = [np.stack(new[i * m : (i + 1) * m], axis=1) for i in range(4)]
+        runs.W[active], runs.P[active], summands, flips = parts
         if runs.S.size:
-            runs.S[active] += np.stack((s0, s1, np.abs(s0), np.abs(s1)), axis=1)
-        runs.flips[active] += np.stack((f0.sum(axis=-1), f1.sum(axis=-1)), axis=1)
+            runs.S[active] += np.concatenate((summands, np.abs(summands)), axis=1)
+        runs.flips[active] += flips.sum(axis=-1)
         runs.E[active] += effect * g
 
     def _assess(self, active: Indices) -> None:
-        kernels = kernels_for(self.method, "numba")
+        kernels = self.kernels("numba")
         runs = self.runs
         for i in active.tolist():
             X = runs.X[runs.design[i]]

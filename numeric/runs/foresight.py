@@ -3,16 +3,17 @@ r"""The limit of a run before the run has ended, and how far the prediction is f
 What a run has left behind up to a step determines a Bregman projection, as the whole of
 it does at the end (`symbolic/codegen/remainder_laws.py`). Only the remainder of what is
 still to come is missing, and that is of second order in the gradient:
-`I_j = lambda int (w'/w)^2 dt`, bounded by `lambda int g_j^2 dt` and by the momentum that
-the run has now. Near the limit the residual r obeys
+`I_j = lambda int D' (phi(w)')^2 dt`, bounded by `lambda |D'| int g_j^2 dt` and by the
+momentum that the run has now (`D' = 1` and `phi(w)' = w'/w` for two layers). Near the
+limit the residual r obeys
 
-    lambda r'' + r' = -K r,   K = X D X^T / n,   D = (w_+^2 + w_-^2)/2,
+    lambda r'' + r' = -K r,   K = X M X^T / n,   M = dtheta/dmu = sum_i D_i G_i',
 
 whose integral of r r^T solves a Lyapunov equation. The limit answers to I as
-`d theta = -P_D (...)` with a projection P_D that is orthogonal in the metric 1/D
+`d theta = -P_M (...)` with a projection P_M that is orthogonal in the metric 1/M
 (theorem `first-order-in-lambda`), so that
 
-    |theta_hat - theta_inf|^2 <= max D * sum_j D_j I_j^2.
+    |theta_hat - theta_inf|^2 <= max M * sum_j M_j I_j^2.
 
 Whether a state is near enough is decided by the speeds of its modes: those of K at the
 state and at the prediction differ by less than a factor of two. Elsewhere nothing is said.
@@ -29,7 +30,9 @@ from scipy.linalg import solve_continuous_lyapunov
 
 from momentumflow.base.arguments import checked
 from momentumflow.base.arrays import FloatArray
+from momentumflow.numeric.implicit.potentials import Potential
 from momentumflow.numeric.implicit.solution import ImplicitSolution
+from momentumflow.numeric.runs.networks import Network
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -105,10 +108,10 @@ class State:
     X : ndarray, shape (n, d)
     residual : ndarray, shape (n,)
         X theta - y.
-    weights : ndarray, shape (2, d)
-        w_+ and w_-.
-    rates : ndarray, shape (2, d)
-        lambda w'/w of each.
+    network : Network
+    weights : ndarray, shape (m, d)
+    rates : ndarray, shape (m, d)
+        lambda phi(w)' of each.
     lam : float
         lambda of the run, or a bound on it.
     noise : float
@@ -117,18 +120,23 @@ class State:
 
     X: FloatArray
     residual: FloatArray
+    network: Network
     weights: FloatArray
     rates: FloatArray
     lam: float
     noise: float = 0.0
 
-    def ahead(self, theta: FloatArray, log_balancedness: FloatArray) -> float:
-        """Return the estimate of `PredictedLimit.ahead` for a predicted theta, shape (d,)."""
-        if not np.all(np.isfinite(theta)):
+    def ahead(self, theta: FloatArray, metric: FloatArray) -> float:
+        """Return the estimate of `PredictedLimit.ahead`.
+
+        Parameters
+        ----------
+        theta, metric : ndarray, shape (d,)
+            The prediction, and dtheta/dmu there.
+        """
+        if not (np.all(np.isfinite(theta)) and np.all(np.isfinite(metric))):
             return np.inf
         n = self.residual.size
-        metric = np.hypot(2 * theta, np.exp(log_balancedness))
-        plus, minus = self.weights**2
         speeds, modes = np.linalg.eigh((self.X * metric) @ self.X.T / n)
         kept = speeds > _SLOWEST * speeds[-1]
         speeds, modes = speeds[kept], modes[:, kept]
@@ -137,7 +145,7 @@ class State:
         if np.linalg.norm(self.residual - modes @ amplitude) > _MISSED * size:
             return np.inf
         seen = self.X.T @ modes
-        here = (seen.T * ((plus + minus) / 2)) @ seen / n
+        here = (seen.T * self.network.metric(self.weights)) @ seen / n
         ratios = np.linalg.eigvalsh(here / np.sqrt(np.outer(speeds, speeds)))
         if not (ratios[0] > 1 / _NEAR and ratios[-1] < _NEAR):
             return np.inf
@@ -146,11 +154,12 @@ class State:
         # of a batch, the gradient varies about its mean, which adds eps^2 Var a step
         rows = np.einsum("ik,kl,il->i", modes, integral, modes)
         scattered = self.noise * (self.X.T**2 @ rows) / n
-        share = np.minimum(1.0, 1.0 + self.rates)  # 1 + lambda q, at its least
+        bends = self.network.bends(self.weights)
+        share = np.minimum(1.0, 1.0 + bends * self.rates)  # 1 + lambda q, at its least
         turning = share < _TURNING
         share = np.where(turning, 1.0, share)
         left = (self.lam * squares + scattered) / share**2 + self.rates**2 / share
-        left = np.where(turning, 1.0 + left, left).max(axis=0)
+        left = (np.abs(bends) * np.where(turning, 1.0 + left, left)).max(axis=0)
         distance = np.sqrt(metric.max() * np.sum(metric * left**2))
         return float(_NEAR * distance / np.linalg.norm(theta))
 
@@ -160,8 +169,8 @@ class State:
         if self.lam == 0:
             drift, start = -np.diag(speeds), amplitude
         else:
-            (plus, minus), (q_plus, q_minus) = self.weights**2, self.rates / self.lam
-            moving = seen.T @ ((plus * q_plus - minus * q_minus) / 2)
+            along = self.network.gradients(self.weights) * self.network.pushes(self.weights)
+            moving = seen.T @ ((along * self.rates).sum(axis=0) / self.lam)
             drift = np.block(
                 [
                     [np.zeros((k, k)), np.eye(k)],
@@ -174,21 +183,30 @@ class State:
 
 
 def rates_of(
-    pending: FloatArray, beta: FloatArray, lam: FloatArray, gradient: FloatArray
+    pending: FloatArray, share: FloatArray, lam: FloatArray, gradient: FloatArray
 ) -> FloatArray:
-    """Return lambda w'/w of w_+ and w_- from what the momentum will still do to ln|w|.
+    """Return lambda phi(w)' of the weights from what the momentum will still do to phi.
 
     Parameters
     ----------
-    pending : ndarray, shape (..., 2, d)
-        beta lambda w'/w; beta is one for a flow.
-    beta, lam : ndarray, shape (...)
+    pending : ndarray, shape (..., m, d)
+        C p/D, `share` times what is asked for; share is one for a flow.
+    share, lam : ndarray, shape (...)
     gradient : ndarray, shape (..., d)
         Of the loss with respect to theta: without momentum a weight follows its force.
     """
-    share, scale = (np.asarray(a)[..., None, None] for a in (beta, lam))
-    slow = scale * np.stack((-gradient, gradient), -2)
-    return np.where(share > 0, pending / np.where(share > 0, share, 1.0), slow)
+    part, scale = (np.asarray(a)[..., None, None] for a in (share, lam))
+    slow = -scale * gradient[..., None, :]
+    return np.where(part > 0, pending / np.where(part > 0, part, 1.0), slow)
+
+
+def metric_of(solution: ImplicitSolution, X: FloatArray) -> FloatArray:
+    """Return dtheta/dmu at solutions in their potential, shape (..., d)."""
+    z = (np.swapaxes(X, -1, -2) @ (solution.dual + solution.dual_tail)[..., None])[..., 0]
+    assert isinstance(solution.potential, Potential)
+    flat = z.reshape(-1, z.shape[-1]) if z.ndim > 1 else z  # as the potential of a batch is
+    slope = solution.potential.slope(flat, solution.theta.reshape(flat.shape))
+    return slope.reshape(z.shape)
 
 
 def noise_of(step: Any, n: int, batch_size: int | None) -> Any:

@@ -19,13 +19,14 @@ _SMALLEST, _LARGEST = 1e-150, 1e150
 def _take(name: str, value: Any) -> Any:
     if not isinstance(value, tuple):
         return _SCALE.take(name, value)
-    if len(value) != 2:
-        raise InputError(f"{name} as a pair (u_0, v_0)", f"a tuple of {len(value)}")
-    return tuple(_WEIGHT(part, entry) for part, entry in zip("uv", value, strict=True))
+    if not value:
+        raise InputError(f"{name} as a pair (u_0, v_0)", "an empty tuple")
+    names = "uv" if len(value) == 2 else [f"{name}[{i}]" for i in range(len(value))]
+    return tuple(_WEIGHT(part, entry) for part, entry in zip(names, value, strict=True))
 
 
 Init: TypeAlias = Annotated[
-    ArrayLike | tuple[ArrayLike, ArrayLike], Door("a scale > 0 or a pair (u_0, v_0)", _take)
+    ArrayLike | tuple[ArrayLike, ...], Door("a scale > 0 or a pair (u_0, v_0)", _take)
 ]
 
 
@@ -51,9 +52,11 @@ def initial_weights(init: Init, d: int) -> tuple[FloatArray, FloatArray]:
     """
     with np.errstate(over="ignore"):  # what is infinite is refused below
         if isinstance(init, tuple):
-            u, v = (_over_features(name, part, d) for name, part in zip("uv", init, strict=True))
+            if len(init) != 2:
+                raise InputError("init as a pair (u_0, v_0)", f"a tuple of {len(init)}")
+            u, v = (over_features(name, part, d) for name, part in zip("uv", init, strict=True))
         else:
-            alpha = _over_features("init", init, d)
+            alpha = over_features("init", init, d)
             u, v = np.sqrt(2) * alpha, np.zeros_like(alpha)
         w_plus, w_minus = np.broadcast_arrays(u + v, u - v)
     for name, w in (("w_+ = u + v", w_plus), ("w_- = u - v", w_minus)):
@@ -75,7 +78,14 @@ def initial_weights(init: Init, d: int) -> tuple[FloatArray, FloatArray]:
     return w_plus, w_minus
 
 
-def _over_features(name: str, value: ArrayLike, d: int) -> FloatArray:
+def over_features(name: str, value: ArrayLike, d: int) -> FloatArray:
+    """Return an initial value for each of d features, shape (..., d).
+
+    Raises
+    ------
+    InputError
+        If its last axis is neither d nor 1.
+    """
     array = floats(value)
     if array.ndim == 0:
         return np.full(d, float(array))

@@ -37,6 +37,7 @@ from momentumflow.base.files import hold, write_whole
 
 if TYPE_CHECKING:
     from momentumflow.symbolic.methods.momentum_methods import MomentumMethod
+    from momentumflow.symbolic.networks.diagonal_network import SeparableNetwork
 
 METHODS = get_args(ShippedMethod)
 
@@ -102,16 +103,20 @@ def name_of(method: MethodLike) -> str:
 
 
 @lru_cache(maxsize=256)
-def kernels_for(method: MethodLike, backend: Backend) -> ModuleType:
-    """Return the generated module of `method` on the diagonal network."""
-    if isinstance(method, str):
+def kernels_for(
+    method: MethodLike, backend: Backend, network: SeparableNetwork | None = None
+) -> ModuleType:
+    """Return the generated module of `method` on a network; on the two-layer one if None."""
+    if isinstance(method, str) and network is None:
         return importlib.import_module(
             f"momentumflow.numeric.runs.kernels.{method}_diagonal_{backend}"
         )
     from momentumflow.symbolic.codegen.kernel_files import kernel_source, module_name
+    from momentumflow.symbolic.methods.momentum_methods import known_method
     from momentumflow.symbolic.networks.diagonal_network import DiagonalNetwork
 
-    network = DiagonalNetwork().balanced
+    method = known_method(method) if isinstance(method, str) else method
+    network = DiagonalNetwork().balanced if network is None else network
     source = kernel_source(method, network, backend)
     digest = hashlib.sha256(source.encode()).hexdigest()[:16]
     name = f"{module_name(method, network, backend)}_{digest}"

@@ -1,10 +1,13 @@
 """What a run returns: where it ended, and everything that the limit theorem needs.
 
-With S_± the remainders of a run (discrete: sums of h(w_{k+1}/w_k)/(1-beta);
-continuous: lambda times the integral of (w'/w)^2), the limit of theta is the
-Bregman projection with balancedness `Delta_0 exp(-(S_+ + S_-))` and perturbed
-initialisation `(w_{+,0}^2 e^{-2 S_+} - w_{-,0}^2 e^{-2 S_-})/4`
-(Papazov, Pesme, Flammarion, arXiv 2403.05293, theorem 1 and its discrete form).
+With R the remainders of a run in the straightened coordinates phi of its weights, the
+limit of theta is the Bregman projection, in the potential of the network, of the point
+with the coordinates `phi(w_0) - R` (`symbolic/codegen/remainder_laws.py`). For the
+two-layer network phi is ln|w_+| and -ln|w_-|, and with `S_± = ±R` (discrete: sums of
+h(w_{k+1}/w_k)/(1-beta); continuous: lambda times the integral of (w'/w)^2) it is the one
+with balancedness `Delta_0 exp(-(S_+ + S_-))` and perturbed initialisation
+`(w_{+,0}^2 e^{-2 S_+} - w_{-,0}^2 e^{-2 S_-})/4` (Papazov, Pesme, Flammarion,
+arXiv 2403.05293, theorem 1 and its discrete form).
 """
 
 from __future__ import annotations
@@ -39,11 +42,13 @@ from momentumflow.numeric.runs.foresight import (
     PredictedLimit,
     State,
     looked_ahead,
+    metric_of,
     noise_of,
     rates_of,
 )
 from momentumflow.numeric.runs.kernel_modules import MethodLike
 from momentumflow.numeric.runs.kernels import limit_theorem_diagonal_numpy as limit_theorem
+from momentumflow.numeric.runs.networks import TWO_LAYERS, Network
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,32 +85,22 @@ STATUS_CODES = (
     RunStatus.LIMIT_KNOWN,
 )  # fmt: skip
 
-# Without a sign change w_inf = w_0 exp(∓ int g dt - S): the share exp(-S) is what is
-# left when the push and the momentum of a weight cancel, and beyond this S that is the
-# rounding of the weights.
-_LARGEST_REMAINDER = 30.0
 
+def two_layers(network: Network, rows: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return what stands for w_+ and for w_- in an array (..., 2, d).
 
-def logarithmic(remainders: Sequence[FloatArray]) -> FloatArray:
-    """Return S_± + ln|w_±/w_0| from R + phi(w) - phi(w_0), shape (2, ...).
-
-    The straightened coordinates of the two-layer network are ln|w_+| and -ln|w_-|.
+    Raises
+    ------
+    InputError
+        If the network is another one.
     """
-    plus, minus = remainders
-    return np.stack((plus, -minus))
-
-
-def end_at_zero(S: FloatArray, w: FloatArray, sign_changes: NDArray[Any]) -> Any:
-    """Tell whether a weight ended at zero, to within its rounding; shape (...).
-
-    Parameters
-    ----------
-    S, w : ndarray, shape (..., 2, d)
-        Remainders and weights at the end, w_+ and w_-.
-    sign_changes : ndarray, shape (..., 2)
-    """
-    cancelled = (S > _LARGEST_REMAINDER) & (sign_changes[..., None] == 0)
-    return np.any(cancelled | (w == 0), axis=(-2, -1))
+    if not network.has_two_layers:
+        raise InputError(
+            "a run of the two-layer network u*v, which has w_+, w_- and a balancedness",
+            f"one of {network.parameter}",
+            "take its weights, initial_weights and remainders",
+        )
+    return rows[..., 0, :], rows[..., 1, :]
 
 
 def one_or_array(items: list[Any], shape: tuple[int, ...]) -> Any:
@@ -126,15 +121,18 @@ class Path(Value):
     time : ndarray, shape (..., records)
         Continuous time; for a discrete method the step number times
         eps = gamma/(1 - beta). A run that has ended stays at its last state.
-    w_plus, w_minus : ndarray, shape (..., records, d)
+    weights : ndarray, shape (..., records, m, d)
+        The m weights of each coordinate.
     problem : Regression
         What was trained on; its batch axes lead those of the weights.
+    network : Network
+        What was trained; the two-layer network by default.
     """
 
     time: FloatArray
-    w_plus: FloatArray
-    w_minus: FloatArray
+    weights: FloatArray
     problem: Regression
+    network: Network = TWO_LAYERS
 
     @cached_property
     def loss(self) -> FloatArray:
@@ -147,8 +145,18 @@ class Path(Value):
 
     @property
     def theta(self) -> FloatArray:
-        """Parameters (w_+^2 - w_-^2)/4; shape (..., records, d)."""
-        return limit_theorem.parameter(self.w_plus, self.w_minus)
+        """Parameters; shape (..., records, d)."""
+        return self.network.theta(self.weights)
+
+    @property
+    def w_plus(self) -> FloatArray:
+        """The weight u + v of the two-layer network; shape (..., records, d)."""
+        return two_layers(self.network, self.weights)[0]
+
+    @property
+    def w_minus(self) -> FloatArray:
+        """The weight u - v of the two-layer network; shape (..., records, d)."""
+        return two_layers(self.network, self.weights)[1]
 
     @property
     def balancedness(self) -> FloatArray:
@@ -163,12 +171,15 @@ class Path(Value):
         InputError
             If there are names, but not one for each feature.
         """
-        *batch, _, d = self.w_plus.shape
+        *batch, _, _, d = self.weights.shape
         axes = [*batch_axes(len(batch)), "record"]
-        names = ("theta", "w_plus", "w_minus", "balancedness")
-        data = {name: ([*axes, "feature"], getattr(self, name)) for name in names}
+        data = {"theta": ([*axes, "feature"], self.theta)}
+        for i, name in enumerate(self.network.names):
+            data[name] = ([*axes, "feature"], self.weights[..., i, :])
+        if self.network.has_two_layers:
+            data["balancedness"] = ([*axes, "feature"], self.balancedness)
         data["loss"] = (axes, self.loss)
-        time = (axes, np.broadcast_to(self.time, self.w_plus.shape[:-1]), attributes("time"))
+        time = (axes, np.broadcast_to(self.time, self.weights.shape[:-2]), attributes("time"))
         return dataset(data, {"feature": feature_labels(feature_names, d), "time": time}, {})
 
     def to_frame(self, feature_names: Sequence[str] | None = None) -> pd.DataFrame:
@@ -212,13 +223,14 @@ class Trajectory(Value):
     ----------
     problem : Regression
         What was trained on.
-    theta, w_plus, w_minus : ndarray, shape (..., d)
-        Parameters and weights at the end.
-    initial_w_plus, initial_w_minus : ndarray, shape (..., d)
-        Weights at the start.
-    S_plus, S_minus : ndarray, shape (..., d)
-        Remainders of the run (see the module), by their definition or, in
-        discrete runs unless asked for, by the sum into which it telescopes.
+    theta : ndarray, shape (..., d)
+        Parameters at the end.
+    weights, initial_weights : ndarray, shape (..., m, d)
+        The m straightened weights of each coordinate (`network.names`), at the end and at
+        the start; w_+ and w_- of the two-layer network.
+    remainders : ndarray, shape (..., m, d)
+        R of each weight (see the module), by its definition or, in discrete runs unless
+        asked for, by the sum into which it telescopes.
     gradient_integral : ndarray, shape (..., d)
         Discrete: eps, the time of one step, times the sum of the gradient
         entries g; continuous: the
@@ -227,8 +239,8 @@ class Trajectory(Value):
         |X theta - y|^2 / (2 n), and |X theta - y| / |y|.
     time, steps : ndarray, shape (...)
         Continuous time reached, and steps taken.
-    sign_changes : ndarray of int, shape (..., 2)
-        How often a coordinate of w_+, of w_-, crossed zero.
+    sign_changes : ndarray of int, shape (..., m)
+        How often a coordinate of each weight crossed zero.
     status : RunStatus, or ndarray of RunStatus of shape (...) for a batch
         How each run ended. Only CONVERGED runs have a limit to compare.
     settings : dict
@@ -238,6 +250,8 @@ class Trajectory(Value):
     squared_rates : ndarray, shape (..., 2, d), optional
         Flows only: the integrals of (w'/w)^2 dt for w_+ and w_-; under gradient
         flow both are the integral of g^2 dt.
+    network : Network
+        What was trained; the two-layer network by default.
     pace : Pace, optional
         Discrete runs only: how they would go on.
     remainder_rounding : ndarray, shape (..., d), optional
@@ -254,12 +268,9 @@ class Trajectory(Value):
 
     problem: Regression
     theta: FloatArray
-    w_plus: FloatArray
-    w_minus: FloatArray
-    initial_w_plus: FloatArray
-    initial_w_minus: FloatArray
-    S_plus: FloatArray
-    S_minus: FloatArray
+    weights: FloatArray
+    initial_weights: FloatArray
+    remainders: FloatArray
     gradient_integral: FloatArray
     loss: FloatArray
     residual: FloatArray
@@ -270,6 +281,7 @@ class Trajectory(Value):
     settings: dict[str, Any] = field(repr=False)
     method: MethodLike | None = field(default=None, repr=False)
     squared_rates: FloatArray | None = field(default=None, repr=False)
+    network: Network = field(default=TWO_LAYERS, repr=False)
     pace: Pace | None = field(default=None, repr=False)
     remainder_rounding: FloatArray | None = field(default=None, repr=False)
     sign_change_times: Any = field(default=None, repr=False)
@@ -286,8 +298,38 @@ class Trajectory(Value):
         return bool(np.any(np.asarray(self.status, dtype=object) == RunStatus.INTERRUPTED))
 
     @property
+    def w_plus(self) -> FloatArray:
+        """The weight u + v of the two-layer network at the end; shape (..., d)."""
+        return two_layers(self.network, self.weights)[0]
+
+    @property
+    def w_minus(self) -> FloatArray:
+        """The weight u - v of the two-layer network at the end; shape (..., d)."""
+        return two_layers(self.network, self.weights)[1]
+
+    @property
+    def initial_w_plus(self) -> FloatArray:
+        """The weight u + v at the start; shape (..., d)."""
+        return self._start[0]
+
+    @property
+    def initial_w_minus(self) -> FloatArray:
+        """The weight u - v at the start; shape (..., d)."""
+        return self._start[1]
+
+    @property
+    def S_plus(self) -> FloatArray:
+        """Remainder of w_+ of the two-layer network; shape (..., d)."""
+        return two_layers(self.network, self.remainders)[0]
+
+    @property
+    def S_minus(self) -> FloatArray:
+        """Remainder of w_- of the two-layer network; shape (..., d)."""
+        return -two_layers(self.network, self.remainders)[1]
+
+    @property
     def _start(self) -> tuple[FloatArray, FloatArray]:
-        return self.initial_w_plus, self.initial_w_minus
+        return two_layers(self.network, self.initial_weights)
 
     @property
     def balancedness(self) -> FloatArray:
@@ -320,18 +362,15 @@ class Trajectory(Value):
         return limit_theorem.shift(*self._start, self.S_plus, self.S_minus)
 
     @cached_property
-    def regular_remainders(self) -> tuple[FloatArray, FloatArray]:
-        """S_± = -ln|w_inf/w_0| ∓ int g dt: regular where a weight crosses zero.
+    def regular_remainders(self) -> FloatArray:
+        """phi(w_0) - phi(w_inf) - int g dt: R, regular where a weight crosses zero.
 
-        Equal to (S_plus, S_minus) once the velocity has died out; how far the
-        two are apart is `remainder_defect`.
+        Equal to `remainders` once the velocity has died out; how far the two are apart
+        is `remainder_defect`. Shape (..., m, d).
         """
         with np.errstate(divide="ignore", invalid="ignore"):  # a diverged run
-            (plus, minus), G = self._start, self.gradient_integral
-            return (
-                limit_theorem.remainder_plus(self.w_plus, plus, G),
-                limit_theorem.remainder_minus(self.w_minus, minus, G),
-            )
+            moved = self.network.between(self.initial_weights, self.weights)
+            return -moved - self.gradient_integral[..., None, :]
 
     @property
     def remainder_defect(self) -> FloatArray:
@@ -348,9 +387,7 @@ class Trajectory(Value):
                 "remainders='regular'",
                 "run momentum_descent with remainders='summed'",
             )
-        plus, minus = self.regular_remainders
-        distance = np.maximum(np.abs(self.S_plus - plus), np.abs(self.S_minus - minus))
-        return np.asarray(distance.max(axis=-1))
+        return np.abs(self.remainders - self.regular_remainders).max(axis=(-2, -1))
 
     def plot(self, index: int | tuple[int, ...] | None = None) -> Figure:
         """Draw where a run ended and its predicted limit; with records, also how it came there.
@@ -402,31 +439,31 @@ class Trajectory(Value):
         """
         from momentumflow.numeric.implicit import implicit_solution
 
-        parameters = {"log_balancedness": self.log_balancedness, "shift": self.shift}
         status = np.asarray(self.status, dtype=object)
         lost = (status == RunStatus.DIVERGED) | (status == RunStatus.WEIGHT_AT_ZERO)
         usable = np.asarray(~lost, dtype=bool)
-        for value in parameters.values():
-            usable = usable & np.isfinite(value).all(axis=-1)
         # the others are put in as runs without remainders, whose limit always exists
+        start, end, R = self.initial_weights, self.weights, self.remainders
+        for _ in range(2):
+            end = np.where(usable[..., None, None], end, start)
+            R = np.where(usable[..., None, None], R, 0.0)
+            usable = usable & self.network.known(start, end, R)
+        if not self.network.has_two_layers:  # the dual of where the run is, X^T nu = -int g dt
+            back = np.linalg.pinv(np.swapaxes(self.problem.X, -1, -2))
+            moved = np.where(usable[..., None], self.gradient_integral, 0.0)
+            options.setdefault("start", -(back @ moved[..., None])[..., 0])
         solution = implicit_solution(
-            self.problem,
-            log_balancedness=np.where(usable[..., None], parameters["log_balancedness"], 0.0),
-            shift=np.where(usable[..., None], parameters["shift"], 0.0),
-            solver=solver,
-            **options,
+            self.problem, potential=self.network.potential(start, end, R), solver=solver, **options
         )
         if not usable.all():
             solution = _masked(solution, usable, status)
-        return looked_ahead(solution, self._ahead(solution.theta))
+        return looked_ahead(solution, self._ahead(solution))
 
     @cached_property
     def rates(self) -> FloatArray:
-        """Lambda w'/w of w_+ and w_- at the end, shape (..., 2, d); zero at rest."""
+        """Lambda phi(w)' of each weight at the end, shape (..., m, d); zero at rest."""
         with np.errstate(divide="ignore", invalid="ignore"):  # a diverged run
-            pending = np.stack(self.regular_remainders, -2) - np.stack(
-                (self.S_plus, self.S_minus), -2
-            )
+            pending = self.regular_remainders - self.remainders
             X, y = self.problem.X, self.problem.y
             r = (X @ self.theta[..., None])[..., 0] - y
             g = (np.swapaxes(X, -1, -2) @ r[..., None])[..., 0] / self.problem.n
@@ -443,24 +480,25 @@ class Trajectory(Value):
             return self.pace.lam
         return np.broadcast_to(np.asarray(self.settings["lam"]), self.loss.shape)
 
-    def _ahead(self, theta: FloatArray) -> Any:
+    def _ahead(self, solution: ImplicitSolution) -> Any:
         """Estimate how far predictions are from the limits, run by run; shape (...)."""
         shape, problem = self.loss.shape, self.problem
         found = np.zeros(shape)
         X = np.broadcast_to(problem.X, (*shape, *problem.X.shape[-2:]))
         step = np.zeros(shape) if self.pace is None else self.pace.step
         noise = noise_of(step, problem.n, self.settings.get("batch_size"))
-        weights = np.stack((self.w_plus, self.w_minus), -2)
         with np.errstate(all="ignore"):  # what has diverged is not finite
             y = np.broadcast_to(problem.y, (*shape, problem.n))
+            metric = metric_of(solution, X)
             for i in np.ndindex(shape):
                 if self.converged[i]:
                     continue
                 residual = X[i] @ self.theta[i] - y[i]
                 state = State(
-                    X[i], residual, weights[i], self.rates[i], float(self.lam[i]), float(noise[i])
-                )
-                found[i] = state.ahead(theta[i], self.log_balancedness[i])
+                    X[i], residual, self.network, self.weights[i], self.rates[i],
+                    float(self.lam[i]), float(noise[i]),
+                )  # fmt: skip
+                found[i] = state.ahead(solution.theta[i], metric[i])
         return found[()]
 
     def advice(self, status: RunStatus) -> str:
@@ -488,7 +526,8 @@ class Trajectory(Value):
                 return "reduce {lam}"
             out_of_steps = steps >= self.settings["max_steps"]
             return "raise {max_steps}" if out_of_steps else "raise {t_max}, or loosen {tol}"
-        if any(isinstance(self.settings[name], str) for name in ("gamma", "beta")):
+        scheduled = any(isinstance(self.settings[name], str) for name in ("gamma", "beta"))
+        if scheduled or not self.network.has_two_layers:
             # what is stable at one step need not be at another
             return "reduce {gamma}" if diverged else "raise {max_steps} or {gamma}; or loosen {tol}"
         gamma, beta = (
@@ -552,14 +591,17 @@ class Trajectory(Value):
         coordinates over the runs; all settings are attributes.
         """
         batch = batch_axes(self.loss.ndim)
-        data: dict[str, Any] = on_features(
-            {name: getattr(self, name) for name in _VECTORS}, len(batch)
-        )
+        two = self.network.has_two_layers
+        names = _VECTORS if two else ("theta", "gradient_integral")
+        vectors = {name: getattr(self, name) for name in names}
+        data: dict[str, Any] = on_features(vectors, len(batch))
+        for name in () if two else ("weights", "initial_weights", "remainders"):
+            data[name] = ([*batch, "weight", "feature"], getattr(self, name))
         data |= {name: (batch, getattr(self, name)) for name in _NUMBERS}
         data["sign_changes"] = ([*batch, "weight"], self.sign_changes)
         data["status"] = (batch, names_of(self.status))
         labels = feature_labels(self.problem.feature_names, self.problem.d)
-        coords: dict[str, Any] = {"feature": labels, "weight": ["w_plus", "w_minus"]}
+        coords: dict[str, Any] = {"feature": labels, "weight": list(self.network.names)}
         for name in ("gamma", "beta") if self.method is not None else ("lam",):
             if isinstance(self.settings[name], str):  # a schedule: it stands in the attributes
                 continue
@@ -572,13 +614,15 @@ class Trajectory(Value):
 
         What has no feature, such as the loss, is in `to_xarray()`.
         """
-        return self.to_xarray()[list(_VECTORS)].to_dataframe()
+        found = self.to_xarray()
+        return found[[name for name in found if "feature" in found[name].dims]].to_dataframe()
 
     def _shown(self) -> dict[str, str]:
         shown = {"method": str(self.settings.get("method", "run")), "status": self.message}
         if self.loss.shape:
             shown["batch"] = str(self.loss.shape)
-        return shown | {name: brief(getattr(self, name)) for name in (*_NUMBERS, *_VECTORS[:3])}
+        names = (*_NUMBERS, "theta", "weights")
+        return shown | {name: brief(getattr(self, name)) for name in names}
 
     def __repr__(self) -> str:
         batch = f"batch={self.loss.shape}, " if self.loss.shape else ""

@@ -193,12 +193,19 @@ def kernel_source(
             displacement_names=[identifier(p) for p in step.displacements],
             prefix=f"{python_name(method.name)}_{python_name(network.name)}",
             remainders=law is not None,
+            regular=_regular(network),
             uses_math="math." in code,
             uses_numpy="np." in code,
             loops=_loops() if backend == "numba" else "",
             **parts,
         )
     )
+
+
+def _regular(network: SeparableNetwork) -> tuple[float, ...]:
+    """Return 1 for each weight that zero is no critical point of, 0 for the others."""
+    at_zero = dict.fromkeys(network.coordinates, 0)
+    return tuple(float(sp.simplify(f.subs(at_zero)) != 0) for f in network.force)
 
 
 def render_flow(network: SeparableNetwork) -> str:

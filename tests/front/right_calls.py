@@ -73,6 +73,9 @@ POTENTIALS: dict[str, Callable[[], Any]] = {
     "KullbackLeibler": lambda: numeric.KullbackLeibler(np.log(0.1 * ONES)),
     "WeightedL2": lambda: numeric.WeightedL2(ONES, 0.1 * ONES),
     "DerivedPotential": derived,
+    "NetworkPotential": lambda: numeric.potential_of_map(
+        "u**3 - v**3", {"u": 0.9 * ONES, "v": 0.5 * ONES}
+    ),
 }
 
 

@@ -150,6 +150,7 @@ EXAMPLES = {
     "HyperbolicEntropy": lambda: solution().potential,
     "ImplicitSolution": solution,
     "KullbackLeibler": lambda: numeric.KullbackLeibler(np.zeros(6)),
+    "NetworkPotential": lambda: numeric.potential_of_map("u**3 - v**3", {"u": 1.0, "v": 0.5}),
     "Path": lambda: run().path,
     "PredictedLimit": lambda: run().predicted_limit(),
     "Regression": problem,

@@ -120,7 +120,7 @@ def test_remainders_telescope(method, batch_size):
         a, b = getattr(regular, name), getattr(summed, name)
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11)
     if method == "heavy_ball":  # negative control: without that momentum it does not hold
-        assert np.max(np.abs(regular.regular_remainders[0] - summed.S_plus)) > 1e-3
+        assert np.max(np.abs(regular.regular_remainders[:, 0] - summed.S_plus)) > 1e-3
 
 
 @pytest.mark.parametrize("method", METHODS)

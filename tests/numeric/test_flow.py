@@ -145,9 +145,8 @@ def test_the_defining_integral_is_what_the_regular_form_gives():
     assert run.sign_changes.sum() == 0
     assert run.squared_rates is not None
     np.testing.assert_allclose(run.S_plus, 0.3 * run.squared_rates[0], rtol=1e-12)
-    plus, minus = run.regular_remainders
-    np.testing.assert_allclose(run.S_plus, plus, atol=2e-11)
-    np.testing.assert_allclose(run.S_minus, minus, atol=2e-11)
+    np.testing.assert_allclose(run.remainders, run.regular_remainders, atol=2e-11)
+    np.testing.assert_array_equal(run.remainders, [run.S_plus, -run.S_minus])
     assert (run.S_plus > 0).all()  # balancedness shrinks
 
 

@@ -103,10 +103,9 @@ def test_the_prediction_counts_the_momentum_left_in_a_flow(lam):
     assert np.linalg.norm(early.theta - exact) > 1e-6 * size
     assert np.linalg.norm(early.predicted_limit().theta - exact) < 1e-9 * size
     # control: without -lambda w'/w in the coordinates in which a weight crossed zero
-    defined, regular = (early.S_plus, early.S_minus), early.regular_remainders
-    starts = (early.initial_w_plus, early.initial_w_minus)
-    crossed = [w * w0 < 0 for w, w0 in zip((early.w_plus, early.w_minus), starts, strict=True)]
-    plus, minus = map(np.where, crossed, regular, defined)
+    crossed = early.weights * early.initial_weights < 0
+    plus, minus = np.where(crossed, early.regular_remainders, early.remainders)
+    minus = -minus
     start = np.log(np.abs(early.initial_w_plus * early.initial_w_minus))
     old = implicit_solution(PROBLEM, log_balancedness=start - plus - minus, shift=minus - plus)
     assert np.linalg.norm(old.theta - exact) > 3e-9 * size

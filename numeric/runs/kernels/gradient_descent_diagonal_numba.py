@@ -20,6 +20,7 @@ METHOD = "gradient_descent"
 NETWORK = "diagonal"
 WEIGHTS = 2  # of one coordinate: w_plus, w_minus
 REMAINDERS = True
+REGULAR = (0.0, 0.0)  # whether zero is no critical point of the map
 NO_CHANGES = (0.0, 0.0)
 
 # reassoc lets reductions use SIMD lanes, contract fuses multiply and add;
@@ -45,19 +46,20 @@ def parameter(w_plus, w_minus, p_plus, p_minus, beta):
 
 
 @njit(**OPTIONS)
-def step(w_plus, w_minus, p_plus, p_minus, g, gamma, beta, pending):
-    """One step of one coordinate: weights, displacements, summands, sign changes."""
+def step(w_plus, w_minus, p_plus, p_minus, g, gamma, beta, pending, summed=True):
+    """One step of one coordinate: weights, displacements, summands if asked for, sign changes."""
     x0 = g*gamma
     p_plus_next = -w_plus*x0
     p_minus_next = w_minus*x0
     w_plus_next = p_plus_next + w_plus
     w_minus_next = p_minus_next + w_minus
-    q0 = pending + 1
-    a0 = w_plus*w_plus_next
-    a1 = w_minus*w_minus_next
-    inverse = 1.0 / (a0 * a1)
-    s0 = (-p_plus_next*pending*w_plus + p_plus_next*q0*w_plus_next) * inverse * a1
-    s1 = (p_minus_next*pending*w_minus - p_minus_next*q0*w_minus_next) * inverse * a0
+    s0 = s1 = 0.0
+    if summed:
+        q0 = pending + 1
+        a0 = w_plus*w_plus_next
+        a1 = w_minus*w_minus_next
+        s0 = (-p_plus_next*pending*w_plus + p_plus_next*q0*w_plus_next) * (1.0 / (a0 * a1)) * a1
+        s1 = (p_minus_next*pending*w_minus - p_minus_next*q0*w_minus_next) * (1.0 / (a0 * a1)) * a0
     return (
         w_plus_next,
         w_minus_next,
@@ -65,8 +67,8 @@ def step(w_plus, w_minus, p_plus, p_minus, g, gamma, beta, pending):
         p_minus_next,
         s0,
         s1,
-        1.0 if a0 < 0.0 else 0.0,
-        1.0 if a1 < 0.0 else 0.0,
+        1.0 if w_plus * w_plus_next < 0.0 else 0.0,
+        1.0 if w_minus * w_minus_next < 0.0 else 0.0,
     )
 
 
@@ -83,10 +85,10 @@ def theta_at(weights, moves, j, beta):
 
 
 @njit(**OPTIONS)
-def step_at(weights, moves, j, g, gamma, beta, pending):
+def step_at(weights, moves, j, g, gamma, beta, pending, summed):
     """Move coordinate j in place; return its summands and its sign changes."""
     w0, w1, p0, p1, s0, s1, f0, f1 = step(
-        weights[0][j], weights[1][j], moves[0][j], moves[1][j], g, gamma, beta, pending
+        weights[0][j], weights[1][j], moves[0][j], moves[1][j], g, gamma, beta, pending, summed
     )
     weights[0][j] = w0
     moves[0][j] = p0
@@ -246,7 +248,7 @@ def advance(data: Data, rates: Rates, run: Run, scratch: Scratch, first: int, la
         if REMAINDERS and S.shape[1]:
             for j in range(d):
                 mean = g[j] * scale
-                summands, changed = step_at(weights, moves, j, mean, gamma, beta, pending)
+                summands, changed = step_at(weights, moves, j, mean, gamma, beta, pending, True)
                 add_to(sums, j, summands)
                 add_sizes(sizes, j, summands)
                 changes = added(changes, changed)
@@ -254,7 +256,7 @@ def advance(data: Data, rates: Rates, run: Run, scratch: Scratch, first: int, la
         else:
             for j in range(d):
                 mean = g[j] * scale
-                _, changed = step_at(weights, moves, j, mean, gamma, beta, pending)
+                _, changed = step_at(weights, moves, j, mean, gamma, beta, pending, False)
                 changes = added(changes, changed)
                 E[j] += whole * mean
     for i in range(WEIGHTS):
@@ -301,7 +303,7 @@ def advance_rows(
         if REMAINDERS and S.shape[1]:
             for j in range(d):
                 mean = g[j] * scale
-                summands, changed = step_at(weights, moves, j, mean, gamma, beta, pending)
+                summands, changed = step_at(weights, moves, j, mean, gamma, beta, pending, True)
                 add_to(sums, j, summands)
                 add_sizes(sizes, j, summands)
                 changes = added(changes, changed)
@@ -309,7 +311,7 @@ def advance_rows(
         else:
             for j in range(d):
                 mean = g[j] * scale
-                _, changed = step_at(weights, moves, j, mean, gamma, beta, pending)
+                _, changed = step_at(weights, moves, j, mean, gamma, beta, pending, False)
                 changes = added(changes, changed)
                 E[j] += whole * mean
     for i in range(WEIGHTS):
@@ -338,8 +340,9 @@ def assess(data: Data, pending: float, W: Array, P: Array, theta: Array, tol: fl
         theta[j] = theta_at(weights, rest, j, 0.0)
         largest = max(largest, abs(theta[j]))
         for i in range(WEIGHTS):
-            at_rest = at_rest and abs(pending * P[i, j]) <= 1e2 * tol * abs(W[i, j])
-            lost = lost or abs(W[i, j]) < 1e-290
+            weight = abs(W[i, j]) + REGULAR[i]  # 1 where a weight may well be zero
+            at_rest = at_rest and abs(pending * P[i, j]) <= 1e2 * tol * weight
+            lost = lost or weight < 1e-290
     highest = 0.0
     for i in range(n):
         highest = max(highest, abs(y[i]))
@@ -463,7 +466,9 @@ def move_lanes(now: Now, run: Run, theta: Array, g: Array, scale: float, first: 
         sums, sizes = rows_of(S[:WEIGHTS], first, stop), rows_of(S[WEIGHTS:], first, stop)
         for c in range(g.size):
             mean = g[c] * scale
-            summands, changed = step_at(weights, moves, c, mean, gamma[c], beta[c], pending[c])
+            summands, changed = step_at(
+                weights, moves, c, mean, gamma[c], beta[c], pending[c], True
+            )
             add_to(sums, c, summands)
             add_sizes(sizes, c, summands)
             add_to(flips, c, changed)
@@ -471,7 +476,7 @@ def move_lanes(now: Now, run: Run, theta: Array, g: Array, scale: float, first: 
         return
     for c in range(g.size):
         mean = g[c] * scale
-        _, changed = step_at(weights, moves, c, mean, gamma[c], beta[c], pending[c])
+        _, changed = step_at(weights, moves, c, mean, gamma[c], beta[c], pending[c], False)
         add_to(flips, c, changed)
         out[c] = theta_at(weights, moves, c, next_beta[c])
 

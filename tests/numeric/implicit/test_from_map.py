@@ -42,7 +42,8 @@ def test_difference_of_squares_is_the_same_entropy_at_twice_the_product():
 @pytest.mark.parametrize(
     ("map_", "start", "sentence"),
     [
-        ("u**3 - v**3", {"u": 1, "v": 1}, "a map whose mirror potential has a closed form"),
+        ("u*v*w", {"u": 1, "v": 1, "w": 1}, "sum of functions of one weight each"),
+        ("u**2 + u**4", {"u": 0}, "a slope other than 0"),
         ("u*v", {"u": 1}, "a start for u, v, received u"),
         ("u*v", {"u": 1, "v": 1}, "straightened weights that start away from zero"),
     ],
@@ -62,6 +63,11 @@ def test_bad_input(map_, start, sentence):
         ("u*v", {"u": 1.0, "v": -0.5}, (-np.inf, np.inf)),
         ("-u**4", {"u": 0.5}, (-np.inf, 0)),
         ("sinh(u)", {"u": -0.5}, (-np.inf, np.inf)),
+        ("u**3 - v**3", {"u": 0.8, "v": 0.5}, (-np.inf, np.inf)),
+        # no closed straightening: by quadrature and a root
+        ("u**2 + u**4", {"u": 0.8}, (0, np.inf)),
+        ("u*exp(u)", {"u": 0.3}, (-np.inf, np.inf)),
+        ("tanh(u) + u**3", {"u": -0.4}, (-np.inf, np.inf)),
     ],
 )
 def test_starts_of_either_sign_give_the_potential_of_their_flow(map_, start, domain):
