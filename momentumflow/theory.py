@@ -40,7 +40,7 @@ from momentumflow.symbolic import (
 from momentumflow.symbolic.networks.polar_flow import PolarFlow
 from momentumflow.symbolic.theorems.statements import Provable
 from momentumflow.symbolic.theorems.theorem import Theorem
-from momentumflow.verify import Claim, claims
+from momentumflow.verify import claims
 
 
 @dataclass(frozen=True)
@@ -127,16 +127,12 @@ def slug(text: str) -> str:
 def identities() -> dict[str, Provable]:
     """Return every statement that is proved, in the order of the theory."""
     method = HeavyBall()
-    of_claims = [identity for claim in claims() for identity in _proofs_of(claim)]
+    of_claims = [identity for claim in claims() for identity in claim.to_prove]
     steps = [step for theorem in theorems() for step in theorem.formal]
     network = DiagonalNetwork()
     laws = (*network.identities, *PolarFlow(network.balanced).identities)
     every = (*laws, *friction_identities(method), *of_claims, *steps)
     return {identity.name: identity for identity in reversed(every)}
-
-
-def _proofs_of(claim: Claim) -> tuple[Provable, ...]:
-    return claim.proofs() if claim.proofs else ()
 
 
 def _claim(name: str, k: int = 0) -> str:
@@ -203,11 +199,11 @@ def formulas() -> tuple[Formula, ...]:
             "Beyond",
             claim.title,
             claim.displayed[0],
-            proofs=tuple(i.name for i in _proofs_of(claim)),
+            proofs=tuple(i.name for i in claim.to_prove),
             claims=(claim.name,),
         )
         for claim in claims()
-        if claim.name not in named or {i.name for i in _proofs_of(claim)} - proved
+        if claim.name not in named or {i.name for i in claim.to_prove} - proved
     ]
     return (*chosen, *further)
 

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 
 from momentumflow.base.arguments import checked
 from momentumflow.base.values import html_table
+from momentumflow.symbolic.identities import Identity
 from momentumflow.symbolic.theorems.statements import Provable
+from momentumflow.symbolic.theorems.theorem import Theorem
 from momentumflow.symbolic.theorems.theorem_list import theorem
 from momentumflow.verify.evidence import Evidence
 from momentumflow.verify.settings import Settings
@@ -79,7 +81,9 @@ class Claim:
     controls : tuple of Mutation
         Each has to make `check` refute.
     proofs : callable, optional
-        Returns the identities, or steps of a theorem, that are carried out.
+        Returns identities that are carried out.
+    theorems : tuple of str
+        Names of theorems whose steps are carried out; a report shows their whole chains.
     draw : callable, optional
         ``draw(evidence) -> Figure``.
     caption : str
@@ -100,7 +104,8 @@ class Claim:
     source: str
     check: Check
     controls: tuple[Mutation, ...]
-    proofs: Callable[[], tuple[Provable, ...]] | None = None
+    proofs: Callable[[], tuple[Identity, ...]] | None = None
+    theorems: tuple[str, ...] = ()
     draw: Callable[[Evidence], Figure] | None = None
     caption: str = ""
     question: bool = False
@@ -110,6 +115,17 @@ class Claim:
     def displayed(self) -> tuple[str, ...]:
         """The formulas, derived if need be."""
         return self.formulas() if callable(self.formulas) else self.formulas
+
+    @property
+    def chains(self) -> tuple[Theorem, ...]:
+        """The theorems, in order."""
+        return tuple(theorem(name) for name in self.theorems)
+
+    @property
+    def to_prove(self) -> tuple[Provable, ...]:
+        """All that is carried out: the identities, and the steps of the theorems."""
+        alone = self.proofs() if self.proofs else ()
+        return (*alone, *(step for chain in self.chains for step in chain.formal))
 
     def __repr__(self) -> str:
         return f"Claim({self.name!r}: {self.title})"
@@ -123,8 +139,3 @@ class Claim:
 def said_by(name: str) -> Callable[[], tuple[str, ...]]:
     """Return what writes the formula of the theorem called `name`, for `Claim.formulas`."""
     return lambda: (theorem(name).formula,)
-
-
-def steps_of(*names: str) -> Callable[[], tuple[Provable, ...]]:
-    """Return what lists the steps of theorems, for `Claim.proofs`."""
-    return lambda: tuple(step for name in names for step in theorem(name).formal)

@@ -126,8 +126,8 @@ def _parts(
         proved = runner.prove(identity)
         return proved.verdict is not Verdict.SUPPORTED, proved.verdict, proved.reason, ()
 
-    if first and claim.proofs is not None:
-        for identity in claim.proofs():
+    if first:
+        for identity in claim.to_prove:
             yield _Part(claim, "proof", identity.name, seed, partial(proof, identity))
     if not (first or claim.random):
         return

@@ -52,7 +52,7 @@ def judge(claim: Claim, subject: Subject, settings: Settings) -> ClaimResult:
         error is the reason.
     """
     started = time.perf_counter()
-    proofs = tuple(prove(identity) for identity in claim.proofs()) if claim.proofs else ()
+    proofs = tuple(map(prove, claim.to_prove))
     evidence = look(claim, subject, settings)
     controls = tuple(look_at_control(claim, m, subject, settings) for m in claim.controls)
     return ClaimResult(claim, proofs, evidence, controls, time.perf_counter() - started)

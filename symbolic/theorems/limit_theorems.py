@@ -69,6 +69,7 @@ def implicit_regularisation() -> Theorem:
                 "sum e_k g_k lies in the range of X^T and is the same for every weight of a "
                 "coordinate: phi_i(w_inf) = phi_i(w_0) - R_i - X^T nu."
             ),
+            *_convexity(),
             *_mirror(),
             Sentence(
                 "So grad psi(theta_inf) - grad psi(theta~_0) is in the range of X^T, with psi of "
@@ -82,6 +83,42 @@ def implicit_regularisation() -> Theorem:
         r"\phi_i(w_\infty) = \phi_i(w_0) - R_i - X^\top\nu,\quad \theta_\infty = "
         r"\mathrm{argmin}\{D_\psi(\theta,\tilde\theta_0) : X\theta = y\}",
         f"{PPF} for constant parameters; any schedule and network: derived here",
+    )
+
+
+def _convexity() -> tuple[Step, ...]:
+    slope, v, g, push = sp.symbols("D' v g n", real=True)
+    D = sp.Symbol("D", nonzero=True)
+    phi, swept, parameter = sp.symbols("phi E theta", real=True)
+    return (
+        Identity(
+            "the remainder of the flow, one weight",
+            along(
+                phi + lam * v / D + swept,
+                {phi: v / D, D: slope * v, v: -(v + g * D) / lam, swept: g},
+            ),
+            -lam * slope * v**2 / D**2,
+            assumptions=(
+                "lambda w'' + w' + g D(w) = 0, phi' = 1/D, E = int g dt: in continuous time "
+                "R = lambda int D'(w) w'^2/D^2 dt, by the same argument"
+            ),
+            source=HERE,
+        ),
+        Identity(
+            "the parameter falls along the dual variable",
+            along(parameter, {parameter: D * push}),
+            -(D**2),
+            assumptions=(
+                "n = (X^T nu)_j moves phi(w) at the rate -1, so w at -D, theta = G(w) + ... at "
+                "G'(w) = D times that; summed over the weights of a coordinate"
+            ),
+            relations=(("the rate of w", push, -D),),
+            source=HERE,
+        ),
+        Sentence(
+            "So theta_j is strictly monotone in the dual variable: their relation is the gradient "
+            "of a strictly convex psi, whatever the network. For two layers:"
+        ),
     )
 
 

@@ -7,6 +7,7 @@ held against numbers; what the theorems say is held against numbers that they do
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -46,6 +47,13 @@ def test_every_step_is_carried_out_and_shown(name):
     assert found.formal
     assert "aligned" in found._repr_latex_()
     assert found.formula in proof.latex()
+
+
+def test_all_chains_are_proved_within_a_minute():
+    began = time.process_time()
+    for name in NAMES:
+        theorem(name).prove()
+    assert time.process_time() - began < 60
 
 
 def wrong(step):

@@ -62,6 +62,7 @@ def _claim_dict(result: ClaimResult) -> dict[str, Any]:
             {"name": p.name, "statement": p.statement, "verdict": p.verdict.value}
             for p in result.proofs
         ],
+        "theorems": list(claim.theorems),
         "measurements": [
             {**_measurement_dict(m), "guards": list(result.guards(m))}
             for m in result.evidence.measurements

@@ -13,7 +13,7 @@ from momentumflow.base.figures import convergence, panels, slope_guide
 from momentumflow.numeric import Regression, sparse_regression
 from momentumflow.numeric.runs.trajectory import Trajectory
 from momentumflow.symbolic import DiagonalNetwork, Identity
-from momentumflow.verify.claim import Claim, Mutation, said_by, steps_of
+from momentumflow.verify.claim import Claim, Mutation, said_by
 from momentumflow.verify.evidence import Evidence, undecided
 from momentumflow.verify.limit_evidence import share_reached
 from momentumflow.verify.measure import at_least, at_most, order
@@ -211,6 +211,9 @@ CLAIMS = (
         source=f"after {PPF}; in this form derived here",
         check=_check_strict,
         controls=(OUTWARD_PUSH, SWAPPED_SIGN, SHRUNK_EVERYWHERE),
-        proofs=steps_of("strict-shrinkage", "remainder-not-negative"),
+        theorems=(
+            "strict-shrinkage",
+            "remainder-not-negative",
+        ),
     ),
 )

@@ -24,7 +24,8 @@ from momentumflow.symbolic import (
     modified_equation,
     refined_parameter,
 )
-from momentumflow.symbolic.symbols import beta, gamma
+from momentumflow.symbolic.equations.intrinsic_parameters import time_step
+from momentumflow.symbolic.symbols import beta, gamma, rho
 from momentumflow.symbolic.theory_kernels import MethodFormulas
 from momentumflow.verify.claim import Claim, Mutation
 from momentumflow.verify.evidence import Evidence
@@ -317,13 +318,20 @@ def _refined_proof() -> tuple[Identity, ...]:
 
 def _acceleration_proof() -> tuple[Identity, ...]:
 
-    lam = intrinsic_parameter(HeavyBall())
-    rule = acceleration_rule(HeavyBall())
+    method, rule = HeavyBall(), acceleration_rule(HeavyBall())
+    accelerated = {gamma: rule[gamma], beta: rule[beta]}
+    lam, eps = intrinsic_parameter(method), time_step(method)
     return (
         Identity(
             "the rule keeps lambda",
-            lam.subs({gamma: rule[gamma], beta: rule[beta]}, simultaneous=True),
+            lam.subs(accelerated, simultaneous=True),
             lam,
+            source=f"{PPF} (its acceleration rule)",
+        ),
+        Identity(
+            "the rule multiplies the time of a step by rho",
+            eps.subs(accelerated, simultaneous=True),
+            rho * eps,
             source=f"{PPF} (its acceleration rule)",
         ),
     )
@@ -403,6 +411,7 @@ CLAIMS = (
         source=f"{PPF} (abstract: lambda uniquely defines the path)",
         check=_check_one_parameter,
         controls=(WRONG_POWER, TWICE_LAMBDA),
+        theorems=("orders-of-lambda",),
         draw=_draw_orders,
         caption=(
             "Largest distance of the iterates from the flow: median over the seeds, and their "
@@ -422,6 +431,7 @@ CLAIMS = (
         check=_check_refined,
         controls=(REFINED_IS_PLAIN, START_AT_REST, SWAPPED_CORRECTION),
         proofs=_refined_proof,
+        theorems=("orders-of-lambda",),
         draw=_draw_orders,
         caption=(
             "Largest distance of the iterates from the flow of lambda and from that of "
@@ -441,6 +451,7 @@ CLAIMS = (
         check=_check_acceleration,
         controls=(ONLY_GAMMA, FIRST_POWER_OF_RHO),
         proofs=_acceleration_proof,
+        theorems=("acceleration-is-unique",),
         draw=_draw_acceleration,
         caption="Largest distance of the accelerated from the slow path: median and range.",
     ),

@@ -380,6 +380,7 @@ _THEOREM = (
         proofs=_proofs(
             "Riccati equation of w_+", "Riccati equation of w_-", "logarithm of a weight", *_MIRROR
         ),
+        theorems=("kkt-to-limit",),
         draw=draw_limits,
         caption=LIMITS_CAPTION,
     ),
@@ -400,6 +401,7 @@ _THEOREM = (
             _proofs("discrete Riccati recursion", "remainder summand from z = 1", *_MIRROR),
             telescoping("HeavyBall"),
         ),
+        theorems=("implicit-regularisation",),
         draw=draw_limits,
         caption=LIMITS_CAPTION,
     ),
@@ -420,6 +422,7 @@ _THEOREM = (
         check=_check(_minibatch, "limit-minibatch"),
         controls=CONTROLS,
         proofs=_both(_proofs("discrete Riccati recursion"), telescoping("HeavyBall")),
+        theorems=("implicit-regularisation",),
         draw=draw_limits,
         caption=LIMITS_CAPTION,
     ),
@@ -478,11 +481,12 @@ def _draw_profile(evidence: Evidence) -> Figure:
 _PROFILE_CAPTION = "Coefficients that training ends at, inside those that the theorem predicts."
 
 
-# Forms of the theorem on given data: end of the claim's name, and what is run.
-_FORMS = {
-    "flow": "momentum gradient flow",
-    "heavy-ball": "heavy ball",
-    "minibatch": "heavy ball on minibatches of half the rows",
+# Forms of the theorem on given data: end of the claim's name, what is run, and what that form
+# has to notice beside the controls of all.
+_FORMS: dict[str, tuple[str, tuple[Mutation, ...]]] = {
+    "flow": ("momentum gradient flow", ()),
+    "heavy-ball": ("heavy ball", (BIASED_GRADIENT, DROPPED_REMAINDER, INVERTED_RATIO)),
+    "minibatch": ("heavy ball on minibatches of half the rows", (BIASED_GRADIENT,)),
 }
 
 
@@ -509,15 +513,15 @@ def _data_claim(
     return Claim(
         name=f"{prefix}-{form}",
         theme=THEME,
-        title=f"The limit theorem on {described}: {_FORMS[form]}",
+        title=f"The limit theorem on {described}: {_FORMS[form][0]}",
         statement=(
-            f"Trained with {_FORMS[form]} at {parameters} and initialisation "
+            f"Trained with {_FORMS[form][0]} at {parameters} and initialisation "
             f"scale {init:g}, the network ends at the solution of the convex problem."
         ),
         formulas=(_BREGMAN, _CONTINUOUS if form == "flow" else _DISCRETE),
         source=f"{PPF}{'' if form == 'flow' else ', exact discrete form derived here'}",
         check=_data_check(load, run),
-        controls=(*CONTROLS, OTHER_TARGET),
+        controls=(*CONTROLS, OTHER_TARGET, *_FORMS[form][1]),
         draw=_draw_profile,
         caption=_PROFILE_CAPTION,
         random=form == "minibatch",

@@ -11,7 +11,7 @@ from momentumflow.base.arrays import FloatArray
 from momentumflow.base.figures import convergence, panels, slope_guide
 from momentumflow.numeric import Regression, sparse_regression
 from momentumflow.numeric.runs.trajectory import Trajectory
-from momentumflow.verify.claim import Claim, Mutation, said_by, steps_of
+from momentumflow.verify.claim import Claim, Mutation, said_by
 from momentumflow.verify.evidence import Evidence
 from momentumflow.verify.limit_evidence import share_reached
 from momentumflow.verify.measure import at_least, at_most, order
@@ -339,7 +339,7 @@ CLAIMS = (
         source=HERE,
         check=_check_penalty,
         controls=(HALF_PENALTY, REWARD, SWAPPED_WEIGHTS),
-        proofs=steps_of("weighted-l1"),
+        theorems=("weighted-l1",),
     ),
     Claim(
         name="less-penalty",
@@ -355,7 +355,7 @@ CLAIMS = (
         source=HERE,
         check=_check_less,
         controls=(HALF_PENALTY, REWARD, SWAPPED_WEIGHTS),
-        proofs=steps_of("less-penalty"),
+        theorems=("less-penalty",),
     ),
     Claim(
         name="first-order",
@@ -371,7 +371,7 @@ CLAIMS = (
         source=HERE,
         check=_check_first,
         controls=(HALF_DERIVATIVE, UNPROJECTED, OPPOSITE_DERIVATIVE, WHOLE_STEP),
-        proofs=steps_of("first-order"),
+        theorems=("first-order",),
         draw=_draw_first,
         caption="Relative to the norm of the limit; median over the seeds, range shaded.",
     ),
@@ -387,7 +387,7 @@ CLAIMS = (
         source=HERE,
         check=_check_one_row,
         controls=(OPPOSITE_DERIVATIVE, BACKWARDS),
-        proofs=steps_of("one-row"),
+        theorems=("one-row",),
     ),
     Claim(
         name="kernel-regime",
@@ -404,6 +404,6 @@ CLAIMS = (
         source=HERE,
         check=_check_kernel,
         controls=(HALF_RATE, EXCHANGED_ENDS),
-        proofs=steps_of("kernel-regime"),
+        theorems=("kernel-regime",),
     ),
 )

@@ -10,7 +10,7 @@ import numpy as np
 from momentumflow.base.citations import PPF
 from momentumflow.base.figures import SERIES, panels, slope_guide
 from momentumflow.numeric import sparse_regression
-from momentumflow.verify.claim import Claim, Mutation, said_by, steps_of
+from momentumflow.verify.claim import Claim, Mutation, said_by
 from momentumflow.verify.evidence import Evidence
 from momentumflow.verify.limit_evidence import LIMIT_TOLERANCE, relative_distance, share_reached
 from momentumflow.verify.measure import at_least, at_most, order
@@ -179,7 +179,7 @@ CLAIMS = (
             FIRST_ORDER_SHIFT,
             CUBES_HALVED,
         ),
-        proofs=steps_of("perturbed-start"),
+        theorems=("perturbed-start",),
         draw=_draw,
         caption="Median over the problems.",
     ),

@@ -155,6 +155,13 @@ def _penalty_proof() -> tuple[Identity, ...]:
             GRADIENT_PENALTY,
             assumptions="heavy ball: a = 0",
         ),
+        Identity(
+            "it is stronger than that of gradient descent by (1 + beta)/(1 - beta)",
+            (1 - beta) * GRADIENT_PENALTY,
+            (1 + beta) / (1 - beta) * GRADIENT_PENALTY.subs({beta: 0, gamma: gamma / (1 - beta)}),
+            assumptions="both per unit of the loss, at the same effective step gamma/(1 - beta)",
+            source=f"{SOURCES['ghosh2023'].short()} (abstract)",
+        ),
     )
 
 
@@ -463,7 +470,7 @@ CLAIMS = (
             "corrected constant of Kovachki and Stuart, and with the slow root on a quadratic."
         ),
         formulas=lambda: (sp.latex(GRADIENT_PENALTY) + r"\,\|\nabla F\|^2",),
-        source=f"{_GHOSH} (quoted second-hand)",
+        source=f"{_GHOSH} (its abstract was read; the constant is quoted second-hand)",
         check=_check_penalty,
         controls=(SQUARED,),
         proofs=_penalty_proof,
@@ -483,7 +490,10 @@ CLAIMS = (
             r"\alpha_{HB} = " + sp.latex(HEAVY_BALL_ALPHA),
             r"\alpha_{NAG} = " + sp.latex(NESTEROV_ALPHA),
         ),
-        source=f"{_LYU}, proposition 1 and theorem 3 (read in a converted copy)",
+        source=(
+            f"{_LYU}, proposition 1 and theorem 3 (read in a converted copy; the abstract, which "
+            "states the dependence, was read)"
+        ),
         check=_check_lyu,
         controls=(WITHOUT_MOMENTUM, SAME_ALPHA, OUT_OF_RANGE),
         proofs=_lyu_proof,

@@ -170,6 +170,7 @@ CLAIMS = (
         check=_check_entropy,
         controls=(HALVED_DELTA, INVERSE_DELTA),
         proofs=_entropy_proof,
+        theorems=("minimisers-to-l1", "minimisers-to-l2"),
         draw=_draw_entropy,
         caption="Median over the seeds, range shaded; basis pursuit by SciPy's HiGHS.",
     ),

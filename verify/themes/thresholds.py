@@ -10,7 +10,7 @@ import numpy as np
 from momentumflow.base.arrays import FloatArray
 from momentumflow.base.figures import SERIES, panels
 from momentumflow.numeric import Regression, sparse_regression
-from momentumflow.verify.claim import Claim, Mutation, said_by, steps_of
+from momentumflow.verify.claim import Claim, Mutation, said_by
 from momentumflow.verify.evidence import Evidence
 from momentumflow.verify.limit_evidence import share_reached
 from momentumflow.verify.measure import at_least, at_most
@@ -278,7 +278,10 @@ CLAIMS = (
         source=f"{HERE}; the second formula is an asymptotic argument, measured here",
         check=_check_signs,
         controls=(LOOSE_BOUND, CAUTIOUS_BOUND, OTHER_THRESHOLD, WITHOUT_INERTIA),
-        proofs=steps_of("no-sign-change", "sharp-sign-bound"),
+        theorems=(
+            "no-sign-change",
+            "sharp-sign-bound",
+        ),
         draw=_draw_signs,
         caption=(
             "Left: share of runs in which a weight changes sign, over lambda in units of the a "
@@ -299,7 +302,7 @@ CLAIMS = (
         source=HERE,
         check=_check_convergence,
         controls=(NO_EXCESS, NO_KAPPA),
-        proofs=steps_of("convergence"),
+        theorems=("convergence",),
     ),
     Claim(
         name="loss-identity",
@@ -316,6 +319,6 @@ CLAIMS = (
         source=HERE,
         check=_check_loss,
         controls=(HALF_PENALTY, REWARD, OUTWARD_PUSH),
-        proofs=steps_of("loss-identity"),
+        theorems=("loss-identity",),
     ),
 )
