@@ -284,7 +284,7 @@ def sharp_sign_bound() -> Theorem:
         "a sign changes for all small alpha if 4 lambda |X^T y|_inf/n > 1; the threshold "
         "exceeds that by the factor 1 + pi^2 (3 - 2 sqrt 2)/ln^2(1/alpha) to leading order",
         r"\lambda_c(\alpha) \cdot \frac{4\,|X^\top y|_\infty}{n} = 1 + "
-        r"\frac{\pi^2(3 - 2\sqrt2)}{\ln^2(1/\alpha)} + \ldots",
+        r"\frac{\pi^2(3 - 2\sqrt{2})}{\ln^2(1/\alpha)} + \ldots",
         HERE,
     )
 

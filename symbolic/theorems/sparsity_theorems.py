@@ -396,7 +396,7 @@ def kernel_regime() -> Theorem:
             ),
         ),
         "d/dlambda |theta_inf - theta_*|^2/2 -> 2 d Cov(h, c) at lambda = 0, sum c = 0",
-        r"\frac{d}{d\lambda}\tfrac12|\theta_\infty - \theta_*|^2 \to 2\,d\,\mathrm{Cov}(h, c),"
+        r"\frac{d}{d\lambda}\tfrac{1}{2}|\theta_\infty - \theta_*|^2 \to 2\,d\,\mathrm{Cov}(h, c),"
         r"\quad c_j = (\theta_{*,j} - \theta_{LS,j})\,\theta_{LS,j},\ \textstyle\sum_j c_j = 0",
         HERE,
     )

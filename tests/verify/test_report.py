@@ -3,6 +3,7 @@
 import io
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
 
@@ -12,6 +13,8 @@ from rich.console import Console
 
 from momentumflow.base.errors import InputError
 from momentumflow.base.numbers import in_text as number
+from momentumflow.symbolic import theorem, theorems
+from momentumflow.verify import claims
 from momentumflow.verify.report import formula_svg as formula
 from momentumflow.verify.report.html_page import prose
 from momentumflow.verify.report.json_view import schema
@@ -185,6 +188,29 @@ def test_formulas_become_drawings_with_their_source_as_label(latex):
     assert drawn.startswith('<svg class="formula" role="img"')
     ET.fromstring(drawn)
     assert ET.fromstring(drawn).get("aria-label") == latex
+
+
+def test_every_formula_of_claims_and_theorems_is_drawn():
+    said = [latex for claim in claims() for latex in claim.displayed]
+    said += [step.latex() for chain in theorems() for step in chain.formal]
+    assert [latex for latex in said if not formula.svg(latex).startswith("<svg")] == []
+
+
+def test_a_chain_is_shown_with_its_hypotheses_its_sentences_and_a_verdict_a_step(sound, subject):
+    shown = replace(sound, theorems=("less-penalty",))
+    html = run(claims=(shown,), subject=subject, seeds=2).to_html()
+    chain = theorem("less-penalty")
+    (block,) = re.findall(r"<summary>Theorem .*?</details>", html, re.DOTALL)
+    assert block.count('class="badge supported"') == len(chain.formal)
+    assert block.count("In words:") == len(chain.steps) - len(chain.formal)
+    assert block.count("<svg") == len(chain.formal)
+    # Negative control: a broken step is shown as such, in the chain too.
+    steps = tuple(replace(s, rhs=2 * s.rhs) if s is chain.steps[0] else s for s in chain.steps)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("momentumflow.verify.claim.theorem", lambda _: replace(chain, steps=steps))
+        html = run(claims=(shown,), subject=subject, seeds=2).to_html()
+    (block,) = re.findall(r"<summary>Theorem .*?</details>", html, re.DOTALL)
+    assert block.count('class="badge refuted"') == 1
 
 
 def test_a_formula_that_cannot_be_drawn_stays_readable():

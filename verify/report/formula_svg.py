@@ -19,7 +19,8 @@ _REWRITES = (
     (re.compile(r"\\[td]?frac"), r"\\dfrac"),
     (re.compile(r"\\middle\|"), r"|"),
     (re.compile(r"\\left(?![a-z])|\\right(?![a-z])"), r""),
-    (re.compile(r"\\limits"), r""),
+    (re.compile(r"\\limits|\\textstyle|\\[bB]igg?(?![a-z])"), r""),
+    (re.compile(r"\\([gl])e(?![a-z])"), r"\\\1eq"),
     (re.compile(r"\\begin\{(equation|align)\*?\}|\\end\{(equation|align)\*?\}"), r""),
 )
 _FONT_SIZE = 12.0

@@ -508,7 +508,7 @@ CLAIMS = (
         ),
         formulas=(
             r"\alpha_\infty^2 = \alpha^2 \exp(-\sum_k q(\gamma_k g_k)), \quad "
-            r"q(x) = -\tfrac12 \ln((1 - x^2)^2)",
+            r"q(x) = -\tfrac{1}{2} \ln((1 - x^2)^2)",
         ),
         source=_EVEN,
         check=_check_even,
@@ -526,8 +526,8 @@ CLAIMS = (
             "n = 3, d = 4; lasso by scikit-learn."
         ),
         formulas=(
-            r"\bar\theta(t) = \frac1t \int_0^t \theta, \quad t = s \ln(1/\alpha): \quad "
-            r"F(\bar\theta) + \tfrac1s |\bar\theta|_1 \to \min",
+            r"\bar\theta(t) = \frac{1}{t} \int_0^t \theta, \quad t = s \ln(1/\alpha): \quad "
+            r"F(\bar\theta) + \tfrac{1}{s} |\bar\theta|_1 \to \min",
         ),
         source=_BERTHIER,
         check=_check_lasso,
@@ -542,7 +542,7 @@ CLAIMS = (
             f"1e-40 in the mean, at fixed lambda, {LASSO_LAMBDA:g} of the bound below which no "
             "weight changes sign?"
         ),
-        formulas=(r"\lambda > 0: \quad F(\bar\theta) + \tfrac1s |\bar\theta|_1 \to \min\ ?",),
+        formulas=(r"\lambda > 0: \quad F(\bar\theta) + \tfrac{1}{s} |\bar\theta|_1 \to \min\ ?",),
         source=f"after {_BERTHIER}; the question is new",
         check=_check_lasso_momentum,
         controls=(WITH_MOMENTUM,),
