@@ -8,6 +8,7 @@ from momentumflow.base.arguments import MomentumFloat, PositiveFloat, checked
 from momentumflow.numeric.data.problems import Regression
 from momentumflow.verify.claim import Claim
 from momentumflow.verify.themes import (
+    adaptive,
     balancedness,
     dynamics,
     inertia,
@@ -44,6 +45,7 @@ def claims() -> tuple[Claim, ...]:
         *rich_limits.CLAIMS,
         *relatives.CLAIMS,
         *parametrisations.CLAIMS,
+        *adaptive.CLAIMS,
         *refereed.CLAIMS,
     )
 

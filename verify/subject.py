@@ -33,10 +33,18 @@ from momentumflow.numeric import (
 from momentumflow.numeric.implicit import ImplicitSolution
 from momentumflow.numeric.runs.trajectory import Trajectory
 from momentumflow.symbolic import (
+    ElementwiseEquation,
     HeavyBall,
+    InertialSystem,
+    Optimiser,
+    PreconditionedLoss,
+    Transfer,
     leading_equation,
     modified_equation,
+    modified_loss,
+    transfer,
 )
+from momentumflow.symbolic.equations.inertial_optimiser import h
 from momentumflow.symbolic.theory_kernels import MethodFormulas, network_formulas
 from momentumflow.verify.published import Published, published
 
@@ -92,6 +100,17 @@ class Subject:
     sam_rate : callable
         (noise variance, column mean square) -> rate at which weight noise decays the
         imbalance u^2 - v^2.
+    optimiser_equation : callable
+        (optimiser, order, gradient, **values) -> right-hand side of its equation with
+        fixed parameters through gamma^order.
+    optimiser_system : callable
+        (optimiser, corrections) -> its system with the times of its memories fixed.
+    optimiser_rates : callable
+        (optimiser, h, times) -> the parameters by which its memories forget.
+    optimiser_loss : callable
+        optimiser -> the loss that it descends, or the obstruction.
+    transfer : callable
+        `transfer`, or something with its signature.
     """
 
     descent: Callable[..., Trajectory]
@@ -117,6 +136,11 @@ class Subject:
     published: Published
     modified: Callable[..., Any]
     sam_rate: Callable[[Number, Number], Number]
+    optimiser_equation: Callable[..., Any]
+    optimiser_system: Callable[[Optimiser, int], InertialSystem]
+    optimiser_rates: Callable[[Optimiser, float, tuple[float, ...]], tuple[float, ...]]
+    optimiser_loss: Callable[[Optimiser], PreconditionedLoss]
+    transfer: Callable[..., Transfer]
 
     def __repr__(self) -> str:
         if self is shipped():
@@ -168,6 +192,11 @@ def shipped() -> Subject:
         published=published(),
         modified=_modified,
         sam_rate=network.imbalance_decay,
+        optimiser_equation=_optimiser_equation,
+        optimiser_system=_optimiser_system,
+        optimiser_rates=_optimiser_rates,
+        optimiser_loss=modified_loss,
+        transfer=transfer,
     )
 
 
@@ -176,3 +205,30 @@ def _modified(truncation: int, gradient: Any, eps: float, lam: float) -> Any:
     method = HeavyBall()
     equation = modified_equation(method, truncation) if truncation else leading_equation(method)
     return equation.rhs(gradient, eps=eps, lam=lam)
+
+
+# One derivation serves all steps and starts, and the controls.
+@cache
+def _derived(optimiser: Optimiser, order: int) -> ElementwiseEquation:
+    return modified_equation(optimiser, order, "slow")
+
+
+def _optimiser_equation(
+    optimiser: Optimiser, order: int, gradient: Callable[[Any], Any], **values: float
+) -> Any:
+    return _derived(optimiser, order).rhs(gradient, None, **values)
+
+
+@cache
+def _optimiser_system(optimiser: Optimiser, corrections: int) -> InertialSystem:
+    if corrections == 0:
+        return leading_equation(optimiser)
+    return modified_equation(optimiser, corrections, "inertial")
+
+
+def _optimiser_rates(
+    optimiser: Optimiser, step: float, times: tuple[float, ...]
+) -> tuple[float, ...]:
+    known = _optimiser_system(optimiser, 0).times
+    at = {h: step} | dict(zip(known.times.values(), times, strict=True))
+    return tuple(float(known.back[a].subs(at)) for a in known.times)

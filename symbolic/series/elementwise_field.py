@@ -87,11 +87,17 @@ class ElementwiseField:
             )
         field = Field.of(loss, variables)
         step, *others = (float(given[name]) for name in wanted)
-        arguments = (GRADIENT, symbols.t, *flow, *parameters[1:])
+        # without assumptions, so that sqrt(g**2) is not written |g|, which jets do not take
+        plain = {s: sp.Symbol(f"{s.name}_") for s in (GRADIENT, *flow)}
+        gradient, *unknowns = plain.values()
+        arguments = (gradient, symbols.t, *unknowns, *parameters[1:])
+
+        def smooth(c: sp.Expr) -> sp.Expr:
+            return c.xreplace(plain).replace(sp.Abs, lambda x: sp.sqrt(x**2))
 
         def compiled(rates: Sequence[Polynomial]) -> _Compiled:
             return tuple(
-                (key, n, kernel(c, arguments, name="coefficient").function)
+                (key, n, kernel(smooth(c), arguments, name="coefficient").function)
                 for n, rate in enumerate(rates)
                 for key, c in rate.items()
             )
@@ -153,24 +159,39 @@ class ElementwiseField:
         derivatives = [value]
         for _ in range(degree):
             derivatives.append(_time_derivative(derivatives[-1]))
+        # what stands before h^n is needed to the degree that is left: the longest functions,
+        # those of the highest n, on plain numbers
+        cut = [
+            ([_cut(x, degree - n) for x in (value, time, *jets)],
+             [_cut(g_k, degree - n) for g_k in derivatives])
+            for n in range(degree + 1)
+        ]  # fmt: skip
         found = []
         for row in wanted:
             total: Powers = {}
             for key, n, function in row:
                 if n > degree:
                     continue
-                (c,) = function(value, time, *jets, *self.values)
+                inputs, factors = cut[n]
+                (c,) = function(*inputs, *self.values)
+                for k in key:
+                    c = c * factors[k]
                 if not isinstance(c, Jet):
                     constant = np.broadcast_to(np.asarray(c, dtype=np.float64), weight.shape)
                     c = Jet({(): constant}, space)
-                for k in key:
-                    c = c * derivatives[k]
                 for m, a in c.coefficients.items():
-                    target = space.times(m, ("h",) * n)
-                    if target is not None:
-                        total[target] = total[target] + a if target in total else a
+                    target = tuple(sorted((*m, *("h",) * n)))
+                    total[target] = total[target] + a if target in total else a
             found.append(total)
         return found
+
+
+def _cut(jet: Any, degree: int) -> Any:
+    """Return a power series through a degree; through 0, its value."""
+    if degree == 0:
+        return jet.value
+    space: Any = _PowerSpace(degree)
+    return Jet({m: a for m, a in jet.coefficients.items() if len(m) <= degree}, space)
 
 
 def _stacked(parts: Sequence[Any], like: Jet) -> Jet:

@@ -419,6 +419,17 @@ def test_the_inertial_system_follows_adam_with_its_memories():
     assert slopes == pytest.approx([1, 2], abs=0.15)
 
 
+def test_the_right_hand_side_of_adam_with_eps_outside_the_root_is_the_equation_written_out():
+    """Jets take no |g|: away from g = 0 it is a smooth root, whose derivatives SymPy takes too."""
+    x, y = sp.symbols("x y", real=True)
+    loss = x**2 + x * y + y**3 / 3 + sp.cos(x)
+    found = equation(Adam(), 2)
+    values = {"gamma": 0.1, "beta_1": 0.6, "beta_2": 0.7, "eps": 0.05}
+    at = {x: 0.7, y: -1.2, h: 0.1, beta_1: 0.6, beta_2: 0.7, eps: 0.05}
+    written = [float(part.subs(at)) for part in found.specialise(loss, [x, y])]
+    assert found.rhs(loss, [x, y], **values)([0.7, -1.2]) == pytest.approx(written, rel=1e-11)
+
+
 def test_an_equation_as_a_module_gives_the_right_hand_side():
     found = modified_equation(Adam(placement="inside"), 3, "slow")
     namespace = {}
