@@ -59,7 +59,7 @@ def _stated() -> list[tuple[re.Pattern[str], str]]:
     The name is the first argument of a call: a string, a string with values in it,
     or a variable, and then it stands somewhere else in the same file.
     """
-    calls, strings = [], []
+    calls, strings, composed = [], [], []
     for path in sources().values():
         text = (ROOT / path).read_text(encoding="utf-8")
         if "Identity(" not in text:
@@ -67,9 +67,11 @@ def _stated() -> list[tuple[re.Pattern[str], str]]:
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 strings.append((_pattern(node), address(path, node.lineno)))
+            elif isinstance(node, ast.JoinedStr) and len(_pattern(node).replace(".+", "")) > 10:
+                composed.append((_pattern(node), address(path, node.lineno)))
             elif isinstance(node, ast.Call) and ast.unparse(node.func) == "Identity" and node.args:
                 calls.append((_pattern(node.args[0]), address(path, node.lineno)))
-    return [(re.compile(p), where) for p, where in (*calls, *strings) if p]
+    return [(re.compile(p), where) for p, where in (*calls, *strings, *composed) if p]
 
 
 def _pattern(name: ast.expr) -> str:

@@ -499,16 +499,31 @@ def _limit() -> Iterator[Formula]:
     )
 
 
+# The functions that compute what a theorem speaks about, on data.
+_COMPUTED = {
+    "no-sign-change": "sign_change_bound",
+    "no-sign-change-heavy-ball": "SignChangeBound.largest_step",
+    "sharp-sign-bound": "rich_path",
+    "convergence": "convergence_bound",
+    "weighted-l1": "momentum_penalty",
+    "less-penalty": "momentum_penalty",
+    "first-order": "limit_derivative",
+}
+
+
 def _theorems() -> Iterator[Formula]:
-    measured = {claim.name for claim in claims()}
     for theorem in theorems():
+        computed = _COMPUTED.get(theorem.name)
         yield Formula(
             "Theorems",
             theorem.title,
             theorem.formula,
-            ("momentumflow.symbolic.theorem",),
+            (
+                "momentumflow.symbolic.theorem",
+                *([f"momentumflow.numeric.{computed}"] if computed else []),
+            ),
             tuple(step.name for step in theorem.formal),
-            (theorem.name,) if theorem.name in measured else (),
+            tuple(claim.name for claim in claims() if theorem.name in claim.theorems),
             theorem,
         )
 

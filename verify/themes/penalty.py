@@ -403,7 +403,7 @@ CLAIMS = (
         formulas=said_by("kernel-regime"),
         source=HERE,
         check=_check_kernel,
-        controls=(HALF_RATE, EXCHANGED_ENDS),
+        controls=(HALF_RATE, EXCHANGED_ENDS, BACKWARDS),
         theorems=("kernel-regime",),
     ),
 )

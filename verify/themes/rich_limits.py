@@ -174,6 +174,12 @@ PATH_OF_GRADIENT_FLOW = Mutation(
     "path-without-momentum", "the path of gradient flow at every lambda", _other_path(0.0)
 )
 PATH_OF_HALF = Mutation("path-of-half-of-lambda", "the path of half of lambda", _other_path(0.5))
+FLOW_AT_HALF = Mutation(
+    "flow-at-half-of-lambda",
+    "a flow that runs at half of the lambda it is given",
+    with_flow(lambda lam, *_: lam / 2),
+    "code",
+)
 
 CLAIMS = (
     Claim(
@@ -215,7 +221,7 @@ CLAIMS = (
         ),
         source=f"conjectured here, after {SOURCES['pesme2023'].short()} (lambda = 0)",
         check=_check_path,
-        controls=(PATH_OF_GRADIENT_FLOW, PATH_OF_HALF),
+        controls=(PATH_OF_GRADIENT_FLOW, PATH_OF_HALF, FLOW_AT_HALF),
         draw=_draw_path,
         caption=(
             "Largest distance of ln|w|/ln(1/alpha) at the end of a run from that at the end of the "
