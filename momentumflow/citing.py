@@ -110,6 +110,7 @@ _RULES: dict[str, Callable[[Any], Iterator[str]]] = {
     "ImplicitSolution": _solution,
     "MomentumMethod": _method,
     "ModifiedEquation": _equation,
+    "EpochLoss": lambda _: iter(("meurer2017", "smith2021", "ghosh2023")),
     "ModifiedLoss": lambda _: iter(("meurer2017", "ghosh2023", "cattaneo2025")),
     "MemorylessMap": _equation,
     "Claim": _claim,

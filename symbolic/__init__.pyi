@@ -19,6 +19,7 @@ from .equations.energies import (
     Energy as Energy,
     energy as energy,
 )
+from .equations.epoch_loss import EpochLoss as EpochLoss, epoch_loss as epoch_loss
 from .equations.gradient_structure import (
     ModifiedLoss as ModifiedLoss,
     Obstruction as Obstruction,

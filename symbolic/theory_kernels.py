@@ -30,6 +30,7 @@ from momentumflow.symbolic.networks.diagonal_network import DiagonalNetwork
 from momentumflow.symbolic.symbols import beta, eps, gamma, lam, rho
 from momentumflow.symbolic.theorems.convergence_theorems import RATIO_BOUND
 from momentumflow.symbolic.theorems.limit_theorems import FIRST_SHIFT
+from momentumflow.symbolic.theorems.noise_theorems import NOISY_SHRINKAGE
 from momentumflow.symbolic.theorems.sign_theorems import GROWTH_RATE, SIGN_THRESHOLD, STEP_BOUND
 from momentumflow.symbolic.theorems.sparsity_theorems import KERNEL_RATE
 
@@ -119,6 +120,11 @@ class NetworkFormulas:
     def log_shrinkage(self) -> Compiled:
         """(lam, integral of g^2 dt) -> first-order ln(Delta_inf/Delta_0)."""
         return kernel(*self.network.log_shrinkage)
+
+    @cached_property
+    def noisy_shrinkage(self) -> Compiled:
+        """(lambda_hat, eps, sum of g^2, sum of Var g) -> mean ln(Delta_0/Delta_inf)."""
+        return kernel(*NOISY_SHRINKAGE)
 
     @cached_property
     def balancedness_law(self) -> Compiled:

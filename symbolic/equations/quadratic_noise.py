@@ -278,7 +278,8 @@ class LinearProcess(Value):
         Raises
         ------
         InputError
-            Part of a step, or a start of another size.
+            A part of a step; a start or a covariance of another shape; a start of w alone where
+            the method needs more.
         """
         if self.discrete and time != int(time):
             raise InputError("a whole number of steps", f"time = {time:g}")

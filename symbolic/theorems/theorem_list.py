@@ -9,6 +9,7 @@ from momentumflow.base.errors import InputError, nearest
 from momentumflow.symbolic.theorems import (
     convergence_theorems,
     limit_theorems,
+    noise_theorems,
     sign_theorems,
     sparsity_theorems,
 )
@@ -50,6 +51,7 @@ def theorems() -> tuple[Theorem, ...]:
         sparsity_theorems.first_order(),
         sparsity_theorems.one_row(),
         sparsity_theorems.kernel_regime(),
+        noise_theorems.noise_shrinks(),
     )
 
 

@@ -126,6 +126,14 @@ def _symbolic() -> dict[str, tuple[Any, dict[str, Any]]]:
             slow.on_arrays, {**spread, "gamma": 0.1, "beta": 0.5},
         ),
         "StochasticEquation.written_out": (noisy.written_out, spread),
+        "EpochLoss": (symbolic.EpochLoss, _fields(symbolic.epoch_loss(method, 2))),
+        "EpochLoss.specialise": (
+            symbolic.epoch_loss(method, 2).specialise,
+            {"losses": [quadratic, quadratic / 2], "variables": ["x"]},
+        ),
+        "epoch_loss": (
+            symbolic.epoch_loss, {"method": method, "batches": 3, "replacement": False},
+        ),
         "LinearProcess": (symbolic.LinearProcess, _fields(settling)),
         "LinearProcess.after": (
             settling.after, {"time": 3, "start": [1.0], "covariance": np.eye(2)},

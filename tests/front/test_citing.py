@@ -25,6 +25,7 @@ from momentumflow.symbolic import (
     HeavyBall,
     Nesterov,
     QuasiHyperbolic,
+    epoch_loss,
     modified_equation,
     modified_loss,
 )
@@ -67,6 +68,7 @@ def test_nothing_in_particular_rests_on_the_software_and_the_paper():
             lambda: modified_loss(HeavyBall(), 2),
             {"meurer2017", "ghosh2023", "cattaneo2025"},
         ),
+        (lambda: epoch_loss(HeavyBall(), 2), {"meurer2017", "smith2021", "ghosh2023"}),
         (
             lambda: modified_equation(HeavyBall(), 1),
             {"polyak1964", "meurer2017", "hairer2006"},

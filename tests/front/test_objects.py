@@ -129,6 +129,7 @@ EXAMPLES = {
     "ReadOptimiser": lambda: symbolic.from_optax("sgd", {"learning_rate": 0.1, "momentum": 0.9}),
     "ContractionSeries": lambda: diffusing().drift["v"],
     "StochasticEquation": diffusing,
+    "EpochLoss": lambda: symbolic.epoch_loss(symbolic.HeavyBall(), 4),
     "QuadraticMoments": lambda: symbolic.quadratic_moments(symbolic.HeavyBall()),
     "LinearProcess": lambda: symbolic.quadratic_moments(symbolic.HeavyBall()).on_arrays(
         np.eye(2), np.eye(2), gamma=0.1, beta=0.5
