@@ -57,6 +57,13 @@ from .runs.optimiser_loop import (
     run_optimiser as run_optimiser,
 )
 from .runs.schedules import Schedule as Schedule
+from .runs.sde_paths import (
+    Ensemble as Ensemble,
+    EnsembleStatus as EnsembleStatus,
+    NoisyGradient as NoisyGradient,
+    minibatch_noise as minibatch_noise,
+    momentum_sde as momentum_sde,
+)
 from .runs.sharpness import sharpness as sharpness
 from .runs.trajectory import (
     Path as Path,

@@ -38,10 +38,14 @@ from momentumflow.symbolic import (
     InertialSystem,
     Optimiser,
     PreconditionedLoss,
+    QuadraticMoments,
+    StochasticEquation,
     Transfer,
     leading_equation,
     modified_equation,
     modified_loss,
+    quadratic_moments,
+    stochastic_equation,
     transfer,
 )
 from momentumflow.symbolic.equations.inertial_optimiser import h
@@ -92,6 +96,12 @@ class Subject:
         d/dlambda |theta_inf - teacher|^2/2 from a large start.
     published : mapping
         Statements by others, by name: see `momentumflow.verify.published`.
+    noisy_shrinkage : callable
+        (lambda_hat, eps, sum of g^2, sum of Var g) -> mean ln(Delta_0/Delta_inf).
+    diffusion : callable
+        (weak order) -> the stochastic equation of heavy ball, noise kept.
+    moments : callable
+        `quadratic_moments`, or something with its signature.
     first_shift : callable
         (lam, integral of g^3 dt) -> `shift` to second order in lambda.
     modified : callable
@@ -134,6 +144,9 @@ class Subject:
     kernel_rate: Callable[[Number, FloatArray, FloatArray], FloatArray]
     first_shift: Callable[[Number, FloatArray], FloatArray]
     published: Published
+    noisy_shrinkage: Callable[[Number, Number, Number, Number], Number]
+    diffusion: Callable[[int], StochasticEquation]
+    moments: Callable[..., QuadraticMoments]
     modified: Callable[..., Any]
     sam_rate: Callable[[Number, Number], Number]
     optimiser_equation: Callable[..., Any]
@@ -190,6 +203,9 @@ def shipped() -> Subject:
         kernel_rate=network.kernel_rate,
         first_shift=network.first_shift,
         published=published(),
+        noisy_shrinkage=network.noisy_shrinkage,
+        diffusion=partial(stochastic_equation, method.method),
+        moments=quadratic_moments,
         modified=_modified,
         sam_rate=network.imbalance_decay,
         optimiser_equation=_optimiser_equation,

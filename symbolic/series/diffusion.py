@@ -11,7 +11,7 @@ import sympy as sp
 from numpy.typing import ArrayLike
 
 from momentumflow.base.arguments import Door, checked
-from momentumflow.base.arrays import FloatArray, Vector
+from momentumflow.base.arrays import FloatArray, Vector, floats
 from momentumflow.base.errors import InputError
 from momentumflow.base.values import Value
 from momentumflow.symbolic.codegen.compiled import Kernel, kernel
@@ -128,21 +128,39 @@ class Diffusion(Value):
             If the covariance of the gradient noise is not positive semidefinite at w.
         """
         self._check_noise(w, v)
-        rate = self.covariance(w, v)
+        rate, shape = _once(self.covariance(w, v), 2)
         d = self.variables
         values, vectors = np.linalg.eigh(rate[..., -d:, -d:])
         # what the truncation makes negative is beyond the order
         roots = np.sqrt(np.maximum(values, 0.0))
         own = (vectors * roots[..., None, :]) @ np.swapaxes(vectors, -1, -2)
         if self.regime == "slow":
-            return own
+            return np.broadcast_to(own, (*shape, d, d))
         usable = roots > np.sqrt(_ROUNDING) * np.max(roots, axis=-1, keepdims=True)
         over = np.where(usable, 1.0, 0.0) / np.where(usable, roots, 1.0)
         inverse = (vectors * over[..., None, :]) @ np.swapaxes(vectors, -1, -2)
-        return np.concatenate([rate[..., :d, d:] @ inverse, own], axis=-2)
+        both = np.concatenate([rate[..., :d, d:] @ inverse, own], axis=-2)
+        return np.broadcast_to(both, (*shape, 2 * d, d))
+
+    def kick(self, w: Vector, v: Vector | None, xi: Vector) -> FloatArray:
+        """Return what Brownian motions that have moved by xi (..., d) do to the state.
+
+        `noise` times xi, shape (..., s).
+        """
+        factor, by = self.noise(w, v), floats(xi)
+        wanted = (*factor.shape[:-2], self.variables)
+        if by.shape != wanted:
+            raise InputError(f"xi of shape {wanted}", f"shape {by.shape}")
+        moved: FloatArray = (factor @ by[..., None])[..., 0]
+        return moved
+
+    @property
+    def sources(self) -> int:
+        """How many Brownian motions there are: one a weight."""
+        return self.variables
 
     def _check_noise(self, w: ArrayLike, v: ArrayLike | None) -> None:
-        found = np.stack(self.gradient_noise(*self._arguments(w, v)), axis=-1)
+        found, _ = _once(np.stack(self.gradient_noise(*self._arguments(w, v)), axis=-1), 1)
         values = np.linalg.eigvalsh(found.reshape(*found.shape[:-1], self.variables, -1))
         low = values[..., 0]
         if (low < -_ROUNDING * np.abs(values).max(axis=-1)).any():
@@ -166,6 +184,15 @@ class Diffusion(Value):
                 )
             state += [array[..., i] for i in range(self.variables)]
         return [*state, *self.parameters]
+
+
+def _once(array: FloatArray, axes: int) -> tuple[FloatArray, tuple[int, ...]]:
+    """Return a batch as it is, or its one entry where all are the same; and its shape."""
+    shape = array.shape[:-axes]
+    if not array.size:
+        return array, shape
+    first = array[(0,) * len(shape)]
+    return (first if (array == first).all() else array), shape
 
 
 def diffusion(

@@ -133,10 +133,14 @@ def noise_shrinks() -> Theorem:
                 relations=(("eps, below", eps, _TIME),),
                 source=HERE,
             ),
-            *(
-                step
-                for method in (HeavyBall(), Nesterov(), QuasiHyperbolic())
-                for step in _parameters(method)
+            _time(HeavyBall(), "eps of heavy ball"),
+            _loss(HeavyBall(), "the modified loss of heavy ball holds its lambda_hat"),
+            _time(Nesterov(), "eps of Nesterov's method"),
+            _loss(Nesterov(), "the modified loss of Nesterov's method holds its lambda_hat"),
+            _time(QuasiHyperbolic(), "eps of quasi-hyperbolic momentum"),
+            _loss(
+                QuasiHyperbolic(),
+                "the modified loss of quasi-hyperbolic momentum holds its lambda_hat",
             ),
             Identity(
                 "lambda_hat of heavy ball is its refined parameter",
@@ -153,21 +157,18 @@ def noise_shrinks() -> Theorem:
     )
 
 
-def _parameters(method: MomentumMethod) -> tuple[Identity, Identity]:
-    """State that eps and lambda_hat of the rule are those of the method."""
+def _of(expr: sp.Expr, method: MomentumMethod) -> sp.Expr:
+    """Return an expression of the rule with a method's coefficients in place."""
     chain = noisy_step(method)
     put = {b: chain.keep, d: chain.push, c: chain.direct, a: chain.ahead}
-    return (
-        Identity(
-            f"eps of {method.name}",
-            _TIME.subs(put, simultaneous=True),
-            time_step(method),
-            source=HERE,
-        ),
-        Identity(
-            f"lambda_hat eps of {method.name} is twice the factor of |grad F|^2 in its loss",
-            (_REFINED * _TIME).subs(put, simultaneous=True),
-            2 * modified_loss(method, 2).coefficient("[[]]"),
-            source=HERE,
-        ),
-    )
+    return expr.subs(put, simultaneous=True)
+
+
+def _time(method: MomentumMethod, name: str) -> Identity:
+    return Identity(name, _of(_TIME, method), time_step(method), source=HERE)
+
+
+def _loss(method: MomentumMethod, name: str) -> Identity:
+    """State that lambda_hat eps is twice the factor of |grad F|^2 in the modified loss."""
+    factor = modified_loss(method, 2).coefficient("[[]]")
+    return Identity(name, _of(_REFINED * _TIME, method), 2 * factor, source=HERE)

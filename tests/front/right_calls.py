@@ -38,6 +38,10 @@ def run() -> Any:
     return numeric.momentum_descent(problem(), 0.1, 0.5, 0.5, record_every=50, max_steps=3000)
 
 
+def noisy_rows() -> Any:
+    return numeric.minibatch_noise(problem(), 1, eps=0.1, lam=0.5)
+
+
 @cache
 def equation() -> Any:
     return symbolic.modified_equation(symbolic.HeavyBall(), 1, "slow")
@@ -121,6 +125,7 @@ def _symbolic() -> dict[str, tuple[Any, dict[str, Any]]]:
         "Diffusion.covariance": (moving.covariance, {"w": point, "v": None}),
         "Diffusion.drift": (moving.drift, {"w": point, "v": None}),
         "Diffusion.noise": (moving.noise, {"w": point, "v": None}),
+        "Diffusion.kick": (moving.kick, {"w": point, "v": None, "xi": point}),
         "StochasticEquation": (symbolic.StochasticEquation, _fields(noisy)),
         "StochasticEquation.on_arrays": (
             slow.on_arrays, {**spread, "gamma": 0.1, "beta": 0.5},
@@ -402,6 +407,27 @@ def _numeric() -> dict[str, tuple[Any, dict[str, Any]]]:
         "OptimiserRun": (
             numeric.OptimiserRun,
             _fields(numeric.run_optimiser(symbolic.SGD(), np.sin, ONES, 3, gamma=0.1, beta=0.5)),
+        ),
+        "Ensemble": (
+            numeric.Ensemble,
+            _fields(numeric.momentum_sde(noisy_rows(), np.ones(6), time=1.0, steps=4, paths=3)),
+        ),
+        "NoisyGradient": (
+            numeric.NoisyGradient,
+            {"gradient": np.sin, "spread": np.multiply, "variables": 3, "sources": 3,
+             "eps": 0.1, "lam": 0.5},
+        ),
+        "NoisyGradient.drift": (noisy_rows().drift, {"w": np.ones(6), "v": np.zeros(6)}),
+        "NoisyGradient.kick": (
+            noisy_rows().kick, {"w": np.ones(6), "v": np.zeros(6), "xi": [0.1, -0.2]},
+        ),
+        "minibatch_noise": (
+            numeric.minibatch_noise, {"problem": data, "batch_size": 1, "eps": 0.1, "lam": 0.5},
+        ),
+        "momentum_sde": (
+            numeric.momentum_sde,
+            {"flow": noisy_rows(), "w": np.ones(6), "time": 1.0, "steps": 4, "paths": 3,
+             "v": np.zeros(6), "records": 2, "seed": 0},
         ),
         "run_optimiser": (
             numeric.run_optimiser,

@@ -136,6 +136,14 @@ EXAMPLES = {
     ),
     "Transfer": lambda: symbolic.transfer("sgd", {"lr": 0.1}, batch_size=8, to_batch_size=16),
     "ScalingRule": lambda: symbolic.scaling_rules(symbolic.SGD())[0],
+    "NoisyGradient": lambda: numeric.minibatch_noise(problem(), 1, eps=0.1, lam=0.5),
+    "Ensemble": lambda: numeric.momentum_sde(
+        numeric.minibatch_noise(problem(), 1, eps=0.1, lam=0.5),
+        np.ones(2 * problem().d),
+        time=1.0,
+        steps=4,
+        paths=3,
+    ),
     "OptimiserRun": lambda: numeric.run_optimiser(
         symbolic.SGD(), lambda w: w, np.ones(2), 3, gamma=0.1, beta=0.5
     ),
