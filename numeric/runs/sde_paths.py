@@ -34,7 +34,9 @@ from momentumflow.numeric.data.problems import Regression
 class Noisy(Protocol):
     """What an ensemble follows: `symbolic`'s `Diffusion`, or a `NoisyGradient`."""
 
-    regime: str
+    @property
+    def regime(self) -> str:
+        """Whether the state is w alone, "slow", or w and v joined, "inertial"."""
 
     @property
     def variables(self) -> int:
