@@ -25,6 +25,7 @@ from momentumflow.symbolic import (
     QuasiHyperbolic,
     acceleration_rule,
     energy,
+    epoch_loss,
     friction,
     friction_identities,
     intrinsic_parameter,
@@ -33,7 +34,9 @@ from momentumflow.symbolic import (
     modified_equation,
     modified_loss,
     principal_flow,
+    quadratic_moments,
     refined_parameter,
+    stochastic_equation,
     theorems,
     time_step,
 )
@@ -190,7 +193,16 @@ def find(name: str) -> Formula:
 @cache
 def formulas() -> tuple[Formula, ...]:
     """Return all formulas, in the order of the theory."""
-    chosen = (*_methods(), *_inertial(), *_slow(), *_network(), *_limit(), *_theorems(), *_beyond())
+    chosen = (
+        *_methods(),
+        *_inertial(),
+        *_slow(),
+        *_noise(),
+        *_network(),
+        *_limit(),
+        *_theorems(),
+        *_beyond(),
+    )
     # A claim that no row names yet, with the proofs that it brings, is a row of its own.
     named = {name for row in chosen for name in row.claims}
     proved = {name for row in chosen for name in row.proofs}
@@ -351,6 +363,39 @@ def _slow() -> Iterator[Formula]:
         "Principal flow on quadratics",
         principal_flow(method).latex(),
         (f"{room}.principal_flow", f"{room}.slow_root_series"),
+    )
+
+
+def _noise() -> Iterator[Formula]:
+    section = "Noise"
+    room = "momentumflow.symbolic"
+    method = HeavyBall()
+    yield Formula(
+        section,
+        "Stochastic equation, here of weak order 2",
+        stochastic_equation(method, 2).latex(),
+        (f"{room}.stochastic_equation", "momentumflow.numeric.momentum_sde"),
+        claims=("weak-orders", "weak-orders-in-a-well"),
+    )
+    yield Formula(
+        section,
+        "Variance at rest on quadratics, for each unit of variance in a gradient",
+        _named(r"\mathrm{Var}\, w", quadratic_moments(method).variance()),
+        (f"{room}.quadratic_moments",),
+        claims=("stationary-noise",),
+    )
+    yield Formula(
+        section,
+        "Acceleration rule with the batch size",
+        _claim("batch-size-rule"),
+        (f"{room}.scaling_rules", f"{room}.transfer"),
+        claims=("batch-size-rule",),
+    )
+    yield Formula(
+        section,
+        "Loss of an epoch of four batches",
+        epoch_loss(method, 4).latex(),
+        (f"{room}.epoch_loss",),
     )
 
 
