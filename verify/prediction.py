@@ -97,8 +97,8 @@ class Prediction(Value):
         spelled : callable
             From the name of an argument of `predict` to what the reader calls it.
         """
+        words = {name: spelled(name) for name in ("gamma", "beta", "init", "max_steps", "tol")}
         if self.newton is None:
-            words = {name: spelled(name) for name in ("gamma", "beta", "init", "max_steps", "tol")}
             return f"there is no limit to predict: {self.advice.format_map(words)}"
         if not self.newton.certified:
             return f"no certified prediction: {self.newton.status.value}"
@@ -108,11 +108,16 @@ class Prediction(Value):
         )
         if self.cvxpy is None or not self.cvxpy.certified:
             status = "" if self.cvxpy is None else f" ({self.cvxpy.status.value})"
-            return f"{found}; CVXPY gave no certified solution to confirm it{status}"
-        return (
-            f"{found}; CVXPY and Newton {self.solver_distance:.2e} apart, "
-            f"required <= {SOLVER_TOLERANCE:g}"
-        )
+            found += f"; CVXPY gave no certified solution to confirm it{status}"
+        else:
+            found += (
+                f"; CVXPY and Newton {self.solver_distance:.2e} apart, "
+                f"required <= {SOLVER_TOLERANCE:g}"
+            )
+        if self.run.doubt:
+            remedy = self.run.advice(self.run.status).format_map(words)
+            found += f"; the run converged, {self.run.doubt}: {remedy}"
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """Return the prediction as plain data; NaN becomes None."""
@@ -138,6 +143,8 @@ class Prediction(Value):
                 "beta": run.settings["beta"],
                 "steps": int(run.steps),
                 "sign_changes": int(np.sum(run.sign_changes)),
+                "rounding": run.rounding,
+                "doubt": run.doubt,
                 "theta": run.theta,
                 "initial_balancedness": run.initial_balancedness,
                 "asymptotic_balancedness": run.predicted_balancedness,

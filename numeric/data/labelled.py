@@ -49,6 +49,7 @@ QUANTITIES: dict[str, tuple[str, str]] = {
     "feasibility": ("|X theta - y|/|y|", "1"),
     "stationarity": ("relative defect of the optimality condition", "1"),
     "error": ("estimated relative error", "1"),
+    "rounding": ("estimated relative error from rounding on the way", "1"),
     "l1_excess": ("l1 norm over its least value, minus one", "1"),
     "l2_excess": ("l2 norm over its least value, minus one", "1"),
 }

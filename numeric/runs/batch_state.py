@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -112,6 +112,26 @@ class Runs:
             state=np.zeros(size, dtype=np.int64),
             d=d,
             shape=shape,
+        )
+
+    def again(self, index: NDArray[np.int64], weights: FloatArray) -> Runs:
+        """Return a fresh batch of the runs `index`, which start at `weights` (k, m, d)."""
+        W = aligned(index.size, *self.W.shape[1:])
+        W[:] = 1.0
+        W[:, :, : self.d] = weights
+        return replace(
+            self,
+            y=self.y[index],
+            design=self.design[index],
+            rates=self.rates.again(index),
+            W=W,
+            P=aligned(*W.shape),
+            E=aligned(index.size, W.shape[-1]),
+            S=aligned(index.size, 2 * W.shape[1], 0),
+            flips=np.zeros((index.size, W.shape[1])),
+            steps=np.zeros(index.size, dtype=np.int64),
+            state=np.zeros(index.size, dtype=np.int64),
+            shape=(index.size,),
         )
 
     @property

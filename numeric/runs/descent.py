@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -25,6 +26,7 @@ from momentumflow.numeric.runs.engines import (
     LARGE_ENTRIES,
     ByRows,
     Engine,
+    Indices,
     InLanes,
     InNumpy,
     RunByRun,
@@ -58,6 +60,7 @@ from momentumflow.numeric.runs.trajectory import (
     Trajectory,
     one_or_array,
 )
+from momentumflow.numeric.runs.twin_runs import may_amplify, rounding_of
 
 _log = logging.getLogger(__name__)
 
@@ -94,6 +97,7 @@ def momentum_descent(
     engine: Literal["auto", "single", "lanes", "numpy"] = "auto",
     threads: Count | None = None,
     progress: bool | None = None,
+    measure_rounding: bool | None = None,
 ) -> Trajectory:
     r"""Train a separable network by gradient descent with momentum.
 
@@ -167,6 +171,11 @@ def momentum_descent(
         Threads; as many as there are cores if not given.
     progress : bool, optional
         Show a meter; None shows it in a terminal only.
+    measure_rounding : bool, optional
+        Estimate how far the rounding of all steps has carried each converged run
+        (`Trajectory.rounding`), by two more runs from starts a few roundings away. If not
+        given, that is done for a single run whose weights changed sign or size so often
+        that its steps may amplify rounding; for others it costs nothing.
 
     Returns
     -------
@@ -250,7 +259,21 @@ def momentum_descent(
         "limit_accuracy": limit_accuracy,
         "max_steps": max_steps,
     }
-    return _result(problem, chosen, start, interrupted, tol is not None, records, settings)
+    found = _result(problem, chosen, start, interrupted, tol is not None, records, settings)
+    doubtful = found.converged
+    if measure_rounding is None:
+        doubtful = doubtful & may_amplify(found) & (runs.size == 1)
+    if measure_rounding is False or not doubtful.any():
+        return found
+
+    def again(twins: Runs, repeated: Indices) -> Engine:
+        drawn = None if minibatches is None else minibatches.again(repeated)
+        return _engine(engine, method, twins, 0.0, workers, drawn)
+
+    index = np.flatnonzero(doubtful)
+    rounding = np.full(runs.size, np.nan)
+    rounding[index] = rounding_of(runs, index, start.reshape(-1, *start.shape[-2:]), again)
+    return replace(found, rounding=runs.shaped(rounding))
 
 
 def _stated(given: Any) -> Any:

@@ -57,12 +57,17 @@ class PredictedLimit(ImplicitSolution):
         Estimate of |theta - theta_inf| / |theta| from what the run has still to do:
         quadratic in its residual, zero for a run that has converged, infinite where the
         run is too far from its limit to tell.
+    rounding : ndarray, shape (...)
+        Estimate of how far the run's rounding has carried that limit, relatively
+        (`Trajectory.rounding`): infinite where it decided the path, NaN where it was not
+        measured.
     """
 
     ahead: FloatArray
+    rounding: FloatArray
 
     def to_xarray(self, feature_names: Sequence[str] | None = None) -> xr.Dataset:
-        """Return the solutions as a labelled Dataset, as of an `ImplicitSolution`, and `ahead`.
+        """Return the solutions as a labelled Dataset, with `ahead` and `rounding`.
 
         Raises
         ------
@@ -70,17 +75,22 @@ class PredictedLimit(ImplicitSolution):
             If there are names, but not one for each feature.
         """
         found = super().to_xarray(feature_names)
-        return found.assign(ahead=(found["error"].dims, self.ahead))
+        axes = found["error"].dims
+        return found.assign(ahead=(axes, self.ahead), rounding=(axes, self.rounding))
 
     def _shown(self) -> dict[str, str]:
-        return super()._shown() | {"ahead": self._largest}
+        return super()._shown() | self._estimates
 
     @property
-    def _largest(self) -> str:
-        return f"{float(np.max(self.ahead)):.1e}"
+    def _estimates(self) -> dict[str, str]:
+        """The largest of either, as far as they are known."""
+        both = {"ahead": np.ravel(self.ahead), "rounding": np.ravel(self.rounding)}
+        known = {name: values[~np.isnan(values)] for name, values in both.items()}
+        return {name: f"{values.max():.1e}" for name, values in known.items() if values.size}
 
     def __repr__(self) -> str:
-        return f"{super().__repr__()[:-1]}, ahead={self._largest})"
+        estimates = "".join(f", {name}={value}" for name, value in self._estimates.items())
+        return f"{super().__repr__()[:-1]}{estimates})"
 
 
 class Pace(NamedTuple):
@@ -216,7 +226,7 @@ def noise_of(step: Any, n: int, batch_size: int | None) -> Any:
     return step * (n - batch_size) / (batch_size * (n - 1))
 
 
-def looked_ahead(solution: ImplicitSolution, ahead: Any) -> PredictedLimit:
-    """Return a solution with the estimate of what the run has still to do, shape (...)."""
+def looked_ahead(solution: ImplicitSolution, ahead: Any, rounding: Any) -> PredictedLimit:
+    """Return a solution with the estimates of what the run has still to do and was moved by."""
     fields = {name: getattr(solution, name) for name in ImplicitSolution.__dataclass_fields__}
-    return PredictedLimit(**fields, ahead=ahead)
+    return PredictedLimit(**fields, ahead=ahead, rounding=rounding)

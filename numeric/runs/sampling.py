@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -44,6 +46,14 @@ class Minibatches:
         self._generators = np.random.default_rng(seed).spawn(runs)
         self._decks = np.tile(np.arange(n), (runs, 1))
         self._batch_size = batch_size
+
+    def again(self, index: NDArray[np.int64]) -> Minibatches:
+        """Return streams that draw what those of the runs `index` drew, from the start."""
+        fresh = copy(self)
+        seeds = [self._generators[i].bit_generator.seed_seq for i in index]
+        fresh._generators = [np.random.default_rng(seed) for seed in seeds]
+        fresh._decks = np.tile(np.arange(self._decks.shape[1]), (index.size, 1))
+        return fresh
 
     def draw(self, run: int, steps: int) -> NDArray[np.int64]:
         """Return the next `steps` minibatches of a run; shape (steps, batch_size)."""

@@ -260,6 +260,11 @@ class Rates:
         """Return the tables of some runs."""
         return tuple(t[members] if t.shape[0] > 1 else t for t in self.tables)
 
+    def again(self, members: NDArray[np.int64]) -> Rates:
+        """Return the rates of a batch of those runs."""
+        gamma, beta, pending = self.of_runs(members)
+        return Rates(gamma, beta, pending, self.effect)
+
     def at(self, members: Any, k: int) -> tuple[FloatArray, ...]:
         """Return gamma, beta and pending of some runs before step k, each (members or one,)."""
         rows = (t[members] if t.shape[0] > 1 else t for t in self.tables)

@@ -85,6 +85,9 @@ STATUS_CODES = (
     RunStatus.LIMIT_KNOWN,
 )  # fmt: skip
 
+# Relative error of a limit from rounding, beyond which a run says so.
+_RELIABLE = 1e-9
+
 
 def two_layers(network: Network, rows: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return what stands for w_+ and for w_- in an array (..., 2, d).
@@ -260,6 +263,11 @@ class Trajectory(Value):
         close to zero, because the summands before and after it then cancel; the
         bound grows with their size (Higham, Accuracy and Stability of Numerical
         Algorithms, chapter 3: running error analysis).
+    rounding : ndarray, shape (...), optional
+        Where the rounding of its steps was measured: an estimate from above of
+        |theta - theta_exact| / |theta|, theta_exact what exact arithmetic ends at;
+        infinite where rounding decided the path, NaN for a run that was not looked at
+        (see `measure_rounding` of `momentum_descent`).
     sign_change_times : SignChanges, or object array of them, optional
         Flows only.
     path : Path, optional
@@ -284,6 +292,7 @@ class Trajectory(Value):
     network: Network = field(default=TWO_LAYERS, repr=False)
     pace: Pace | None = field(default=None, repr=False)
     remainder_rounding: FloatArray | None = field(default=None, repr=False)
+    rounding: FloatArray | None = field(default=None, repr=False)
     sign_change_times: Any = field(default=None, repr=False)
     path: Path | None = field(default=None, repr=False)
 
@@ -433,8 +442,9 @@ class Trajectory(Value):
         Returns
         -------
         PredictedLimit
-            With the leading axes of the run, and `ahead`, an estimate of how far it is from
-            where the run would end. A run that has no limit to predict, because it
+            With the leading axes of the run, `ahead`, an estimate of how far it is from
+            where the run would end, and `rounding`, one of how far that is from where exact
+            arithmetic ends. A run that has no limit to predict, because it
             diverged or left a weight at zero, has NaN there, and its own status.
         """
         from momentumflow.numeric.implicit import implicit_solution
@@ -457,7 +467,8 @@ class Trajectory(Value):
         )
         if not usable.all():
             solution = _masked(solution, usable, status)
-        return looked_ahead(solution, self._ahead(solution))
+        rounding = np.full(self.loss.shape, np.nan) if self.rounding is None else self.rounding
+        return looked_ahead(solution, self._ahead(solution), rounding)
 
     @cached_property
     def rates(self) -> FloatArray:
@@ -504,12 +515,15 @@ class Trajectory(Value):
     def advice(self, status: RunStatus) -> str:
         """Return what would lead to a limit, of the first run that ended so; empty if no run did.
 
+        Of a run that converged, what would make rounding matter less, where it does.
         Arguments of the call stand in braces, such as {gamma}. Numbers are those of
         `Settling`: the largest stable step at the limit, the steps still needed.
         """
         from momentumflow.numeric.runs.settling import Settling
 
         ended = np.asarray(np.asarray(self.status, dtype=object) == status, dtype=bool)
+        if status is RunStatus.CONVERGED:
+            return "reduce {gamma}" if self.doubt else ""
         without_limit = (
             RunStatus.DIVERGED, RunStatus.NOT_CONVERGED, RunStatus.WEIGHT_AT_ZERO
         )  # fmt: skip
@@ -552,10 +566,29 @@ class Trajectory(Value):
         except InputError:  # no limit to be stable at, or no stability limit in closed form
             return "reduce {gamma}" if diverged else "raise {max_steps} or {gamma}; or loosen {tol}"
 
+    @property
+    def doubt(self) -> str:
+        """What rounding on the way means for where the runs end; empty where it means nothing."""
+        worst = 0.0 if self.rounding is None else float(np.max(np.nan_to_num(self.rounding)))
+        if not worst > _RELIABLE:
+            return ""
+        if worst > 1:
+            return (
+                "but rounding decided the path, because nearby runs part: exact arithmetic may "
+                "end elsewhere"
+            )
+        return (
+            "but rounding was amplified, because nearby runs part: exact arithmetic ends within "
+            f"{worst:.1g} of it, relatively"
+        )
+
     def ending(self, status: RunStatus) -> str:
         """Return what a run that ended so says: the status, and what would lead to a limit."""
+        said = status.value
+        if status is RunStatus.CONVERGED and self.doubt:
+            said += f", {self.doubt}"
         advice = re.sub("[{}]", "", self.advice(status))
-        return f"{status.value}: {advice}" if advice else status.value
+        return f"{said}: {advice}" if advice else said
 
     @cached_property
     def message(self) -> str:

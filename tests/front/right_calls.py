@@ -469,7 +469,7 @@ def _numeric() -> dict[str, tuple[Any, dict[str, Any]]]:
              "batch_size": None, "seed": 0, "max_steps": 20, "tol": 1e-6,
              "limit_accuracy": 1e-3, "check_every": 10,
              "record_every": None, "max_records": 100, "remainders": "regular", "engine": "numpy",
-             "threads": 1, "progress": False},
+             "threads": 1, "progress": False, "measure_rounding": True},
         ),
         "momentum_descent by rows": (
             numeric.momentum_descent,
