@@ -430,6 +430,37 @@ def test_the_right_hand_side_of_adam_with_eps_outside_the_root_is_the_equation_w
     assert found.rhs(loss, [x, y], **values)([0.7, -1.2]) == pytest.approx(written, rel=1e-11)
 
 
+def test_a_thousand_weights_by_a_dense_hessian_and_by_the_map():
+    """The first correction by the formula in print; through the second, a step of the map is
+    the flow over the time of a step, to the fourth power of the step."""
+    rng = np.random.default_rng(0)
+    d = 1000
+    A = rng.normal(size=(d, d)) / np.sqrt(d)
+
+    def gradient(w):
+        return A.T @ np.tanh(A @ w) + 0.1 * w
+
+    w, step = rng.normal(size=d), 0.1
+    values = {"beta_1": 0.6, "beta_2": 0.7, "eps": 0.5}
+    adam = Adam(placement="inside")
+    q = gradient(w)
+    hessian = A.T @ ((1 - np.tanh(A @ w) ** 2)[:, None] * A) + 0.1 * np.eye(d)
+    printed = sp.lambdify(g, print_inside().subs({h: step, beta_1: 0.6, beta_2: 0.7, eps: 0.5}))
+    root = np.sqrt(q**2 + 0.5)
+    expected = -q / root - printed(q) * (hessian @ (q / root))
+    assert equation(adam, 1).rhs(gradient, gamma=step, **values)(w) == pytest.approx(
+        expected, rel=1e-10
+    )
+    gaps = []
+    for size in (step, step / 2):
+        along = equation(adam, 2).rhs(gradient, gamma=size, **values)
+        # the time of a step is the step itself
+        path = solve_ivp(along.system, (0, size), w, "DOP853", rtol=1e-12, atol=1e-14)
+        one = memoryless_map(adam, 3).iteration(gradient, gamma=size, **values)
+        gaps.append(np.abs(one(w) - path.y[:, -1]).max())
+    assert np.log2(gaps[0] / gaps[1]) == pytest.approx(4, abs=0.3)
+
+
 def test_an_equation_as_a_module_gives_the_right_hand_side():
     found = modified_equation(Adam(placement="inside"), 3, "slow")
     namespace = {}
