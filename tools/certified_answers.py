@@ -1,6 +1,6 @@
 """Check certified answers against arithmetic of sixty digits and more, or rational numbers.
 
-    python tools/certified_answers.py --count 5000 --jobs 2 --out certified.json
+    python tools/certified_answers.py --count 5000 --jobs 1 --out certified.jsonl
 
 Random problems for every potential, solver and kind of matrix: rows, columns and
 targets scaled by up to 10^200, duplicate, nearly dependent and inconsistent rows.
@@ -13,24 +13,34 @@ arithmetic (all basic solutions). An answer is wrong if it is certified and
 - the distance to the exact solution is above four times the error claimed (and
   above the rounding of the answer itself), or above the tolerance,
 - the objective is further from the least one than the tolerance, or
-- a multiplier does not belong to it (checked through the objective: weak duality).
+- the multiplier does not prove it: the dual value at it is further from the objective.
 
 On a numerically rank-deficient X the distance is that to the solution of the
 `rank` most independent rows; all rows are checked for feasibility. The algebra
 of large problems (conjugate gradients) reports no rank.
+
+Answers are drawn until every potential, every solver and every kind of matrix has
+`count` that were checked, summed over the others. Each block of seeds that is done is a
+line of the file; a campaign that is taken up again goes on behind it. Lines of
+another state of the code are left alone and not counted.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import itertools
 import json
 import math
 import multiprocessing
+import os
 import sys
+import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +51,7 @@ import scipy.linalg
 import scipy.sparse as sp
 from flint import arb, arb_mat, fmpq, fmpq_mat
 from scipy.sparse.linalg import aslinearoperator
+from threadpoolctl import threadpool_limits
 
 from momentumflow import InputError
 from momentumflow.numeric import implicit_solution
@@ -64,73 +75,67 @@ ROUNDING = 2e-14
 
 @dataclass(frozen=True)
 class Coordinate:
-    """One coordinate of a potential in ball arithmetic: theta(z), its slope, psi', divergence."""
+    """One coordinate of a potential in ball arithmetic: theta(z), its slope and its integral."""
 
     primal: Callable[[Any], Any]
     slope: Callable[[Any, Any], Any]
-    divergence: Callable[[Any], Any]
+    conjugate: Callable[[Any], Any]  # the integral of theta from 0 to z
     unit: Any  # of z: a step much below it is a small one
+
+    def divergence(self, z: Any) -> Any:
+        """From the reference, at z = 0, to theta(z)."""
+        return z * self.primal(z) - self.conjugate(z)
 
 
 def hyperbolic(log_delta: float, shift: float) -> Coordinate:
     delta, s = arb(log_delta).exp(), arb(shift)
-
-    def divergence(theta: Any) -> Any:
-        # (Delta/4) (cosh s - cosh a - (s - a) sinh a) with a = asinh(2 theta/Delta)
-        a = (2 * theta / delta).asinh()
-        return delta / 4 * (s.cosh() - a.cosh() - (s - a) * a.sinh())
-
     return Coordinate(
         lambda z: delta / 2 * (2 * z + s).sinh(),
         lambda z, _: delta * (2 * z + s).cosh(),
-        divergence,
+        lambda z: delta / 4 * ((2 * z + s).cosh() - s.cosh()),
+        arb(0.5),
+    )
+
+
+def hyperbolic_of(delta: float) -> Coordinate:
+    d = arb(delta)
+    return Coordinate(
+        lambda z: d / 2 * (2 * z).sinh(),
+        lambda z, _: d * (2 * z).cosh(),
+        lambda z: d / 2 * z.sinh() ** 2,
         arb(0.5),
     )
 
 
 def kullback_leibler(log_reference: float) -> Coordinate:
     c = arb(log_reference)
-
-    def divergence(theta: Any) -> Any:
-        if not theta > 0:
-            return c.exp()
-        return theta * (theta.log() - c) - theta + c.exp()
-
-    return Coordinate(lambda z: (c + z).exp(), lambda _, t: t, divergence, arb(1))
+    return Coordinate(
+        lambda z: (c + z).exp(), lambda _, t: t, lambda z: c.exp() * z.expm1(), arb(1)
+    )
 
 
 def depth(order: int, log_height: float, rate: float, shift: float) -> Coordinate:
     height, r, s = arb(log_height).exp(), arb(rate), arb(shift)
     p, q = arb(order) / (order - 2), arb(2) / (order - 2)
 
-    def h(x: Any) -> Any:
-        return (1 - x) ** -p - (1 + x) ** -p if abs(x) < 1 else arb("nan")
+    def inside(z: Any) -> Any:
+        x = r * z + s
+        return x if abs(x) < 1 else arb("nan")
 
-    def slope(x: Any) -> Any:
-        return p * ((1 - x) ** (-p - 1) + (1 + x) ** (-p - 1))
+    def power(x: Any, exponent: Any) -> Any:
+        return (1 - x) ** -exponent, (1 + x) ** -exponent
 
-    def inverse(value: Any) -> Any:
-        low, high, x = arb(-1), arb(1), arb(0)
-        for _ in range(5 * flint.ctx.prec):
-            f = (h(x) - value).mid()
-            low, high = (x, high) if f < 0 else (low, x)
-            new = (x - f / slope(x)).mid()
-            new = new if low < new < high else ((low + high) / 2).mid()
-            if abs(new - x) < abs(new) * arb(2) ** (20 - flint.ctx.prec):
-                break
-            x = new
-        return x
+    def conjugate(z: Any) -> Any:
+        return height / r / q * (sum(power(inside(z), q)) - sum(power(s, q)))
 
-    def divergence(theta: Any) -> Any:
-        # D_psi(theta, reference) = D_psi*(s, a) in the mirror variable x
-        a = inverse(theta / height)
-        conjugate = [(1 - x) ** -q + (1 + x) ** -q for x in (s, a)]
-        return height / r * ((conjugate[0] - conjugate[1]) / q - h(a) * (s - a))
+    def primal(z: Any) -> Any:
+        up, down = power(inside(z), p)
+        return height * (up - down)
 
     return Coordinate(
-        lambda z: height * h(r * z + s),
-        lambda z, _: height * r * slope(r * z + s),
-        divergence,
+        primal,
+        lambda z, _: height * r * p * sum(power(inside(z), p + 1)),
+        conjugate,
         1 / r,
     )
 
@@ -138,16 +143,18 @@ def depth(order: int, log_height: float, rate: float, shift: float) -> Coordinat
 def barrier(unit: float, reference: float) -> Coordinate:
     """Psi' = atanh(theta/unit) on (-unit, unit)."""
     u, m = arb(unit), (arb(reference) / arb(unit)).atanh()
-
-    def divergence(theta: Any) -> Any:
-        def psi(x: Any) -> Any:
-            return u * ((1 + x) / 2 * (1 + x).log() + (1 - x) / 2 * (1 - x).log())
-
-        a, b = theta / u, arb(reference) / u
-        return psi(a) - psi(b) - m * (theta - arb(reference))
-
     return Coordinate(
-        lambda z: u * (z + m).tanh(), lambda z, _: u / (z + m).cosh() ** 2, divergence, arb(1)
+        lambda z: u * (z + m).tanh(),
+        lambda z, _: u / (z + m).cosh() ** 2,
+        lambda z: u * ((z + m).cosh() / m.cosh()).log(),
+        arb(1),
+    )
+
+
+def squared(weight: float, reference: float) -> Coordinate:
+    w, c = arb(weight), arb(reference)
+    return Coordinate(
+        lambda z: c + z / w, lambda *_: 1 / w, lambda z: z * c + z * z / (2 * w), arb(1)
     )
 
 
@@ -156,62 +163,80 @@ class NotJudgedError(Exception):
 
 
 def exact_by_newton(
-    X: Any, y: Any, coordinates: list[Coordinate], nu: Any
+    X: Any, y: Any, formulas: list[Any], nu: Any
 ) -> tuple[list[Any], Any, list[Any]]:
     """Theta, objective and slopes of the exact solution; rows of X independent."""
-    if not y.size:
-        flint.ctx.prec = 300
-        theta = [c.primal(arb(0)).mid() for c in coordinates]
-        return theta, arb(0), [c.slope(arb(0), t) for c, t in zip(coordinates, theta, strict=True)]
-    size = max(abs(v) for v in y.ravel()) or 1.0
-    for bits in (2400, 9600):
+    for bits in (640, 2400, 9600):
         flint.ctx.prec = bits
-        A, target = arb_mat(X.tolist()), arb_mat([[v] for v in y.tolist()])
-        dual = arb_mat([[v] for v in nu.tolist()])
-        n, d = X.shape
-        transposed = A.transpose()
-        for _ in range(600):
-            z = [(transposed * dual)[j, 0] for j in range(d)]
-            theta = [c.primal(v).mid() for c, v in zip(coordinates, z, strict=True)]
-            slope = [c.slope(v, t).mid() for c, v, t in zip(coordinates, z, theta, strict=True)]
-            if not all(t.is_finite() for t in theta):
-                break
-            r = (target - A * arb_mat([[t] for t in theta])).mid()
-            weighted = arb_mat([[A[i, j] * slope[j] for j in range(d)] for i in range(n)])
-            try:
-                step = (weighted * transposed).mid().solve(r, algorithm="approx").mid()
-            except ZeroDivisionError:
-                break
-            dz = transposed * step
-            reach = max((abs(dz[j, 0]) / c.unit).mid() for j, c in enumerate(coordinates))
-            if not reach.is_finite():
-                break
-            length = arb(1)
-            if reach > arb(0.5):
-                length = arb(0.5) / reach
-            for _ in range(200):  # stay inside the dual domain
-                ahead = dual + step * length
-                z = [(transposed * ahead)[j, 0] for j in range(d)]
-                if all(c.primal(v).is_finite() for c, v in zip(coordinates, z, strict=True)):
-                    break
-                length = length / 2
-            dual = ahead.mid()
-            if reach < arb(10) ** -60:
-                rows = [
-                    abs(r[i, 0])
-                    / max(
-                        sum((abs(A[i, j] * theta[j]) for j in range(d)), abs(target[i, 0])),
-                        arb(size) * arb(2) ** -4000,
-                    )
-                    for i in range(n)
-                ]
-                if max(v.mid() for v in rows) < arb(10) ** -55:
-                    objective = sum(
-                        c.divergence(t) for c, t in zip(coordinates, theta, strict=True)
-                    )
-                    return theta, objective, slope
-                break
+        found = newton(X, y, coordinates(formulas), nu)
+        if found is not None:
+            return found
     raise NotJudgedError
+
+
+def coordinates(formulas: list[Any]) -> list[Coordinate]:
+    """At the precision of the moment."""
+    return [make(*parameters) for make, *parameters in formulas]
+
+
+def newton(X: Any, y: Any, potential: list[Coordinate], nu: Any) -> Any:
+    """The exact solution at the precision of the moment, or None where that is not enough."""
+    if not y.size:
+        theta = [c.primal(arb(0)).mid() for c in potential]
+        return theta, arb(0), [c.slope(arb(0), t) for c, t in zip(potential, theta, strict=True)]
+    A, target = arb_mat(X.tolist()), arb_mat([[v] for v in y.tolist()])
+    dual = arb_mat([[v] for v in nu.tolist()])
+    n, d = X.shape
+    transposed, settled = A.transpose(), 0
+    for _ in range(600):
+        z = [(transposed * dual)[j, 0] for j in range(d)]
+        theta = [c.primal(v).mid() for c, v in zip(potential, z, strict=True)]
+        slope = [c.slope(v, t).mid() for c, v, t in zip(potential, z, theta, strict=True)]
+        if not all(t.is_finite() for t in theta):
+            return None
+        r = (target - A * arb_mat([[t] for t in theta])).mid()
+        # near zero theta is measured by what its own unit of z moves it by
+        sizes = [
+            max(abs(t), moved) for t, moved in zip(theta, moves(potential, slope), strict=True)
+        ]
+        terms = [sum((abs(A[i, j] * t) for j, t in enumerate(sizes)), arb(0)) for i in range(n)]
+        fits = all(abs(r[i, 0]) < terms[i] * arb(10) ** -55 for i in range(n))
+        if settled and (fits or settled > 5):
+            break
+        weighted = arb_mat([[A[i, j] * slope[j] for j in range(d)] for i in range(n)])
+        try:
+            step = (weighted * transposed).mid().solve(r, algorithm="approx").mid()
+        except ZeroDivisionError:
+            return None
+        dz = transposed * step
+        reach = max((abs(dz[j, 0]) / c.unit).mid() for j, c in enumerate(potential))
+        if not reach.is_finite():
+            return None
+        length = arb(0.5) / reach if reach > arb(0.5) else arb(1)
+        for _ in range(200):  # stay inside the dual domain
+            ahead = dual + step * length
+            there = [(transposed * ahead)[j, 0] for j in range(d)]
+            if all(c.primal(v).is_finite() for c, v in zip(potential, there, strict=True)):
+                break
+            length = length / 2
+        dual, settled = ahead.mid(), settled + 1 if reach < arb(10) ** -60 else 0
+    if not (settled and fits):
+        return None
+    objective = sum((c.divergence(v) for c, v in zip(potential, z, strict=True)), arb(0))
+    if not objective.rad() <= scale_of(objective, theta, slope) * arb(10) ** -20:
+        return None
+    return theta, objective, slope
+
+
+def moves(potential: list[Coordinate], slope: list[Any]) -> list[Any]:
+    """What is nothing beside what a unit of z moves each coordinate by."""
+    return [(h * c.unit).mid() * arb(10) ** -80 for c, h in zip(potential, slope, strict=True)]
+
+
+def scale_of(objective: Any, theta: list[Any], slope: list[Any]) -> Any:
+    """What an objective is measured by: itself, or theta^2 psi'' where that is more."""
+    curved = sum((t * t / h for t, h in zip(theta, slope, strict=True)), arb(0))
+    return max(objective.mid(), curved.mid())
 
 
 def rational(array: Any) -> fmpq_mat:
@@ -235,11 +260,15 @@ def exact_l2(X: Any, y: Any, weights: Any, reference: Any) -> tuple[list[Any], A
     return [theta[j, 0] for j in range(d)], value
 
 
+def norm_l1(theta: list[fmpq], up: Any, down: Any) -> fmpq:
+    weights = zip(theta, up.tolist(), down.tolist(), strict=True)
+    return sum((t * ratio(a) if t > 0 else -t * ratio(b) for t, a, b in weights), fmpq(0))
+
+
 def least_l1(X: Any, y: Any, up: Any, down: Any) -> Any:
     """The least weighted l1 norm: it is attained at a basic solution; all of them are tried."""
     A, target = rational(X), rational(y).transpose()
     n, d = X.shape
-    weights = [(ratio(a), ratio(b)) for a, b in zip(up.tolist(), down.tolist(), strict=True)]
     best = None
     for chosen in itertools.combinations(range(d), n):
         basis = fmpq_mat(n, n, [A[i, j] for i in range(n) for j in chosen])
@@ -247,18 +276,21 @@ def least_l1(X: Any, y: Any, up: Any, down: Any) -> Any:
             theta = basis.solve(target)
         except ZeroDivisionError:
             continue
-        value = sum(
-            (
-                theta[k, 0] * weights[j][0] if theta[k, 0] > 0 else -theta[k, 0] * weights[j][1]
-                for k, j in enumerate(chosen)
-            ),
-            fmpq(0),
-        )
+        value = norm_l1([theta[k, 0] for k in range(n)], up[list(chosen)], down[list(chosen)])
         best = value if best is None or value < best else best
     return best
 
 
 # -- random problems ----------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    X: Any
+    y: Any
+    potential: Any
+    #: For each coordinate a formula of `Coordinate` and its parameters; nothing for an l1 norm.
+    exact: list[Any]
 
 
 def powers(rng: Any, reach: float, size: Any) -> Any:
@@ -317,64 +349,63 @@ def mixed(rng: Any, low: float, high: float, d: int) -> Any:
     return rng.uniform(start, rng.uniform(start, high), d if rng.random() < 0.7 else 1) * np.ones(d)
 
 
-def draw_hyperbolic(rng: Any) -> Any:
+def rows_of(make: Any, *parameters: Any) -> list[Any]:
+    return [(make, *row) for row in zip(*(p.tolist() for p in parameters), strict=True)]
+
+
+def draw_hyperbolic(rng: Any) -> Problem:
     X, y, size = problem(rng, False)
     d = size.size
     log_delta = np.log(size) + np.log(10) * mixed(rng, -30, 6, d)
     shift = rng.standard_normal(d) * rng.choice([0.0, 0.3, 5.0])
     potential = HyperbolicEntropy(log_delta, shift)
-    return (
-        X,
-        y,
-        potential,
-        [hyperbolic(*p) for p in zip(log_delta.tolist(), shift.tolist(), strict=True)],
-    )
+    return Problem(X, y, potential, rows_of(hyperbolic, log_delta, shift))
 
 
-def draw_kullback_leibler(rng: Any) -> Any:
+def draw_kullback_leibler(rng: Any) -> Problem:
     X, y, size = problem(rng, True)
     reference = np.log(size) + np.log(10) * mixed(rng, -20, 4, size.size)
-    return X, y, KullbackLeibler(reference), [kullback_leibler(c) for c in reference.tolist()]
+    return Problem(X, y, KullbackLeibler(reference), rows_of(kullback_leibler, reference))
 
 
-def draw_depth(rng: Any) -> Any:
+def draw_depth(rng: Any) -> Problem:
     X, y, size = problem(rng, False)
     d, order = size.size, int(rng.integers(3, 6))
     log_height = np.log(size) + np.log(10) * mixed(rng, -5, 3, d)
     rate = 10.0 ** mixed(rng, -2, 2, d)
     shift = rng.uniform(-0.5, 0.5, d) * rng.choice([0.0, 1.0])
     potential = DepthEntropy(order, log_height, rate, shift)
-    rows = zip(log_height.tolist(), rate.tolist(), shift.tolist(), strict=True)
-    return X, y, potential, [depth(order, *p) for p in rows]
+    orders = np.full(d, order)
+    return Problem(X, y, potential, rows_of(depth, orders, log_height, rate, shift))
 
 
-def draw_l2(rng: Any) -> Any:
+def draw_l2(rng: Any) -> Problem:
     X, y, size = problem(rng, False)
     weights = 10.0 ** mixed(rng, -6, 6, size.size)
     reference = size * rng.standard_normal(size.size) * rng.choice([0.0, 1.0, 1e3])
-    return X, y, WeightedL2(weights, reference), (weights, reference)
+    exact = rows_of(squared, weights, reference)
+    return Problem(X, y, WeightedL2(weights, reference), exact)
 
 
-def draw_l1(rng: Any) -> Any:
+def draw_l1(rng: Any) -> Problem:
     X, y, size = problem(rng, False)
     up = 10.0 ** mixed(rng, -4, 4, size.size)
     down = up if rng.random() < 0.5 else up * rng.uniform(0.2, 5, size.size)
-    return X, y, WeightedL1(up, down), (up, down)
+    return Problem(X, y, WeightedL1(up, down), [])
 
 
-def draw_derived(rng: Any) -> Any:
+def draw_derived(rng: Any) -> Problem:
     if rng.random() < 0.5:
-        X, y, potential, _ = draw_hyperbolic(rng)
-        log_delta = potential.log_balancedness
+        entropy = draw_hyperbolic(rng)
         inverse = (lambda m, D: D / 2 * np.sinh(2 * m)) if rng.random() < 0.5 else None
-        delta = np.exp(np.clip(log_delta, -600, 600))
+        delta = np.exp(np.clip(entropy.potential.log_balancedness, -600, 600))
         given = DerivedPotential(
             gradient=lambda t, D: np.arcsinh(2 * t / D) / 2,
             curvature=lambda t, D: 1 / np.hypot(2 * t, D),
             inverse=inverse,
             parameters=(delta,),
         )
-        return X, y, given, [hyperbolic(arb(v).log(), 0.0) for v in delta.tolist()]
+        return Problem(entropy.X, entropy.y, given, rows_of(hyperbolic_of, delta))
     X, y, size = problem(rng, False)
     unit = size * 10.0 ** rng.uniform(0.5, 3)
     reference = unit * rng.uniform(-0.5, 0.5, size.size) * rng.choice([0.0, 1.0])
@@ -385,7 +416,7 @@ def draw_derived(rng: Any) -> Any:
         parameters=(unit,),
         reference=reference,
     )
-    return X, y, given, [barrier(*p) for p in zip(unit.tolist(), reference.tolist(), strict=True)]
+    return Problem(X, y, given, rows_of(barrier, unit, reference))
 
 
 DRAWS = {
@@ -403,40 +434,55 @@ KINDS: dict[str, Callable[[Any, Any], Any]] = {
     "sparse, iterative": lambda X, _: sp.csr_array(X),
     "operator, iterative": lambda X, _: aslinearoperator(X),
 }
-CELLS = [
+Cell = tuple[str, str, str]
+CELLS: list[Cell] = [
     *((name, "newton", kind) for name in DRAWS if name != "weighted l1" for kind in KINDS),
     *((name, "cvxpy", "dense") for name in ("hyperbolic", "Kullback-Leibler", "weighted l2")),
     ("weighted l1", "highs", "dense"),
 ]
 
 
+def draw(cell: Cell, seed: int) -> tuple[Problem, Any]:
+    """The problem of a seed, and its X as a matrix of the cell's kind."""
+    potential, _, kind = cell
+    rng = np.random.default_rng([*map(ord, "/".join(cell)), seed])
+    drawn = DRAWS[potential](rng)
+    return drawn, KINDS[kind](drawn.X, rng)
+
+
+def solve(cell: Cell, drawn: Problem, X: Any) -> Any:
+    """The package's answer, or the words in which it refuses one."""
+    _, solver, kind = cell
+    # What needs more iterations is refused; the campaign has no time for it.
+    options = {} if solver == "highs" else {"solver": solver, "max_iterations": 80}
+    with algebra_for(kind):
+        try:
+            solution = implicit_solution((X, drawn.y), potential=drawn.potential, **options)
+        except InputError as error:
+            return str(error)
+    return solution if solution.certified else solution.status.name
+
+
+@contextmanager
+def algebra_for(kind: str) -> Iterator[None]:
+    """What the iterative algebra does is otherwise seen by large problems only."""
+    before = algebra.DIRECT_ENTRIES, algebra.DIRECT_ROWS
+    if "iterative" in kind:
+        algebra.DIRECT_ENTRIES = algebra.DIRECT_ROWS = 0
+    try:
+        yield
+    finally:
+        algebra.DIRECT_ENTRIES, algebra.DIRECT_ROWS = before
+
+
 # -- the judgement ------------------------------------------------------------
 
 
-def judge(potential: str, solver: str, kind: str, seed: int) -> str:
-    """Return "refused...", "certified", "not judged" or "WRONG: ..." for one random problem."""
-    key = [ord(c) for c in f"{potential}/{solver}/{kind}"]
-    rng = np.random.default_rng([*key, seed])
-    flint.ctx.prec = 9600  # parameters as exact as the longest arithmetic below
-    X, y, given, exact = DRAWS[potential](rng)
-    wrapped = KINDS[kind](X, rng)
-    # few rows: what the iterative algebra does is otherwise seen by large problems only
-    algebra.DIRECT_ENTRIES = 0 if "iterative" in kind else 1 << 24
-    algebra.DIRECT_ROWS = 0 if "iterative" in kind else 3000
-    # What needs more iterations is refused; the campaign has no time for it.
-    options = {} if solver == "highs" else {"solver": solver, "max_iterations": 80}
-    try:
-        solution = implicit_solution((wrapped, y), potential=given, **options)
-    except InputError as error:
-        return f"refused: {str(error)[:60]}"
-    if not solution.certified:
-        return f"refused: {solution.status.name}"
-    wrong = (
-        infeasible(X, y, solution.theta)
-        or (compare_l1(X, y, exact, solution) if potential == "weighted l1" else "")
-        or (compare(X, y, exact, solution) if potential != "weighted l1" else "")
-    )
-    return f"WRONG: {wrong}" if wrong else "certified"
+def wrong(drawn: Problem, solution: Any) -> str:
+    """What is wrong with an answer that is certified; nothing where nothing is."""
+    X, y = drawn.X, drawn.y
+    compare = compare_l1 if isinstance(drawn.potential, WeightedL1) else compare_rows
+    return infeasible(X, y, solution.theta) or compare(drawn, solution)
 
 
 def infeasible(X: Any, y: Any, theta: Any) -> str:
@@ -464,117 +510,268 @@ def independent(X: Any, rank: int) -> list[Any]:
     """
     if rank == X.shape[0]:
         return [np.arange(rank)]
-    L = np.where(X == 0, -np.inf, np.log2(np.where(X == 0, 1, np.abs(X))))
-    r, c = np.zeros(X.shape[0]), np.zeros(X.shape[1])
+    # by powers of two: a logarithm would lose the digits that tell dependent rows
+    sizes = np.where(X == 0, -1 << 20, np.frexp(X)[1])
+    r, c = np.zeros(X.shape[0], np.int64), np.zeros(X.shape[1], np.int64)
     for _ in range(4):
-        r += np.nan_to_num(np.max(L - r[:, None] - c, axis=1), neginf=0.0)
-        c += np.nan_to_num(np.max(L - r[:, None] - c, axis=0), neginf=0.0)
-    scaled = np.sign(X) * 2.0 ** (L - r[:, None] - c)
+        r += known(np.max(sizes - r[:, None] - c, axis=1))
+        c += known(np.max(sizes - r[:, None] - c, axis=0))
+    scaled = np.ldexp(X, -(r[:, None] + c))
     order = scipy.linalg.qr(scaled.T, mode="economic", pivoting=True)[2]
-    sizes = np.linalg.svd(scaled, compute_uv=False)
-    taste = {int(np.sum(sizes > cut * sizes[0])) for cut in (1e-14, 1e-12)}
+    singular = np.linalg.svd(scaled, compute_uv=False)
+    taste = {int(np.sum(singular > cut * singular[0])) for cut in (1e-14, 1e-12)}
     return [np.sort(order[:k]) for k in (taste if rank == -1 else {rank})]
 
 
-def compare(X: Any, y: Any, exact: Any, solution: Any) -> str:
-    verdicts = [compare_on(X, y, rows, exact, solution) for rows in independent(X, solution.rank)]
-    return "" if "" in verdicts else verdicts[0]
+def known(sizes: Any) -> Any:
+    return np.where(sizes > -1 << 19, sizes, 0)
 
 
-def compare_on(X: Any, y: Any, rows: Any, exact: Any, solution: Any) -> str:
-    if isinstance(exact, tuple):
+def compare_rows(drawn: Problem, solution: Any) -> str:
+    verdicts = []
+    for rows in independent(drawn.X, int(solution.rank)):
+        verdicts.append(compare(drawn, rows, solution))
+        if not verdicts[-1]:
+            break
+    return verdicts[-1]
+
+
+def compare(drawn: Problem, rows: Any, solution: Any) -> str:
+    X, y = drawn.X[rows], drawn.y[rows]
+    if isinstance(drawn.potential, WeightedL2):
         try:
-            theta, objective = exact_l2(X[rows], y[rows], *exact)
+            exact, least = exact_l2(X, y, drawn.potential.weights, drawn.potential.reference)
         except ZeroDivisionError:
             return "rows called independent are not"
         flint.ctx.prec = 300
-        theta, objective = [arb(v) for v in theta], arb(objective)
-        slope = [1 / arb(w) for w in exact[0].tolist()]
+        theta, objective = [arb(v) for v in exact], arb(least)
+        slope = [1 / arb(w) for w in drawn.potential.weights.tolist()]
     else:
         start = solution.dual[rows]
-        if rows.size < y.size:
-            start = np.linalg.lstsq(X[rows].T, X.T @ solution.dual, rcond=None)[0]
-        flint.ctx.prec = 300
-        theta, objective, slope = exact_by_newton(X[rows], y[rows], exact, start)
+        if rows.size < drawn.y.size:
+            start = np.linalg.lstsq(X.T, drawn.X.T @ solution.dual, rcond=None)[0]
+        theta, objective, slope = exact_by_newton(X, y, drawn.exact, start)
     found = [arb(v) for v in solution.theta.tolist()]
-    size = sum((t * t for t in theta), arb(0)).sqrt()
+    nothing = max(moves(coordinates(drawn.exact), slope), default=arb(0))
+    size = max(sum((t * t for t in theta), arb(0)).sqrt(), nothing)
     distance = sum(((a - b) ** 2 for a, b in zip(found, theta, strict=True)), arb(0)).sqrt()
     off = float(distance / size) if size > 0 else (0.0 if distance == 0 else math.inf)
-    if off > max(min(4 * float(solution.error) + ROUNDING, TOLERANCE), ROUNDING):
-        claimed = f"claimed {float(solution.error):.1e}, rank {solution.rank} of {y.size}"
-        return f"distance {off:.1e}, {claimed}"
-    scale = max(
-        objective.mid(), sum((t * t / h for t, h in zip(theta, slope, strict=True)), arb(0)).mid()
-    )
-    miss = abs(arb(float(solution.objective)) - objective).lower()
-    apart = float(miss / scale) if scale > 0 else 0.0
+    claimed = float(solution.error)
+    if off > max(min(4 * claimed + ROUNDING, TOLERANCE), ROUNDING):
+        rank = f"rank {solution.rank} of {drawn.y.size}"
+        return f"distance {off:.1e}, claimed {claimed:.1e}, {rank}"
+    scale = scale_of(objective, theta, slope)
+    stated = arb(float(solution.objective))
+    apart = share(stated - objective, scale)
     if apart > TOLERANCE:
         return f"objective {apart:.1e} off, claimed {float(solution.gap):.1e}"
+    apart = share(stated - dual_value(drawn, solution), scale)
+    if not apart <= TOLERANCE:
+        return f"dual value {apart:.1e} off, claimed {float(solution.gap):.1e}"
     return ""
 
 
-def compare_l1(X: Any, y: Any, weights: Any, solution: Any) -> str:
-    (rows,) = independent(X, int(solution.rank))
-    least = least_l1(X[rows], y[rows], *weights)
+def dual_value(drawn: Problem, solution: Any) -> Any:
+    """y.nu less the conjugates: no objective is below it, whatever nu is."""
+    flint.ctx.prec = 2400
+    parts = zip(solution.dual.tolist(), solution.dual_tail.tolist(), strict=True)
+    nu = arb_mat([[arb(a) + arb(b)] for a, b in parts])
+    z = arb_mat(drawn.X.tolist()).transpose() * nu
+    linear = sum((arb(v) * nu[i, 0] for i, v in enumerate(drawn.y.tolist())), arb(0))
+    conjugates = (c.conjugate(z[j, 0]) for j, c in enumerate(coordinates(drawn.exact)))
+    return linear - sum(conjugates, arb(0))
+
+
+def share(miss: Any, scale: Any) -> float:
+    """The least |miss| that its ball holds, over the scale."""
+    if not miss.is_finite():
+        return math.inf
+    return float(abs(miss).lower() / scale) if scale > 0 else 0.0
+
+
+def compare_l1(drawn: Problem, solution: Any) -> str:
+    (rows,) = independent(drawn.X, int(solution.rank))
+    up, down = drawn.potential.weights, drawn.potential.negative_weights
+    least = least_l1(drawn.X[rows], drawn.y[rows], up, down)
     if least is None:
         return "rows called independent are not"
-    value = ratio(float(solution.objective))
-    if abs(value - least) > ratio(TOLERANCE) * least:
-        return f"objective {float_ratio(abs(value - least), least):.1e} off"
+    allowed = ratio(TOLERANCE) * least
+    attained = norm_l1([ratio(v) for v in solution.theta.tolist()], up, down)
+    nu = rational(solution.dual) + rational(solution.dual_tail)
+    z, dual = nu * rational(drawn.X), (nu * rational(drawn.y).transpose())[0, 0]
+    values = {"objective": ratio(float(solution.objective)), "norm": attained, "dual value": dual}
+    for name, value in values.items():
+        if abs(value - least) > allowed:
+            return f"{name} {float_ratio(abs(value - least), least):.1e} off"
+    for j, (a, b) in enumerate(zip(up.tolist(), down.tolist(), strict=True)):
+        bound = ratio(a) if z[0, j] > 0 else -ratio(b)
+        if z[0, j] / bound > 1 + ratio(TOLERANCE):
+            return f"multiplier outside the subgradient at {j}"
     return ""
 
 
-def one(job: tuple[tuple[str, str, str], int]) -> tuple[tuple[str, str, str], int, str]:
-    cell, seed = job
+# -- the campaign -------------------------------------------------------------
+
+WORDS = ("checked", "wrong", "refused", "not judged", "bare error")
+
+
+def judge(cell: Cell, seed: int) -> tuple[str, str]:
+    """One of the words, and what there is to say about it."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
-            return cell, seed, judge(*cell, seed)
+            drawn, X = draw(cell, seed)
+            solution = solve(cell, drawn, X)
+            if isinstance(solution, str):
+                return "refused", solution
+            reason = wrong(drawn, solution)
         except NotJudgedError:
-            return cell, seed, "not judged"
+            return "not judged", ""
         except Exception as error:
-            return cell, seed, f"BARE: {type(error).__name__}: {str(error)[:80]}"
+            return "bare error", f"{type(error).__name__}: {error}"
+    return ("wrong", reason) if reason else ("checked", "")
 
 
-def campaign(cells: list[tuple[str, str, str]], count: int, first: int, jobs: int) -> Any:
-    """Draw until each cell holds `count` certified answers (or thrice that was tried)."""
-    found: dict[tuple[str, str, str], Counter[str]] = {cell: Counter() for cell in cells}
-    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        for cell in cells:
-            seeds = itertools.count(first)
-            while found[cell]["certified"] < count and found[cell].total() < 4 * count:
-                block = [(cell, s) for s in itertools.islice(seeds, max(32, count // 8))]
-                for _, seed, verdict in pool.imap_unordered(one, block, chunksize=16):
-                    head = verdict.split(":")[0]
-                    found[cell][head] += 1
-                    if head in ("WRONG", "BARE"):
-                        print(f"{cell}, seed {seed}: {verdict}", flush=True)
-            print(line(cell, found[cell]), flush=True)
-    return found
+def judge_block(cell: Cell, first: int, size: int) -> dict[str, Any]:
+    """A line of the file."""
+    counts: Counter[str] = Counter()
+    notes, slowest, begin = [], (0.0, first), time.perf_counter()
+    with threadpool_limits(1):
+        for seed in range(first, first + size):
+            start = time.perf_counter()
+            word, reason = judge(cell, seed)
+            slowest = max(slowest, (round(time.perf_counter() - start, 2), seed))
+            counts[word] += 1
+            if word not in ("checked", "refused"):
+                notes.append([seed, word, reason])
+    seconds = round(time.perf_counter() - begin, 2)
+    block = {"cell": cell, "first": first, "size": size, "counts": counts}
+    return block | {"seconds": seconds, "slowest": slowest, "notes": notes}
 
 
-def line(cell: tuple[str, str, str], counts: Counter[str]) -> str:
-    names = ("certified", "WRONG", "refused", "not judged", "BARE")
-    return f"{' / '.join(cell):45s}" + "".join(f"{n} {counts[n]:6d}  " for n in names)
+def code() -> str:
+    """The state of what is judged and of the judge."""
+    digest = hashlib.sha256(Path(__file__).read_bytes())
+    for path in sorted(Path(algebra.__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
-def chosen(words: list[str]) -> Iterator[tuple[str, str, str]]:
-    return (cell for cell in CELLS if not words or any(w in "/".join(cell) for w in words))
+class Ledger:
+    """What has been judged so far, in a file of one line a block, or in memory only."""
+
+    def __init__(self, path: Path | None, first: int = 0) -> None:
+        self.path, self.code, self.first = path, code(), first
+        self.blocks: list[dict[str, Any]] = []
+        if path is not None and path.exists():
+            for text in path.read_text().splitlines():
+                try:
+                    block = json.loads(text)
+                except json.JSONDecodeError:  # a kill cut the last line
+                    continue
+                if block["code"] == self.code:
+                    self.blocks.append(block)
+
+    def add(self, block: dict[str, Any]) -> None:
+        block = json.loads(json.dumps({"code": self.code, **block}))
+        self.blocks.append(block)
+        if self.path is not None:
+            with self.path.open("a") as file:
+                file.write("\n" * self._cut() + json.dumps(block) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+
+    def _cut(self) -> bool:
+        assert self.path is not None
+        text = self.path.read_bytes() if self.path.exists() else b""
+        return bool(text) and not text.endswith(b"\n")
+
+    def counts(self, axis: int | None = None) -> dict[Any, Counter[str]]:
+        """By cell, or by potential (0), solver (1) or kind of matrix (2)."""
+        found: dict[Any, Counter[str]] = {}
+        for block in self.blocks:
+            cell = tuple(block["cell"])
+            counter = found.setdefault(cell if axis is None else cell[axis], Counter())
+            counter.update({**block["counts"], "seconds": block["seconds"]})
+        return found
+
+    def next_seed(self, cell: Cell) -> int:
+        ends = (b["first"] + b["size"] for b in self.blocks if tuple(b["cell"]) == cell)
+        return max(ends, default=self.first)
+
+
+def needy(ledger: Ledger, cells: list[Cell], count: int) -> list[Cell]:
+    """Cells of which a potential, a solver or a kind lacks answers, the poorest first."""
+    margins = [ledger.counts(axis) for axis in range(3)]
+    held = ledger.counts()
+
+    def lacks(cell: Cell) -> bool:
+        own = held.get(cell, Counter())
+        tried = sum(own[word] for word in WORDS)
+        hopeless = tried > 10 * (own["checked"] + 100)
+        return not hopeless and any(
+            margin.get(value, Counter())["checked"] < count
+            for margin, value in zip(margins, cell, strict=True)
+        )
+
+    return sorted(
+        (cell for cell in cells if lacks(cell)),
+        key=lambda cell: held.get(cell, Counter())["checked"],
+    )
+
+
+def campaign(ledger: Ledger, cells: list[Cell], count: int, jobs: int, size: int) -> None:
+    """Draw until every potential, solver and kind holds `count` answers that were checked."""
+    context = multiprocessing.get_context("spawn")
+    seeds = {cell: ledger.next_seed(cell) for cell in cells}
+    running: set[Future[dict[str, Any]]] = set()
+    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+        while True:
+            for cell in needy(ledger, cells, count)[: jobs - len(running)]:
+                running.add(pool.submit(judge_block, cell, seeds[cell], size))
+                seeds[cell] += size
+            if not running:
+                return
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                block = future.result()
+                ledger.add(block)
+                for seed, word, reason in block["notes"]:
+                    print(f"{'/'.join(block['cell'])}, seed {seed}: {word} {reason}", flush=True)
+
+
+def table(ledger: Ledger, axis: int | None) -> str:
+    name = "cell" if axis is None else ("potential", "solver", "kind of matrix")[axis]
+    lines = [f"{name:46s}" + "".join(f"{word:>12s}" for word in (*WORDS, "seconds"))]
+    for value, counts in ledger.counts(axis).items():
+        label = value if isinstance(value, str) else " / ".join(value)
+        numbers = [*(counts[word] for word in WORDS), round(counts["seconds"])]
+        lines.append(f"{label:46s}" + "".join(f"{number:12d}" for number in numbers))
+    return "\n".join(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("cells", nargs="*", help="words that name cells; default all")
-    parser.add_argument("--count", type=int, default=200, help="certified answers for each cell")
-    parser.add_argument("--first", type=int, default=0, help="first seed")
-    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--count", type=int, default=200, help="answers to check; 0: show the file")
+    parser.add_argument("--first", type=int, default=0, help="first seed of a new file")
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--block", type=int, default=20, help="seeds a line of the file")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
-    found = campaign(list(chosen(args.cells)), args.count, args.first, args.jobs)
-    if args.out:
-        table = [{"cell": list(cell), **counts} for cell, counts in found.items()]
-        args.out.write_text(json.dumps(table, indent=1))
-    sys.exit(any(c["WRONG"] or c["BARE"] for c in found.values()))
+    words = args.cells
+    cells = [cell for cell in CELLS if not words or any(w in "/".join(cell) for w in words)]
+    ledger = Ledger(args.out, args.first)
+    campaign(ledger, cells, args.count, args.jobs, args.block)
+    print("\n\n".join(table(ledger, axis) for axis in (0, 1, 2, None)))
+    total = sum(ledger.counts(1).values(), Counter())
+    seconds, number = (
+        max((*b["slowest"], "/".join(b["cell"])) for b in ledger.blocks)[:2]
+        if (ledger.blocks)
+        else (0, 0)
+    )
+    print(f"\nslowest answer {seconds} s (seed {number}); code {ledger.code}")
+    sys.exit(bool(total["wrong"] or total["bare error"]))
 
 
 if __name__ == "__main__":

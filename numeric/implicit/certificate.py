@@ -36,8 +36,10 @@ _GRAM_TRUSTED = 1e-9
 _COLUMNS_FOR_QR = 1 << 23
 # A step to the solution beyond this share of a coordinate is no first-order matter.
 _FIRST_ORDER = 0.05
-# Times that LSMR is asked about what it left.
-_REFINEMENTS = 4
+# Times that LSMR is asked about what it left, and its word for having given up.
+_REFINEMENTS, _NOT_CONVERGED = 4, 7
+# A share of theta at which the rounding of the residual is looked at.
+_GRAIN_SEEN = 1e-2 * _EPS
 # An objective beyond these is rounded to nothing, or to infinity, in the user's units.
 _SMALLEST, _LARGEST = 1e-290, 1e300
 
@@ -201,7 +203,11 @@ def _figures(
     noise = h * _EPS * np.abs(z + reference) + rounding * np.maximum(np.abs(theta), _NORMAL)
     # What counts as zero in these units may be seen in the user's.
     noise = noise + potential.forgiven(theta, z)
-    error = _first_order_error(matrix, potential, theta, h, r=-r, miss=miss, noise=noise, rank=rank)
+    # The products of the residual are those of twice the precision.
+    grain = matrix.d * _EPS**2 * row_size
+    error = _first_order_error(
+        matrix, theta, h, r=-r, miss=miss, noise=noise, grain=grain, rank=rank
+    )
     return Certificate(feasibility, stationarity, relative_gap, error, objective)
 
 
@@ -227,20 +233,22 @@ def _share_of_largest(matrix: Matrix, theta: FloatArray) -> FloatArray:
 
 def _first_order_error(
     matrix: Matrix,
-    potential: Potential,
     theta: FloatArray,
     h: FloatArray,
     *,
     r: FloatArray,
     miss: FloatArray,
     noise: FloatArray,
+    grain: FloatArray,
     rank: Any,
 ) -> FloatArray:
     """|theta - exact| / |theta| from the linearised optimality conditions.
 
     The exact solution differs by `D X^T H^+ r + (I - D X^T H^+ X) D miss`,
     D = theta'(z), H = X D X^T. Directions in which even D^{1/2} X^T is below
-    rounding are charged at their least Euclidean norm. Norms are the user's.
+    rounding are charged at their least Euclidean norm. Norms are the user's: what
+    is nothing in scaled units may be all of theta there, and may hang on digits of
+    the residual that nobody knows (`grain`).
     """
     share = _share_of_largest(matrix, theta)
 
@@ -252,6 +260,9 @@ def _first_order_error(
     correction, left = weighted_least_norm(matrix, h, right, rank)
     total = norm(displaced) + norm(correction) + norm(noise) + left * share.max(axis=-1)
     size = norm(theta)
+    largest = grain.max(axis=-1) * share.max(axis=-1)
+    for b in np.flatnonzero(largest > _GRAIN_SEEN * size):
+        total[b] += _moved_by_grain(matrix, int(b), h[b], grain[b], int(rank[b]), share[b])
     error: FloatArray = np.asarray(total / np.where(size > 0, size, 1.0))
     # A coordinate that matters and is to move by a share of its own curvature
     # moves elsewhere than the linear model says.
@@ -297,11 +308,56 @@ def _by_graded_qr(
     keep their digits beside heavy ones, as their Gram matrix does not. What is
     left of r there is charged at its least norm, by pivoted QR of X^T itself.
     """
+    graded = _graded(matrix, b, h, rank)
+    if graded is None:
+        return np.full_like(h, np.nan), 0.0
+    rank, used = graded.rank, graded.heavy.size
+    middle = solve_triangular(graded.R, r[graded.heavy], transposed=True)
+    u = np.zeros_like(h)
+    u[graded.order] = graded.root * (graded.Q @ middle)
+    left, size = matrix.take(slice(b, b + 1)).residual(u[None], r[None])
+    # Rounding of u is no remainder.
+    left = np.where(np.abs(left) > 4 * _EPS * size, left, 0.0)[0]
+    if not left.any():
+        return u, 0.0
+    v = _least_norm(graded, left[graded.pivots[:rank]])
+    # Dependent rows that do not quite agree: with others chosen the answer were another.
+    sizes = np.linalg.norm(graded.responses(), axis=0)
+    own = graded.rows[graded.heavy]  # each row in its own unit
+    missed = np.max(np.abs(left[left != 0]) / graded.rows[left != 0])
+    return u, float(v + missed * (sizes * own)[:used].sum())
+
+
+@dataclass(frozen=True, eq=False)
+class _Graded:
+    """The factor R of D^{1/2} X^T, and of X^T itself, by pivoted QR."""
+
+    #: Coordinates in the order of their weight, and the roots of the weights.
+    order: NDArray[np.int64]
+    root: FloatArray
+    Q: FloatArray
+    R: FloatArray
+    #: Rows of X that R resolves, in its order.
+    heavy: NDArray[np.int64]
+    #: Norms of the rows of X D^{1/2}.
+    rows: FloatArray
+    plain: FloatArray
+    pivots: NDArray[np.int64]
+    rank: int
+
+    def responses(self) -> FloatArray:
+        """What a unit of each resolved row moves, shape (len(order), len(heavy))."""
+        inverse = solve_triangular(self.R, np.eye(self.heavy.size), transposed=True)
+        return self.root[:, None] * (self.Q @ inverse)
+
+
+def _graded(matrix: Matrix, b: int, h: FloatArray, rank: int) -> _Graded | None:
+    """Factor one problem; None where its weights are not finite."""
     plain, pivots = _pivoted(matrix.triangle(b))
     weight = matrix.column_weight(b) * h
     heaviness = weight * matrix.column_sizes(b)
     if not np.isfinite(heaviness).all():
-        return np.full_like(h, np.nan), 0.0
+        return None
     order = np.argsort(-heaviness, kind="stable")
     order = order[heaviness[order] > 1e-3 * _EPS**2 * heaviness.max()]
     order = order[: _COLUMNS_FOR_QR // matrix.n]
@@ -312,23 +368,36 @@ def _by_graded_qr(
     own = int(np.count_nonzero(pivot > 10 * max(matrix.n, matrix.d) * _EPS * pivot[0]))
     rank = max(own, rank)
     used = min(rank, int(np.count_nonzero(np.abs(np.diag(R)) > 0)))
-    middle = solve_triangular(R[:used, :used], r[heavy[:used]], transposed=True)
-    u = np.zeros_like(h)
-    u[order] = root * (Q[:, :used] @ middle)
-    one = matrix.take(slice(b, b + 1))
-    left, size = one.residual(u[None], r[None])
-    # Rounding of u is no remainder.
-    left = np.where(np.abs(left) > 4 * _EPS * size, left, 0.0)[0]
-    if not left.any():
-        return u, 0.0
-    if rank > np.count_nonzero(pivot > 0):
-        return u, np.inf
-    # |v| = |R^-T left| on the rows that are independent.
-    v = solve_triangular(plain[:rank, :rank], left[pivots[:rank]], transposed=True)
-    # Dependent rows that do not quite agree: with others chosen the answer were another.
-    responses = solve_triangular(R[:used, :used], np.eye(used), transposed=True)
-    sizes = np.linalg.norm(root[:, None] * (Q[:, :used] @ responses), axis=0)
-    return u, float(np.linalg.norm(v) + np.abs(left).max() * sizes.sum())
+    rows = np.linalg.norm(A, axis=0)
+    return _Graded(
+        order, root, Q[:, :used], R[:used, :used], heavy[:used], rows, plain, pivots, rank
+    )
+
+
+def _least_norm(graded: _Graded, r: FloatArray) -> float:
+    """|v| = |R^-T r|, X v = r on the rows that are independent; r of shape (rank,) or more."""
+    rank = graded.rank
+    if rank > np.count_nonzero(np.diag(graded.plain)):
+        return np.inf
+    v = solve_triangular(graded.plain[:rank, :rank], r, transposed=True)
+    return float(np.linalg.norm(v))
+
+
+def _moved_by_grain(
+    matrix: Matrix, b: int, h: FloatArray, grain: FloatArray, rank: int, share: FloatArray
+) -> float:
+    """|theta|, in the user's units, that the rounding of the residual leaves open."""
+    if not matrix.direct:
+        return _moved_by_lsmr(matrix, h, grain, share)
+    graded = _graded(matrix, b, h, rank)
+    if graded is None:
+        return np.inf
+    moved = np.linalg.norm(share[graded.order, None] * graded.responses(), axis=0)
+    total = float((moved * grain[graded.heavy]).sum())
+    if graded.heavy.size < graded.rank:
+        open_ends = np.diag(grain[graded.pivots[: graded.rank]])
+        total += float(share.max()) * _least_norm(graded, open_ends)
+    return total
 
 
 def _pivoted(triangle: FloatArray) -> tuple[FloatArray, NDArray[np.int64]]:
@@ -343,33 +412,61 @@ def _by_lsmr(matrix: Matrix, h: FloatArray, r: FloatArray) -> tuple[FloatArray, 
     to the range to rounding: then X is rank-deficient.
     """
     u, v = np.zeros_like(h), np.zeros(h.shape[0])
-    n = matrix.n
-    plain = 1.0 if matrix.weight is None else matrix.weight[0]
-    probe = np.random.default_rng(0).standard_normal((1, n))
-    largest = np.linalg.norm(matrix.adjoint(probe) / plain) / np.linalg.norm(probe)
+    plain = _Weighted(matrix, None)
+    probe = np.random.default_rng(0).standard_normal(matrix.n)
+    largest = np.linalg.norm(plain.rmatvec(probe)) / np.linalg.norm(probe)
+    options: dict[str, Any] = {
+        "atol": 1e-15,
+        "btol": 1e-13,
+        "conlim": 0.0,
+        "maxiter": 20 * matrix.n,
+    }
     for b in range(h.shape[0]):
-        root = np.sqrt(h[b] * plain)
-        if not (np.isfinite(root).all() and np.isfinite(r[b]).all()):
+        weighted = plain.by(h[b])
+        if not (np.isfinite(weighted.root).all() and np.isfinite(r[b]).all()):
             u[b] = np.nan
             continue
-        weighted = _Weighted(matrix, root, plain)
-        left, goal = r[b], 1e-10 * np.linalg.norm(r[b])
+        left = r[b] / plain.rows
+        goal = 1e-10 * np.linalg.norm(left)
         for _ in range(_REFINEMENTS):
             unit = np.linalg.norm(left)
             if unit <= goal:
                 break
-            found = lsmr(weighted, left / unit, atol=1e-15, btol=1e-13, conlim=0, maxiter=20 * n)
-            change = unit * root * found[0]
+            change = unit * weighted.root * lsmr(weighted, left / unit, **options)[0]
             u[b] += change
             # not r - X u, whose rounding would hide what is left
-            left = left - matrix.forward(change[None])[0]
-            image = np.linalg.norm(matrix.adjoint(left[None]) / plain)
-            if image <= 1e3 * _EPS * largest * np.linalg.norm(left):
+            left = left - plain.matvec(change)
+            if np.linalg.norm(plain.rmatvec(left)) <= 1e3 * _EPS * largest * np.linalg.norm(left):
                 v[b] = _response(weighted, np.linalg.norm(left))
                 break
         else:
             u[b] = np.inf
     return u, v
+
+
+def _moved_by_lsmr(matrix: Matrix, h: FloatArray, grain: FloatArray, share: FloatArray) -> float:
+    """`_moved_by_grain` without a factor, measured on random residuals."""
+    plain = _Weighted(matrix, None)
+    weighted, worst = plain.by(h), 0.0
+    if not np.isfinite(weighted.root).all():
+        return np.inf
+    options: dict[str, Any] = {
+        "atol": 1e-12,
+        "btol": 1e-12,
+        "conlim": 0.0,
+        "maxiter": 20 * matrix.n,
+    }
+    for seed in range(3):
+        target: FloatArray = grain * np.random.default_rng(seed).standard_normal(matrix.n)
+        target = target / plain.rows
+        unit = np.linalg.norm(target)
+        change = weighted.root * lsmr(weighted, target / unit, **options)[0]
+        rest = lsmr(plain, target / unit - plain.matvec(change), **options)
+        if rest[1] == _NOT_CONVERGED:
+            return np.inf
+        moved = np.linalg.norm(share * change) + np.linalg.norm(rest[0]) * share.max()
+        worst = max(worst, float(unit * moved))
+    return 10 * worst
 
 
 def _response(weighted: _Weighted, size: Any) -> float:
@@ -384,15 +481,27 @@ def _response(weighted: _Weighted, size: Any) -> float:
 
 
 class _Weighted(LinearOperator):
-    """X D^{1/2} of one problem, for LSMR."""
+    """X D^{1/2} of one problem, D = diag(w h), or X itself; rows of one size, for LSMR."""
 
-    def __init__(self, matrix: Matrix, root: FloatArray, plain: Any) -> None:
+    def __init__(
+        self, matrix: Matrix, h: FloatArray | None, rows: FloatArray | None = None
+    ) -> None:
         super().__init__(np.dtype(np.float64), (matrix.n, matrix.d))  # type: ignore[call-arg]
-        self._matrix, self.root, self._plain = matrix, root, plain
+        self._matrix = matrix
+        self.root = np.ones(matrix.d) if h is None else np.sqrt(matrix.weighted(h[None])[0])
+        if rows is None:
+            sample = np.random.default_rng(0).standard_normal((8, matrix.d))
+            rows = np.linalg.norm(matrix.forward(sample), axis=0)
+        #: The sizes of the rows of X, by what they do to random vectors.
+        self.rows = np.where(rows > 0, rows, 1.0)
+
+    def by(self, h: FloatArray) -> _Weighted:
+        """The same X, weighted."""
+        return _Weighted(self._matrix, h, self.rows)
 
     def _matvec(self, t: FloatArray) -> FloatArray:
-        return self._matrix.forward((self.root * np.ravel(t))[None])[0]
+        return self._matrix.forward((self.root * np.ravel(t))[None])[0] / self.rows
 
     def _rmatvec(self, r: FloatArray) -> FloatArray:
-        z: FloatArray = self._matrix.adjoint(np.reshape(r, (1, -1)))[0] / self._plain
+        z = self._matrix.plain(self._matrix.adjoint((np.ravel(r) / self.rows)[None]))[0]
         return self.root * z

@@ -221,12 +221,16 @@ def solve_basis_pursuit(
     for _ in range(_ROUNDS):
         # The same problem around the point found so far, seen through a magnifying
         # glass: HiGHS works to absolute tolerances.
+        price = zoom * (cost - A.T @ nu) / cost.max()
+        target = zoom * -compensated.residual(X[None], theta[None], y[None])[0][0]
+        if not (np.isfinite(price).all() and np.isfinite(target).all()):
+            break
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what it says of scales; the certificate decides
             result: Any = linprog(
-                zoom * (cost - A.T @ nu) / cost.max(),
+                price,
                 A_eq=A,
-                b_eq=zoom * -compensated.residual(X[None], theta[None], y[None])[0][0],
+                b_eq=target,
                 bounds=np.stack([-zoom * split, np.full(2 * d, np.inf)], axis=1).tolist(),
                 method="highs-ds",
                 options={
