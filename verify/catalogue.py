@@ -23,6 +23,7 @@ from momentumflow.verify.themes import (
     regime_map,
     relatives,
     rich_limits,
+    schedules,
     sparsity,
     thresholds,
 )
@@ -36,6 +37,7 @@ def claims() -> tuple[Claim, ...]:
         *orders.CLAIMS,
         *models.CLAIMS,
         *limit.CLAIMS,
+        *schedules.CLAIMS,
         *balancedness.CLAIMS,
         *inertia.CLAIMS,
         *thresholds.CLAIMS,

@@ -89,8 +89,8 @@ def with_results(name: str, **changed: Callable[[Any], Any]) -> Callable[[Subjec
     def plant(subject: Subject) -> Subject:
         part = getattr(subject, name)
 
-        def wrong(*arguments: Any) -> Any:
-            found = part(*arguments)
+        def wrong(*arguments: Any, **options: Any) -> Any:
+            found = part(*arguments, **options)
             return replace(found, **{field: make(found) for field, make in changed.items()})
 
         other: dict[str, Any] = {name: wrong}

@@ -262,3 +262,19 @@ def network_flow(
         raise RuntimeError(f"the reference integrator stopped: {solution.message}")
     end = solution.y[:, -1]
     return theta(end.reshape(start.shape)), residuals(end)
+
+
+def velocity_of_gradients(
+    X: FloatArray, y: FloatArray, alpha: float, gamma: Any, beta: float, steps: int
+) -> FloatArray:
+    """Return theta of the two-layer network after steps of PyTorch's rule, on u and v themselves.
+
+    `v <- beta v + g`, `w <- w - gamma_k v`: the velocity is in units of the gradient.
+    """
+    w = np.stack([np.full(X.shape[1], np.sqrt(2) * alpha), np.zeros(X.shape[1])])
+    velocity = np.zeros_like(w)
+    for k in range(steps):
+        g = X.T @ (X @ (w[0] * w[1]) - y) / y.size
+        velocity = beta * velocity + g * w[::-1]
+        w = w - gamma(k) * velocity
+    return np.asarray(w[0] * w[1])
