@@ -185,7 +185,7 @@ def newton(X: Any, y: Any, potential: list[Coordinate], nu: Any) -> Any:
         theta = [c.primal(arb(0)).mid() for c in potential]
         return theta, arb(0), [c.slope(arb(0), t) for c, t in zip(potential, theta, strict=True)]
     A, target = arb_mat(X.tolist()), arb_mat([[v] for v in y.tolist()])
-    dual = arb_mat([[v] for v in nu.tolist()])
+    dual = arb_mat([[v] for v in nu])
     n, d = X.shape
     transposed, settled = A.transpose(), 0
     for _ in range(600):
@@ -547,9 +547,10 @@ def compare(drawn: Problem, rows: Any, solution: Any) -> str:
         theta, objective = [arb(v) for v in exact], arb(least)
         slope = [1 / arb(w) for w in drawn.potential.weights.tolist()]
     else:
-        start = solution.dual[rows]
+        start = [multiplier(solution)[i] for i in rows.tolist()]
         if rows.size < drawn.y.size:
-            start = np.linalg.lstsq(X.T, drawn.X.T @ solution.dual, rcond=None)[0]
+            z = drawn.X.T @ solution.dual
+            start = np.linalg.lstsq(X.T, z, rcond=None)[0].tolist()
         theta, objective, slope = exact_by_newton(X, y, drawn.exact, start)
     found = [arb(v) for v in solution.theta.tolist()]
     nothing = max(moves(coordinates(drawn.exact), slope), default=arb(0))
@@ -571,11 +572,16 @@ def compare(drawn: Problem, rows: Any, solution: Any) -> str:
     return ""
 
 
-def dual_value(drawn: Problem, solution: Any) -> Any:
-    """y.nu less the conjugates: no objective is below it, whatever nu is."""
+def multiplier(solution: Any) -> list[Any]:
+    """In both its parts: where rows nearly cancel, the tail decides z."""
     flint.ctx.prec = 2400
     parts = zip(solution.dual.tolist(), solution.dual_tail.tolist(), strict=True)
-    nu = arb_mat([[arb(a) + arb(b)] for a, b in parts])
+    return [arb(a) + arb(b) for a, b in parts]
+
+
+def dual_value(drawn: Problem, solution: Any) -> Any:
+    """y.nu less the conjugates: no objective is below it, whatever nu is."""
+    nu = arb_mat([[v] for v in multiplier(solution)])
     z = arb_mat(drawn.X.tolist()).transpose() * nu
     linear = sum((arb(v) * nu[i, 0] for i, v in enumerate(drawn.y.tolist())), arb(0))
     conjugates = (c.conjugate(z[j, 0]) for j, c in enumerate(coordinates(drawn.exact)))

@@ -206,7 +206,7 @@ def _figures(
     # The products of the residual are those of twice the precision.
     grain = matrix.d * _EPS**2 * row_size
     error = _first_order_error(
-        matrix, theta, h, r=-r, miss=miss, noise=noise, grain=grain, rank=rank
+        matrix, theta, h, r=-r, nu=nu, miss=miss, noise=noise, grain=grain, rank=rank
     )
     return Certificate(feasibility, stationarity, relative_gap, error, objective)
 
@@ -237,6 +237,7 @@ def _first_order_error(
     h: FloatArray,
     *,
     r: FloatArray,
+    nu: FloatArray,
     miss: FloatArray,
     noise: FloatArray,
     grain: FloatArray,
@@ -257,7 +258,7 @@ def _first_order_error(
 
     displaced = h * miss
     right = r - matrix.forward(displaced)
-    correction, left = weighted_least_norm(matrix, h, right, rank)
+    correction, left = weighted_least_norm(matrix, h, right, nu, rank)
     total = norm(displaced) + norm(correction) + norm(noise) + left * share.max(axis=-1)
     size = norm(theta)
     largest = grain.max(axis=-1) * share.max(axis=-1)
@@ -270,11 +271,15 @@ def _first_order_error(
 
 
 def weighted_least_norm(
-    matrix: Matrix, h: FloatArray, r: FloatArray, rank: Any
+    matrix: Matrix, h: FloatArray, r: FloatArray, nu: FloatArray, rank: Any
 ) -> tuple[FloatArray, FloatArray]:
-    """Return u = D X^T (X D X^T)^+ r, D = diag(w h), and the least |v| with X v = r - X u."""
+    """Return u = D X^T (X D X^T)^+ r, D = diag(w h), and the least |v| with X v = r - X u.
+
+    Of dependent rows |v| says what another choice of them, or of their share of the
+    multiplier nu, would move.
+    """
     if not matrix.direct:
-        return _by_lsmr(matrix, h, r)
+        return _by_lsmr(matrix, h, r, nu)
     nu, weak = _solve_clear(matrix.gram(h), r)
     u = h * matrix.adjoint(nu)
     v = np.zeros(u.shape[0])
@@ -405,7 +410,9 @@ def _pivoted(triangle: FloatArray) -> tuple[FloatArray, NDArray[np.int64]]:
     return np.asarray(R, dtype=np.float64), np.asarray(pivots, dtype=np.int64)
 
 
-def _by_lsmr(matrix: Matrix, h: FloatArray, r: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _by_lsmr(
+    matrix: Matrix, h: FloatArray, r: FloatArray, nu: FloatArray
+) -> tuple[FloatArray, FloatArray]:
     """`weighted_least_norm` without a factor: it is infinite unless LSMR has converged.
 
     It has where X u = r to ten digits, or where what is left of r is orthogonal
@@ -427,20 +434,24 @@ def _by_lsmr(matrix: Matrix, h: FloatArray, r: FloatArray) -> tuple[FloatArray, 
             u[b] = np.nan
             continue
         left = r[b] / plain.rows
-        goal = 1e-10 * np.linalg.norm(left)
+        unit = np.linalg.norm(left)
+        goal = 1e-10 * unit
         for _ in range(_REFINEMENTS):
-            unit = np.linalg.norm(left)
             if unit <= goal:
                 break
             change = unit * weighted.root * lsmr(weighted, left / unit, **options)[0]
             u[b] += change
             # not r - X u, whose rounding would hide what is left
             left = left - plain.matvec(change)
-            if np.linalg.norm(plain.rmatvec(left)) <= 1e3 * _EPS * largest * np.linalg.norm(left):
-                v[b] = _response(weighted, np.linalg.norm(left))
+            unit = np.linalg.norm(left)
+            image = plain.rmatvec(left)
+            if unit > goal and np.linalg.norm(image) <= 1e3 * _EPS * largest * unit:
+                # a multiplier that grows where rows cancel makes z of what they do not
+                z = np.linalg.norm(nu[b] * plain.rows) * image / unit
+                v[b] = _response(weighted, unit) + 10 * np.linalg.norm(weighted.root**2 * z)
                 break
         else:
-            u[b] = np.inf
+            u[b] = u[b] if unit <= goal else np.inf
     return u, v
 
 

@@ -329,7 +329,7 @@ def certify_basis_pursuit(
     rounding = terms.shape[-1] * _EPS * np.abs(terms).sum(axis=-1)
     gap = (np.abs(objective - terms.sum(axis=-1)) + rounding) / unit
     u, left = weighted_least_norm(
-        matrix, np.ones_like(theta), -r, np.broadcast_to(rank, objective.shape)
+        matrix, np.ones_like(theta), -r, nu, np.broadcast_to(rank, objective.shape)
     )
     largest = np.maximum(up, down)
     repair = (largest * np.abs(u)).sum(axis=-1) + left * np.linalg.norm(largest, axis=-1)

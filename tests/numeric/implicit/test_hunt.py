@@ -33,6 +33,7 @@ FOUND = [
     ("weighted l2", "newton", "sparse, iterative", 20092),
     ("Kullback-Leibler", "newton", "sparse, iterative", 20098),
     ("Kullback-Leibler", "newton", "dense", 20038),
+    ("weighted l2", "newton", "operator, iterative", 20153),
 ]
 
 

@@ -71,6 +71,17 @@ def test_rows_of_every_size_are_consistent_with_their_own_product(monkeypatch, i
     assert np.all(missed <= 1e-9 * np.abs(X) @ np.abs(solution.theta))
 
 
+@pytest.mark.parametrize("kind", [sp.csr_array, aslinearoperator])
+def test_one_row_leaves_conjugate_gradients_nothing(monkeypatch, kind):
+    """Where the first step is exact, what is left of the residual is exactly zero."""
+    monkeypatch.setattr(algebra, "DIRECT_ROWS", 0)
+    monkeypatch.setattr(algebra, "DIRECT_ENTRIES", 0)
+    row, y = np.array([[0.0, 0.0, -0.75]]), [1.5]
+    solution = implicit_solution((kind(row), y), 1e-3, 0.2)
+    assert solution.certified
+    np.testing.assert_allclose(solution.theta, [0.2, 0.2, -2.0], rtol=1e-14)
+
+
 def test_many_targets_share_one_sparse_matrix():
     targets = np.stack([Y, -2 * Y])
     solution = implicit_solution((KINDS["sparse"], targets), 1e-3)
