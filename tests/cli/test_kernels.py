@@ -18,7 +18,7 @@ def test_the_printed_module_takes_a_heavy_ball_step(command, tmp_path):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     w, p, g = np.array([0.5, -2.0]), np.array([0.1, 0.2]), np.array([3.0, -1.0])
-    plus, minus, *_ = module.step(w, w, p, p, g, 0.01, 0.9)
+    plus, minus, *_ = module.step(w, w, p, p, g, 0.01, 0.9, 0.9 / (1 - 0.9))
     np.testing.assert_allclose(plus, w - 0.01 * g * w + 0.9 * p, rtol=1e-15)
     np.testing.assert_allclose(minus, w + 0.01 * g * w + 0.9 * p, rtol=1e-15)
 
@@ -51,7 +51,7 @@ def test_a_stale_kernel_is_named_and_fails(command, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--method", "adam"), "expected a method among heavy_ball, nesterov, "),
+        (("--method", "adam"), "expected a momentum method, linear in w and f, received adam, "),
         (
             ("--backend", "fortran"),
             "Invalid value for '--backend': 'fortran' is not one of 'numba', ",

@@ -188,7 +188,8 @@ def _proofs() -> tuple[Identity, ...]:
         law = RemainderLaw.of_map(HeavyBall(), network)
         for weight, move in zip(law.step.weights, law.moves(), strict=True):
             stated = law.telescoping(weight, move)
-            found.append(replace(stated, name=f"{stated.name}, theta = {network}"))
+            name = f"{stated.name}, on theta = {network}"
+            found.append(replace(stated, name=name))
     return tuple(found)
 
 
