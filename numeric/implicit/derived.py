@@ -48,8 +48,8 @@ class DerivedPotential(Potential):
         `inverse(m, *parameters)`: the theta with psi'(theta) = m. Without it the
         gradient is inverted numerically (safeguarded Newton).
     value : callable, optional
-        `value(theta, *parameters)`: psi(theta). Without it divergences are
-        integrated numerically from the gradient.
+        `value(theta, *parameters)`: psi(theta). Without it, and where it cancels,
+        divergences are integrated numerically from the gradient.
     parameters : tuple of array_like
         Each of shape (..., d) or scalar; handed to the functions in order.
     reference : array_like, shape (..., d)

@@ -198,3 +198,28 @@ def test_cells_are_drawn_until_each_potential_solver_and_kind_has_enough():
     for turn in range(60):
         hopeless.add(block(hunt.CELLS[0], 20 * turn, 0))
     assert hunt.needy(hopeless, hunt.CELLS[:1], 60) == []
+
+
+@pytest.mark.parametrize("name", ["hyperbolic", "Kullback-Leibler", "weighted l2"])
+def test_problems_solved_together_are_right_as_well(name):
+    """One batch of problems of very different scale and difficulty, each judged alone."""
+    cell, alone = (name, "newton", "dense"), []
+    for seed in range(300):
+        drawn, X = hunt.draw(cell, seed)
+        if drawn.X.shape == (2, 4) and not isinstance(hunt.solve(cell, drawn, X), str):
+            alone.append(drawn)
+    fields = alone[0].potential.__dataclass_fields__
+    parameters = {f: np.stack([getattr(p.potential, f) for p in alone]) for f in fields}
+    together = implicit_solution(
+        (np.stack([p.X for p in alone]), np.stack([p.y for p in alone])),
+        potential=type(alone[0].potential)(**parameters),
+        max_iterations=80,
+    )
+    right = 0
+    for i, drawn in enumerate(alone):
+        if together.certified[i]:
+            figures = ("theta", "dual", "dual_tail", "error", "gap", "objective", "rank")
+            one = replace(together, **{f: getattr(together, f)[i] for f in figures})
+            assert hunt.wrong(drawn, one) == "", i
+            right += 1
+    assert right >= 0.9 * len(alone) >= 5
