@@ -66,6 +66,7 @@ from .equations.stochastic import (
     StochasticEquation as StochasticEquation,
     stochastic_equation as stochastic_equation,
 )
+from .equations.stochastic_optimiser import OptimiserDiffusion as OptimiserDiffusion
 from .equations.transfers import Transfer as Transfer, transfer as transfer
 from .equations.written_equations import written_out as written_out
 from .identities import (

@@ -35,8 +35,8 @@ class Noisy(Protocol):
     """What an ensemble follows: `symbolic`'s `Diffusion`, or a `NoisyGradient`."""
 
     @property
-    def regime(self) -> str:
-        """Whether the state is w alone, "slow", or w and v joined, "inertial"."""
+    def memories(self) -> int:
+        """How many arrays the state has besides w: 1 with a velocity, 0 in the slow regime."""
 
     @property
     def variables(self) -> int:
@@ -81,9 +81,9 @@ class NoisyGradient(Value):
     lam: PositiveFloat
 
     @property
-    def regime(self) -> str:
-        """The state is w and v."""
-        return "inertial"
+    def memories(self) -> int:
+        """The velocity."""
+        return 1
 
     def drift(self, w: Vector, v: Vector) -> FloatArray:
         """Return the drift of w and v joined.
@@ -217,7 +217,7 @@ class Ensemble(Value):
         From 0 on.
     w : ndarray, shape (records, paths, d)
     v : ndarray, shape (records, paths, d), or None
-        In the inertial regime.
+        In the inertial regime; of an optimiser its memories, joined on the last axis.
     status : EnsembleStatus
         What is left of diverged paths is not finite.
     """
@@ -272,7 +272,7 @@ def momentum_sde(
         Steps of the scheme; time/eps of them are as fine as the iterates.
     paths : int
     v : array_like, optional
-        The velocity at the start, as w; zero if not given.
+        The velocity at the start, as w, or an optimiser's memories, joined; zero if not given.
     records : int
         About how many times to record besides the start, evenly.
     seed : int or numpy.random.Generator
@@ -305,12 +305,12 @@ def momentum_sde(
             f"a {type(flow).__name__}",
             "call on_arrays(loss, covariance, ...) of the equation",
         )
-    d, inertial = flow.variables, flow.regime == "inertial"
-    if v is not None and not inertial:
+    d, size = flow.variables, flow.memories * flow.variables
+    if v is not None and not size:
         raise InputError("no velocity in the slow regime", "v")
     parts = [_start("w", w, paths, d)]
-    if inertial:
-        parts.append(_start("v", np.zeros(d) if v is None else v, paths, d))
+    if size:
+        parts.append(_start("v", np.zeros(size) if v is None else v, paths, size))
     state = np.concatenate(parts, axis=-1)
     every = max(1, -(-steps // records))
     h, rng = time / steps, np.random.default_rng(seed)
@@ -327,7 +327,7 @@ def momentum_sde(
                 break
     whole = np.array(kept)
     status = EnsembleStatus.DONE if finite else EnsembleStatus.DIVERGED
-    return Ensemble(np.array(times), whole[..., :d], whole[..., d:] if inertial else None, status)
+    return Ensemble(np.array(times), whole[..., :d], whole[..., d:] if size else None, status)
 
 
 def scheme_step(flow: Noisy, state: FloatArray, h: float, xi: FloatArray) -> FloatArray:
@@ -335,7 +335,7 @@ def scheme_step(flow: Noisy, state: FloatArray, h: float, xi: FloatArray) -> Flo
     d = flow.variables
 
     def split(z: FloatArray) -> tuple[FloatArray, FloatArray | None]:
-        return z[..., :d], z[..., d:] if flow.regime == "inertial" else None
+        return z[..., :d], z[..., d:] if flow.memories else None
 
     first = flow.drift(*split(state))
     half = state + h / 2 * first

@@ -27,11 +27,10 @@ from dataclasses import dataclass
 import sympy as sp
 
 from momentumflow.base.arguments import checked
-from momentumflow.base.errors import InputError
 from momentumflow.base.values import Formulated, FrozenMapping
 from momentumflow.symbolic.equations.inertial_optimiser import InertialSystem, h, inertial_system
+from momentumflow.symbolic.equations.stochastic_optimiser import under_noise
 from momentumflow.symbolic.methods.optimisers import Optimiser
-from momentumflow.symbolic.series.differential_polynomials import GRADIENT
 
 batch = sp.Symbol("B", positive=True)
 _noise = sp.Dummy("s", positive=True)
@@ -149,32 +148,9 @@ def _statements(system: InertialSystem, noise: bool) -> Iterator[_Statement]:
         if not noise:
             yield _Statement(added, unit, 1)
             continue
-        degree = _degree(added, x)
-        if degree == 2:
-            # strong noise: the mean of g^2 is s^2
-            held = sp.expand(added).subs(GRADIENT**2, _noise**2).subs(GRADIENT, 0)
-            yield _Statement(held, unit, 1)
-            continue
-        yield _Statement(added, unit, 1)
-        if degree == 1:
-            response = sp.diff(added, GRADIENT)
-            yield _Statement(response**2 * _noise**2, unit, 2)
-
-
-def _degree(added: sp.Expr, of: sp.Symbol) -> int:
-    """Return the degree in the gradient of what a step adds to an unknown."""
-    if not added.has(GRADIENT):
-        return 0
-    slope = sp.simplify(sp.diff(added, GRADIENT, 2))
-    if slope == 0:
-        return 1
-    if not slope.has(GRADIENT) and sp.simplify(sp.diff(added, GRADIENT).subs(GRADIENT, 0)) == 0:
-        return 2
-    raise InputError(
-        "with noise, memories that are linear in g or means of g**2, and moves linear in g",
-        f"{of}, to which a step adds {added}".replace(str(GRADIENT), "g"),
-        "ask for the rules without noise",
-    )
+        mean, response = under_noise(added, x, _noise**2)
+        yield _Statement(mean, unit, 1)
+        yield _Statement(response**2 * _noise**2, unit, 2)
 
 
 def _rows(

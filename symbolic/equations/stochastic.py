@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, overload
 
 import sympy as sp
 from numpy.typing import ArrayLike
@@ -36,8 +36,13 @@ from momentumflow.symbolic.equations.markov_generators import (
     inertial_generator,
     slow_generator,
 )
+from momentumflow.symbolic.equations.stochastic_optimiser import (
+    OptimiserDiffusion,
+    optimiser_diffusion,
+)
 from momentumflow.symbolic.expressions import Formula, SymbolLike
 from momentumflow.symbolic.methods.momentum_methods import MomentumMethod
+from momentumflow.symbolic.methods.optimisers import Optimiser
 from momentumflow.symbolic.series.contraction_series import ContractionSeries, series_of
 from momentumflow.symbolic.series.contractions import COVARIANCE, Contraction, V, W, slots
 from momentumflow.symbolic.series.diffusion import (
@@ -177,23 +182,42 @@ class StochasticEquation:
         )
 
 
-@checked
+@overload
 def stochastic_equation(
     method: MomentumMethod,
+    order: int,
+    regime: Regime = ...,
+    *,
+    noise: Noise = ...,
+    constant: bool = ...,
+) -> StochasticEquation: ...
+@overload
+def stochastic_equation(
+    method: Optimiser,
+    order: int,
+    regime: Regime = ...,
+    *,
+    noise: Noise = ...,
+    constant: bool = ...,
+) -> OptimiserDiffusion: ...
+@checked
+def stochastic_equation(
+    method: MomentumMethod | Optimiser,
     order: int,
     regime: Regime = "inertial",
     *,
     noise: Noise = "kept",
     constant: bool = False,
-) -> StochasticEquation:
-    """Derive the diffusion that a momentum method with gradient noise follows.
+) -> StochasticEquation | OptimiserDiffusion:
+    """Derive the diffusion that a method with gradient noise follows.
 
     Parameters
     ----------
-    method : MomentumMethod
-        A two-point rule that takes one gradient a step.
+    method : MomentumMethod or Optimiser
+        A two-point rule that takes one gradient a step; or an optimiser with memories, whose
+        leading equation in the inertial regime is found, for noise that is kept.
     order : {1, 2}
-        The weak order.
+        The weak order; 1 for an optimiser.
     regime : {"inertial", "slow"}
         eps to 0 at fixed lambda, in (w, v) with v = (w_k - w_(k-1))/eps up to what a gradient
         moves by itself; or gamma to 0 at fixed parameters, in w alone.
@@ -204,18 +228,19 @@ def stochastic_equation(
 
     Returns
     -------
-    StochasticEquation
+    StochasticEquation or OptimiserDiffusion
 
     Raises
     ------
     InputError
-        Another order; a method that is no such rule; no symbolic momentum parameter in the
-        inertial regime; noise of which no diffusion is right to that order.
+        Another order or, of an optimiser, regime or noise; a method that is no such rule; no
+        symbolic momentum parameter in the inertial regime; noise of which no diffusion is right
+        to that order.
 
     References
     ----------
     Li, Tai, E, JMLR 20(40), 2019, theorems 14 and 16, derive by hand the case of small noise
-    for heavy ball and Nesterov.
+    for heavy ball and Nesterov; Malladi et al., NeurIPS 2022, that of Adam and RMSProp.
 
     Examples
     --------
@@ -225,6 +250,8 @@ def stochastic_equation(
     dv/dt = 1/lambda f - 1/lambda v
     d<v,v>/dt = epsilon/lambda**2 Sigma
     """
+    if isinstance(method, Optimiser):
+        return _of_optimiser(method, order, regime, noise)
     if order not in (1, 2):
         raise InputError(
             "the weak order 1 or 2",
@@ -257,6 +284,18 @@ def stochastic_equation(
         covariance,
         inertial_scaling(method) if inertial else None,
     )
+
+
+def _of_optimiser(
+    optimiser: Optimiser, order: int, regime: Regime, noise: Noise
+) -> OptimiserDiffusion:
+    if (order, regime, noise) != (1, "inertial", "kept"):
+        raise InputError(
+            'order = 1, regime = "inertial" and noise = "kept" for an optimiser with memories',
+            f'order = {order}, regime = "{regime}" and noise = "{noise}"',
+            "state a linear one as a two-point rule, such as HeavyBall(), for more",
+        )
+    return optimiser_diffusion(optimiser)
 
 
 def numbers_of(

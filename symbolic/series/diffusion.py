@@ -91,10 +91,24 @@ class Diffusion(Value):
 
     Its methods take w, and v in the inertial regime, arrays with the d variables on the last
     axis; leading axes are a batch. The state is w, or w and v joined: s = d or 2 d entries.
+    Of an optimiser v is its memories, joined.
+
+    Attributes
+    ----------
+    variables : int
+        d.
+    memories : int
+        How many arrays of d entries the state has besides w: 0 in the slow regime.
+    driven : int
+        Which of w (0) and the memories the Brownian motions drive: the others that they
+        move, they move along.
+    drifts, rates, gradient_noise : Kernel
+    parameters : tuple of ndarray
     """
 
-    regime: str
     variables: int
+    memories: int
+    driven: int
     drifts: Kernel
     rates: Kernel
     gradient_noise: Kernel
@@ -102,6 +116,11 @@ class Diffusion(Value):
 
     def _shown(self) -> dict[str, str]:
         return {"regime": self.regime, "variables": str(self.variables)}
+
+    @property
+    def regime(self) -> str:
+        """Whether the state is w alone, "slow", or has a velocity or memories, "inertial"."""
+        return "inertial" if self.memories else "slow"
 
     def drift(self, w: Vector, v: Vector | None = None) -> FloatArray:
         """Return the drift of the state, shape (..., s)."""
@@ -119,7 +138,7 @@ class Diffusion(Value):
     def noise(self, w: Vector, v: Vector | None = None) -> FloatArray:
         """Return a factor of the covariance rate: what multiplies d Brownian motions.
 
-        Shape (..., s, d). In the inertial regime one Brownian motion a weight moves w and v;
+        Shape (..., s, d). In the inertial regime one Brownian motion a weight moves all;
         factor times transpose is the covariance rate to the order of the equation.
 
         Raises
@@ -130,7 +149,8 @@ class Diffusion(Value):
         self._check_noise(w, v)
         rate, shape = _once(self.covariance(w, v), 2)
         d = self.variables
-        values, vectors = np.linalg.eigh(rate[..., -d:, -d:])
+        driven = slice(self.driven * d, (self.driven + 1) * d)
+        values, vectors = np.linalg.eigh(rate[..., driven, driven])
         # what the truncation makes negative is beyond the order
         roots = np.sqrt(np.maximum(values, 0.0))
         own = (vectors * roots[..., None, :]) @ np.swapaxes(vectors, -1, -2)
@@ -139,8 +159,9 @@ class Diffusion(Value):
         usable = roots > np.sqrt(_ROUNDING) * np.max(roots, axis=-1, keepdims=True)
         over = np.where(usable, 1.0, 0.0) / np.where(usable, roots, 1.0)
         inverse = (vectors * over[..., None, :]) @ np.swapaxes(vectors, -1, -2)
-        both = np.concatenate([rate[..., :d, d:] @ inverse, own], axis=-2)
-        return np.broadcast_to(both, (*shape, 2 * d, d))
+        whole = rate[..., :, driven] @ inverse
+        whole[..., driven, :] = own
+        return np.broadcast_to(whole, (*shape, *whole.shape[-2:]))
 
     def kick(self, w: Vector, v: Vector | None, xi: Vector) -> FloatArray:
         """Return what Brownian motions that have moved by xi (..., d) do to the state.
@@ -173,16 +194,16 @@ class Diffusion(Value):
         if inertial and v is None:
             raise InputError("a velocity v", "none", "the inertial state is w and v")
         state: list[Any] = []
-        for name, given in (("w", w), ("v", v if inertial else None)):
-            if given is None:
+        memories = self.memories * self.variables
+        for name, given, size in (("w", w, self.variables), ("v", v, memories)):
+            if not size:
                 continue
             array = np.asarray(given, dtype=np.float64)
-            if array.shape[-1] != self.variables:
+            if array.shape[-1:] != (size,):
                 raise InputError(
-                    f"{name} with {self.variables} variables on the last axis",
-                    f"shape {array.shape}",
+                    f"{name} with {size} variables on the last axis", f"shape {array.shape}"
                 )
-            state += [array[..., i] for i in range(self.variables)]
+            state += [array[..., i] for i in range(size)]
         return [*state, *self.parameters]
 
 
@@ -202,12 +223,14 @@ def diffusion(
     values: Mapping[sp.Symbol, ArrayLike],
 ) -> Diffusion:
     """Return a diffusion on arrays; see `StochasticEquation.on_arrays`."""
-    state = [*fields.variables, *(fields.velocity if regime == "inertial" else ())]
+    memories = int(regime == "inertial")
+    state = [*fields.variables, *(fields.velocity if memories else ())]
     arguments = [*state, *values]
     drift, covariance = written_out(series, fields, regime)
     return Diffusion(
-        regime,
         len(fields.variables),
+        memories,
+        memories,
         kernel(list(drift), arguments, name="drift"),
         kernel(list(covariance), arguments, name="covariance"),
         kernel(list(fields.covariance), arguments, name="gradient_noise"),

@@ -375,7 +375,13 @@ def parameter_values(
                 raise InputError(
                     "either eps and lam or the method's own parameters", "both", "give one"
                 )
-            values[name] = kernel(expr, own)(*(values[s] for s in own))
+            with np.errstate(all="ignore"):
+                values[name] = kernel(expr, own)(*(values[s] for s in own))
+            if not np.isfinite(values[name]).all():
+                raise InputError(
+                    f"parameters for which {name} = {expr} is finite",
+                    ", ".join(f"{identifier(s)} = {np.asarray(values[s])}" for s in own),
+                )
     missing = [identifier(s) for s in wanted if s not in values]
     if missing:
         raise InputError(f"values for {', '.join(known)}", f"none for {', '.join(missing)}")

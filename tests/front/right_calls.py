@@ -609,6 +609,7 @@ def _parameter_groups(name: str, **settings: Any) -> Any:
 def _of_optimisers() -> dict[str, tuple[Any, dict[str, Any]]]:
     half = sp.Rational(1, 2)
     adam = symbolic.Adam(bias_correction=False, placement="inside")
+    noisy = symbolic.stochastic_equation(symbolic.SGD(), 1)
     x = sp.Symbol("x")
     loss = {"loss": x**2 + x**4 / 5, "variables": ["x"]}
     numbers = {"gamma": 0.1, "beta_1": 0.5, "beta_2": 0.25, "eps": 0.5}
@@ -670,6 +671,14 @@ def _of_optimisers() -> dict[str, tuple[Any, dict[str, Any]]]:
         "Transfer": (
             symbolic.Transfer,
             _fields(symbolic.transfer("sgd", {"lr": 0.1}, batch_size=8, to_batch_size=16)),
+        ),
+        "OptimiserDiffusion": (symbolic.OptimiserDiffusion, _fields(noisy)),
+        "OptimiserDiffusion.on_arrays": (
+            noisy.on_arrays,
+            {"loss": "x**2", "covariance": "1/4", "variables": ["x"], "gamma": 0.1, "beta": 0.5},
+        ),
+        "OptimiserDiffusion.written_out": (
+            noisy.written_out, {"loss": "x**2", "covariance": "1/4", "variables": ["x"]},
         ),
         "scaling_rules": (symbolic.scaling_rules, {"optimiser": adam, "noise": True}),
         "ScalingRule": (symbolic.ScalingRule, _fields(symbolic.scaling_rules(adam)[0])),

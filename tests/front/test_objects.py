@@ -125,6 +125,7 @@ EXAMPLES = {
     "ElementwiseMap": lambda: symbolic.memoryless_map(symbolic.SGD(), 1),
     "InertialSystem": lambda: symbolic.modified_equation(symbolic.SGD(), 1, "inertial"),
     "Optimiser": symbolic.Adam,
+    "OptimiserDiffusion": lambda: symbolic.stochastic_equation(symbolic.SGD(), 1),
     "PreconditionedLoss": lambda: symbolic.modified_loss(symbolic.Adam(eps=0), 1),
     "ReadOptimiser": lambda: symbolic.from_optax("sgd", {"learning_rate": 0.1, "momentum": 0.9}),
     "ContractionSeries": lambda: diffusing().drift["v"],

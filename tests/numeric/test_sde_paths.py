@@ -49,7 +49,7 @@ FLOWS = {
 @pytest.mark.parametrize("name", FLOWS)
 def test_the_moments_of_the_scheme_are_right_to_second_order(name):
     flow, exact = FLOWS[name]()
-    size, time = (4, 2.0) if flow.regime == "inertial" else (2, 20.0)
+    size, time = (4, 2.0) if flow.memories else (2, 20.0)
     start = np.array([1.0, -1.0] + [0.0] * (size - 2))
     mean, covariance = exact.after(time, start)
     errors = []
@@ -99,7 +99,7 @@ def test_second_order_holds_for_noise_that_depends_on_the_weights():
 @pytest.mark.parametrize("name", FLOWS)
 def test_an_ensemble_has_the_moments_of_its_equation(name):
     flow, exact = FLOWS[name]()
-    time, paths = (2.0 if flow.regime == "inertial" else 20.0), 4000
+    time, paths = (2.0 if flow.memories else 20.0), 4000
     found = momentum_sde(flow, [1.0, -1.0], time=time, steps=40, paths=paths, records=4, seed=3)
     assert found.status is EnsembleStatus.DONE
     assert np.allclose(found.time, time * np.arange(5) / 4)
