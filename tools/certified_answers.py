@@ -547,10 +547,8 @@ def compare(drawn: Problem, rows: Any, solution: Any) -> str:
         theta, objective = [arb(v) for v in exact], arb(least)
         slope = [1 / arb(w) for w in drawn.potential.weights.tolist()]
     else:
-        start = [multiplier(solution)[i] for i in rows.tolist()]
-        if rows.size < drawn.y.size:
-            z = drawn.X.T @ solution.dual
-            start = np.linalg.lstsq(X.T, z, rcond=None)[0].tolist()
+        nu = multiplier(solution)
+        start = nu if rows.size == drawn.y.size else on_rows(drawn, rows, nu)
         theta, objective, slope = exact_by_newton(X, y, drawn.exact, start)
     found = [arb(v) for v in solution.theta.tolist()]
     nothing = max(moves(coordinates(drawn.exact), slope), default=arb(0))
@@ -577,6 +575,22 @@ def multiplier(solution: Any) -> list[Any]:
     flint.ctx.prec = 2400
     parts = zip(solution.dual.tolist(), solution.dual_tail.tolist(), strict=True)
     return [arb(a) + arb(b) for a, b in parts]
+
+
+def on_rows(drawn: Problem, rows: Any, nu: list[Any]) -> list[Any]:
+    """The multiplier of some rows that moves theta to first order as nu of all rows does."""
+    if not rows.size:
+        return []
+    potential, A = coordinates(drawn.exact), arb_mat(drawn.X[rows].tolist())
+    z = arb_mat(drawn.X.tolist()).transpose() * arb_mat([[v] for v in nu])
+    slope = [c.slope(z[j, 0], c.primal(z[j, 0])).mid() for j, c in enumerate(potential)]
+    n, d = A.nrows(), A.ncols()
+    weighted = arb_mat([[A[i, j] * slope[j] for j in range(d)] for i in range(n)])
+    try:
+        found = (weighted * A.transpose()).mid().solve((weighted * z).mid(), algorithm="approx")
+    except ZeroDivisionError:
+        raise NotJudgedError from None
+    return [found[i, 0].mid() for i in range(n)]
 
 
 def dual_value(drawn: Problem, solution: Any) -> Any:
