@@ -235,6 +235,8 @@ def _symbolic() -> dict[str, tuple[Any, dict[str, Any]]]:
             symbolic.PolarFlow, {"network": symbolic.DiagonalNetwork().balanced}),
         "RemainderLaw": (symbolic.RemainderLaw, _fields(law)),
         "RemainderLaw.moves": (law.moves, {"decay": "coupled"}),
+        "RemainderLaw.telescoping": (
+            law.telescoping, {"weight": law.step.weights[0], "move": law.moves()[0]}),
         "RemainderLaw.of_map": (
             symbolic.RemainderLaw.of_map, {"method": method, "parameter": "u**2"}),
         "Straightening": (symbolic.Straightening, _fields(symbolic.straightened("u*v"))),

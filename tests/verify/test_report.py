@@ -214,8 +214,8 @@ def test_a_chain_is_shown_with_its_hypotheses_its_sentences_and_a_verdict_a_step
 
 
 def test_a_formula_that_cannot_be_drawn_stays_readable():
-    assert str(formula.svg(r"\begin{cases} a < b \end{cases}")) == (
-        r'<code class="formula">\begin{cases} a &lt; b \end{cases}</code>'
+    assert str(formula.svg(r"\begin{pmatrix} a < b \end{pmatrix}")) == (
+        r'<code class="formula">\begin{pmatrix} a &lt; b \end{pmatrix}</code>'
     )
 
 

@@ -2,13 +2,15 @@
 
 matplotlib's mathtext lays the formula out; the outlines become one SVG path in
 the colour of the surrounding text, with the LaTeX source as its accessible
-label. What mathtext cannot read falls back to the source as text.
+label; the rows of a system stand below each other. What mathtext cannot read
+falls back to the source as text.
 """
 
 from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import Any
 
 from markupsafe import Markup, escape
 
@@ -21,18 +23,20 @@ _REWRITES = (
     (re.compile(r"\\left(?![a-z])|\\right(?![a-z])"), r""),
     (re.compile(r"\\limits|\\textstyle|\\[bB]igg?(?![a-z])"), r""),
     (re.compile(r"\\([gl])e(?![a-z])"), r"\\\1eq"),
+    (re.compile(r"\\mathbb ([A-Z])"), r"\\mathbb{\1}"),
     (re.compile(r"\\begin\{(equation|align)\*?\}|\\end\{(equation|align)\*?\}"), r""),
 )
+_SYSTEM = re.compile(r"\\begin\{(?P<kind>cases|aligned)\}(?P<rows>.*)\\end\{(?P=kind)\}", re.DOTALL)
 _FONT_SIZE = 12.0
+_ROW_GAP = 6.0
 
 
 @lru_cache(maxsize=512)
 def svg(latex: str) -> Markup:
     """Return an inline SVG of `latex` (no dollar signs)."""
     mpl = libraries.matplotlib()
-    font = mpl.font_manager.FontProperties()
     try:
-        outline = mpl.textpath.TextPath((0, 0), f"${_source(latex)}$", size=_FONT_SIZE, prop=font)
+        outline = _outline(latex)
     except ValueError:
         return Markup('<code class="formula">{}</code>').format(latex)
     box = outline.get_extents()
@@ -71,6 +75,24 @@ def svg(latex: str) -> Markup:
         depth=(box.y0 - pad) / _FONT_SIZE,
         d="".join(commands),
     )
+
+
+def _outline(latex: str) -> Any:
+    """Return the path of a formula; the rows of a system stand below each other."""
+    mpl = libraries.matplotlib()
+    font = mpl.font_manager.FontProperties()
+    system = _SYSTEM.fullmatch(latex.strip())
+    rows = system["rows"].replace("&", "").split("\\\\") if system else [latex]
+    placed, below = [], None
+    for row in rows:
+        path = mpl.textpath.TextPath(
+            (0, 0), f"${_source(row).strip()}$", size=_FONT_SIZE, prop=font
+        )
+        box = path.get_extents()
+        down = 0.0 if below is None else below - _ROW_GAP - box.y1
+        placed.append(path.transformed(mpl.transforms.Affine2D().translate(0, down)))
+        below = box.y0 + down
+    return mpl.path.Path.make_compound_path(*placed) if len(placed) > 1 else placed[0]
 
 
 def _source(latex: str) -> str:
