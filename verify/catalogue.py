@@ -23,7 +23,7 @@ from momentumflow.verify.themes import (
     regime_map,
     relatives,
     rich_limits,
-    schedules,
+    scheduled_limits,
     sparsity,
     thresholds,
 )
@@ -37,7 +37,7 @@ def claims() -> tuple[Claim, ...]:
         *orders.CLAIMS,
         *models.CLAIMS,
         *limit.CLAIMS,
-        *schedules.CLAIMS,
+        *scheduled_limits.CLAIMS,
         *balancedness.CLAIMS,
         *inertia.CLAIMS,
         *thresholds.CLAIMS,

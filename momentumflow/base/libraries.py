@@ -45,6 +45,15 @@ def rich() -> Any:
     return rich
 
 
+def scikit_learn() -> Any:
+    """Return scikit-learn with its data sets and what we take of its models."""
+    import sklearn.datasets
+    import sklearn.linear_model
+    import sklearn.preprocessing
+
+    return sklearn
+
+
 def xarray() -> Any:
     """Return xarray."""
     import xarray

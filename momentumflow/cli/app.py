@@ -20,9 +20,9 @@ from momentumflow.cli import (
     derive,
     doctor,
     explore,
-    figures,
     kernels,
     logs,
+    paper_figures,
     predict,
     sweep,
     theory_command,
@@ -51,7 +51,7 @@ app.command()(config.config)
 app.add_typer(derive.app, name="derive")
 app.command()(doctor.doctor)
 app.command()(explore.explore)
-app.add_typer(figures.app, name="figures")
+app.add_typer(paper_figures.app, name="figures")
 app.add_typer(kernels.app, name="kernels")
 app.command(epilog=f"Example: {predict.EXAMPLE}")(predict.predict)
 app.command()(sweep.sweep)

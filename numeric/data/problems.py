@@ -546,11 +546,9 @@ def diabetes_regression(
 
 def diabetes_features(rows: int | None = None) -> Table:
     """Return the first patients, or all, of the diabetes data with all pairwise products."""
-    from sklearn.datasets import load_diabetes
-    from sklearn.preprocessing import PolynomialFeatures
-
-    data, target = load_diabetes(return_X_y=True)
-    expand = PolynomialFeatures(degree=2, include_bias=False)
+    sklearn = libraries.scikit_learn()
+    data, target = sklearn.datasets.load_diabetes(return_X_y=True)
+    expand = sklearn.preprocessing.PolynomialFeatures(degree=2, include_bias=False)
     features = expand.fit_transform(data[:rows])
     names = tuple(expand.get_feature_names_out())
     return standardised(Table(features, np.asarray(target[:rows], dtype=np.float64), names))

@@ -16,6 +16,7 @@ import numpy as np
 import sympy as sp
 from scipy.integrate import solve_ivp
 
+from momentumflow.base import libraries
 from momentumflow.base.arrays import FloatArray
 from momentumflow.base.figures import SERIES, convergence, panels, slope_guide
 from momentumflow.symbolic import (
@@ -74,9 +75,7 @@ def _uphill_hessian(w: FloatArray) -> FloatArray:
 @cache
 def _digits() -> tuple[FloatArray, FloatArray]:
     """Return scikit-learn's digits with a column of ones, shape (n, 65), and their classes."""
-    from sklearn.datasets import load_digits
-
-    X, y = load_digits(return_X_y=True)
+    X, y = libraries.scikit_learn().datasets.load_digits(return_X_y=True)
     return np.hstack([X / 16, np.ones((len(y), 1))]), np.eye(10)[y]
 
 

@@ -19,6 +19,7 @@ from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 from scipy.special import softmax
 
+from momentumflow.base import libraries
 from momentumflow.base.arrays import FloatArray
 from momentumflow.base.citations import PPF
 from momentumflow.base.figures import convergence, panels, slope_guide
@@ -70,9 +71,7 @@ def relu_teacher(rng: np.random.Generator) -> tuple[Gradient, FloatArray]:
 
 def digits(rng: np.random.Generator) -> tuple[Gradient, FloatArray]:
     """Return the gradient of multinomial regression on 300 random digits, and its start."""
-    from sklearn.datasets import load_digits
-
-    data, labels = load_digits(return_X_y=True)
+    data, labels = libraries.scikit_learn().datasets.load_digits(return_X_y=True)
     rows = rng.choice(len(labels), 300, replace=False)
     X = data[rows] / 16.0
     target = np.eye(10)[labels[rows]]

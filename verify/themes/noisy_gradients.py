@@ -14,6 +14,7 @@ import numpy as np
 from scipy.linalg import solve_discrete_lyapunov
 from sympy import Rational
 
+from momentumflow.base import libraries
 from momentumflow.base.arrays import FloatArray
 from momentumflow.base.figures import SERIES, convergence, panels, slope_guide
 from momentumflow.numeric import Regression, sparse_regression
@@ -456,9 +457,7 @@ def _spread_on_digits(
 
 
 def _digits() -> tuple[FloatArray, FloatArray]:
-    from sklearn.datasets import load_digits
-
-    data, labels = load_digits(return_X_y=True)
+    data, labels = libraries.scikit_learn().datasets.load_digits(return_X_y=True)
     return data[:300] / 16.0, np.eye(10)[labels[:300]]
 
 

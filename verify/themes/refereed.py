@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
+from momentumflow.base import libraries
 from momentumflow.base.arrays import FloatArray
 from momentumflow.base.literature import SOURCES
 from momentumflow.numeric import Regression, sparse_regression
@@ -346,9 +347,9 @@ LASSO_LAMBDA = 0.9  # of the bound up to which no weight changes sign
 
 def _lasso_path(problem: Regression, times: FloatArray) -> FloatArray:
     """Argmin F + |theta|_1/s at each s, by scikit-learn's LARS; shape (times, d)."""
-    from sklearn.linear_model import lars_path
-
-    penalties, _, corners = lars_path(problem.X, problem.y, method="lasso")
+    penalties, _, corners = libraries.scikit_learn().linear_model.lars_path(
+        problem.X, problem.y, method="lasso"
+    )
     at = 1 / times
     columns = [np.interp(at, penalties[::-1], corner[::-1]) for corner in corners]
     found: FloatArray = np.stack(columns, axis=-1)
